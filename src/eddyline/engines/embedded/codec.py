@@ -1,0 +1,209 @@
+"""Inputs to records and memories to bytes: the two translations an engine needs around the loop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from eddyline.engines.loop import Loop, Outcome, Record, States
+from eddyline.pipeline import Pipeline, Plan
+from eddyline.records import Arrival, DeadLetter, Reason, Rollout, Watermark
+from eddyline.records.errors import Rejected
+from eddyline.records.schema import Schema
+from eddyline.stages.decide import Command
+from eddyline.stages.join import JoinState, truth_bytes
+from eddyline.stages.learn import LearnState
+from eddyline.stages.refuse import KEPT, refuse_bytes
+from eddyline.stages.serve import ServeState
+from eddyline.store import blocks
+from eddyline.store.blocks import ExampleRow, Fault, Input, Kind
+
+_json = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+_fault = msgspec.msgpack.Decoder(Fault).decode
+_command = msgspec.json.Decoder(Command).decode
+_watermark = msgspec.json.Decoder(Watermark).decode
+
+
+class InputCodec:
+    """Reads journaled inputs: the same bytes give the same record, today and in ten years."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.event = pipeline.event_schema.decode
+        self.label = pipeline.label_schema.decode
+
+    def decode(self, given: Input) -> Record:
+        """The record an input stands for; a dead letter when it cannot be read."""
+        kind = given.kind
+        try:
+            if kind == Kind.EVENT:
+                return self.event(given.raw)
+            if kind == Kind.LABEL:
+                return self.label(given.raw)
+        except Rejected as rejected:
+            stream = "events" if kind == Kind.EVENT else "labels"
+            event_id = id_within(given.raw)
+            return refuse_bytes(
+                stream, rejected.reason, rejected.detail, given.raw, event_id=event_id, origin=f"{stream}:{given.position}"
+            )
+        if kind == Kind.COMMAND:
+            return _command(given.raw)
+        if kind == Kind.WATERMARK:
+            return _watermark(given.raw)
+        fault = _fault(given.raw)
+        stream = "events" if kind == Kind.EVENT_FAULT else "labels"
+        return DeadLetter(
+            stream=stream,
+            reason=fault.reason,
+            detail=_FAULTS.get(fault.reason, "the source could not read it"),
+            event_id=None,
+            raw=fault.raw,
+            size=fault.size,
+            sha256=fault.sha256,
+            origin=f"{stream}:{given.position}",
+        )
+
+
+_FAULTS = {
+    Reason.TOO_LARGE.value: "longer than the source allows; raise max_line=... if that is right",
+    Reason.MALFORMED.value: "the row cannot be read",
+    Reason.OUT_OF_RANGE.value: "a field is NaN or infinite",
+}
+
+
+def id_within(raw: bytes) -> str | None:
+    """The id of a record that was refused, where one can be made out."""
+    try:
+        found = msgspec.json.decode(raw[:KEPT], type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    value = found.get("id")
+    return str(value) if isinstance(value, str | int) else None
+
+
+def command_input(command: Command) -> Input:
+    return Input(Kind.COMMAND, _json(command))
+
+
+def watermark_input(watermark: Watermark) -> Input:
+    return Input(Kind.WATERMARK, _json(watermark))
+
+
+def short_digest(text: str) -> str:
+    """A text as 16 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def example_rows(outcome: Outcome, loop: Loop) -> list[ExampleRow]:
+    """The examples of an outcome as they are kept: by the number of their prediction."""
+    find = loop.ledger.find
+    return [
+        ExampleRow(_slot(find(e.prediction.event_id)), e.truth, e.known, e.at, e.revision, position)
+        for e, position in zip(outcome.examples, outcome.positions, strict=True)
+    ]
+
+
+def _slot(slot: int | None) -> int:
+    assert slot is not None, "an example of a prediction that was never made"
+    return slot
+
+
+def outcome_parts(outcome: Outcome, loop: Loop, inputs: Sequence[Input]) -> tuple[bytes, bytes, bytes, bytes]:
+    """The four record columns of a block."""
+    return (
+        blocks.encode_inputs(inputs),
+        blocks.encode_predictions(outcome.predictions),
+        blocks.encode_examples(example_rows(outcome, loop) if outcome.examples else []),
+        blocks.encode_dead(outcome.dead),
+    )
+
+
+class SavedStates(msgspec.Struct, frozen=True):
+    """The memories of the stages at one block, as plain values."""
+
+    frontier: int
+    repeated: int
+    windows: dict[int, bytes]
+    early: list[bytes]
+    held: list[bytes]
+    label_frontier: int
+    watermark: int
+    revisions: dict[int, list[int]]
+    labels_repeated: int
+    model: bytes
+    position: int
+    published: bytes | None
+    published_position: int
+    watch: bytes
+    rollout: Rollout
+    ledger: dict[str, int]
+
+
+def save_states(states: States, plan: Plan, labels: Schema, ledger: dict[str, int]) -> bytes:
+    """The memories as bytes. The learner is saved whole; undoing starts from here afterwards."""
+    serve, join, learn = states.serve, states.join, states.learn
+    learn.saved = learn.model.save()
+    learn.since.clear()
+    windows = plan.serve.aggregates.save(serve.windows) if plan.serve.aggregates and serve.windows else {}
+    early = [labels.encode(label.value) for waiting in join.early.values() for label in waiting]
+    return _pack(
+        SavedStates(
+            frontier=serve.frontier,
+            repeated=serve.repeated,
+            windows=windows,
+            early=early,
+            held=[labels.encode(label.value) for _, _, _, label in sorted(join.held, key=lambda held: held[:3])],
+            label_frontier=join.frontier,
+            watermark=join.watermark,
+            revisions=join.revisions,
+            labels_repeated=join.repeated,
+            model=learn.saved,
+            position=learn.position,
+            published=learn.published.save() if learn.published else None,
+            published_position=learn.published_position,
+            watch=plan.watch.save(states.watch),
+            rollout=states.rollout,
+            ledger=ledger,
+        )
+    )
+
+
+def load_states(raw: bytes, plan: Plan, labels: Schema) -> tuple[States, dict[str, int]]:
+    """The memories that `save_states` saved, and what the ledger must remember."""
+    saved = msgspec.msgpack.decode(raw, type=SavedStates)
+    aggregates = plan.serve.aggregates
+    model = plan.model.restored(saved.model)
+    learn = LearnState(
+        model=model,
+        position=saved.position,
+        saved=saved.model,
+        published=plan.model.restored(saved.published) if saved.published is not None else None,
+        published_position=saved.published_position,
+    )
+    serve = ServeState(
+        windows=aggregates.restore(saved.windows.values()) if aggregates else None,
+        frontier=saved.frontier,
+        repeated=saved.repeated,
+    )
+    states = States(serve, _load_join(saved, plan, labels), learn, plan.watch.restore(saved.watch), saved.rollout)
+    return states, saved.ledger
+
+
+def _load_join(saved: SavedStates, plan: Plan, labels: Schema) -> JoinState:
+    join = JoinState(
+        frontier=saved.label_frontier,
+        watermark=saved.watermark,
+        revisions=saved.revisions,
+        repeated=saved.labels_repeated,
+    )
+    for raw in saved.early:
+        label: Arrival = labels.decode(raw)
+        join.early.setdefault(label.id, []).append(label)
+        join.early_count += 1
+        join.early_due.append((label.at + plan.join.wait_us, label.id))
+    join.early_due.sort()
+    join.held = [(label.at, label.id, truth_bytes(label.truth), label) for label in map(labels.decode, saved.held)]
+    return join

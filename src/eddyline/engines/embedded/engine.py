@@ -1,0 +1,375 @@
+"""The embedded engine: one process, one store, nothing to start.
+
+Inputs are journaled in the same commit as what followed from them, and acknowledged after that commit. When the process
+dies, anywhere, the next one takes the last checkpoint and replays the inputs since; what it answers must equal what was
+recorded, or it says so and stops. After an error of the disk it acknowledges nothing until it has recovered.
+
+Keeps `stop`, `whole`, `one-writer`, I11 to I13. Calls the stages through the loop; makes no decision of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from eddyline.engines.embedded import codec
+from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.loop import Loop, Outcome, Record
+from eddyline.models.fingerprint import fingerprint
+from eddyline.pipeline import Pipeline
+from eddyline.ports import Model
+from eddyline.records import Arrival, DeadLetter, Event, Label, ModelVersion, Prediction, Watermark
+from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreMismatch
+from eddyline.stages.decide import LIVE, Command, version_of
+from eddyline.stages.learn import Snapshot
+from eddyline.stages.refuse import kept_bytes
+from eddyline.store.blocks import Block, Input, Kind, Notes
+from eddyline.store.database import Store
+from eddyline.store.ledger import DiskLedger
+from eddyline.store.rebuild import rebuild
+
+CHECKPOINT_INPUTS = 200_000
+CHECKPOINT_SECONDS = 30.0
+
+
+class Engine:
+    """Runs a pipeline on one store: answers events, takes labels, and keeps everything it needs to do both again.
+
+    Use it as a context manager. `answer` and `tell` return when the record is durable; `aanswer` and `atell` are their
+    asyncio twins and share commits. Several threads may call; they take turns.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from river import linear_model
+    >>> from eddyline import EpochSeconds, Event, Id, Label, Pipeline, Truth, memory
+    >>> class Payment(Event):
+    ...     id: Id
+    ...     at: EpochSeconds
+    ...     amount: float
+    >>> class Chargeback(Label):
+    ...     id: Id
+    ...     at: EpochSeconds
+    ...     fraud: Truth[bool]
+    >>> fraud = Pipeline(name="fraud", events=memory([], Payment), labels=memory([], Chargeback),
+    ...                  model=linear_model.LogisticRegression())
+    >>> with tempfile.TemporaryDirectory() as folder, Engine(fraud, Path(folder) / "fraud.eddyline") as engine:
+    ...     first = engine.answer(Payment(id="p-1", at=0, amount=12.0))
+    ...     engine.tell(Chargeback(id="p-1", at=60, fraud=True))
+    ...     again = engine.answer(Payment(id="p-2", at=90, amount=12.0))
+    ...     print(first.version, again.version, again.value)
+    fraud@0 fraud@1 True
+    """
+
+    def __init__(self, pipeline: Pipeline, path: str | Path) -> None:
+        self.pipeline = pipeline
+        self.path = Path(path)
+        self.codec = InputCodec(pipeline)
+        self.positions: dict[str, int] = {}
+        self._turn = threading.RLock()
+        self._waiting: list[tuple[Input, Record, asyncio.Future[Prediction | None]]] = []
+        self._drainer: asyncio.Task[None] | None = None
+        self._open()
+
+    # Life ------------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self.store = Store.write(self.path, pipeline=self.pipeline.name)
+        try:
+            self.plan = self.pipeline.plan()
+            self._check_meaning()
+            self._recover()
+        except BaseException:
+            self.store.close()
+            raise
+
+    def close(self) -> None:
+        """Checkpoints and lets go of the store. What was acknowledged is durable with or without it."""
+        with self._turn:
+            try:
+                if self.store.broken is None and self._since:
+                    self.checkpoint()
+            finally:
+                self.store.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_meaning(self) -> None:
+        """Refuses a store that another declaration filled: its past would not follow from this file any more."""
+        parts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in self.pipeline.parts().items()}
+        kept = self.store.get("parts")
+        if kept is None:
+            with self.store.transaction():
+                self.store.put("parts", parts)
+                self.store.put("fingerprint", fingerprint())
+            return
+        changed = [name for name in parts if parts[name] != kept.get(name)]
+        if changed:
+            shown = "\n".join(f"  {name}: was {kept.get(name)}\n  {' ' * len(name)}  now {parts[name]}" for name in changed)
+            raise StoreMismatch(
+                f"store {self.path.name}: the pipeline changed since it was made, in {', '.join(changed)}\n{shown}\n"
+                "put that back, or start a new store: --store NEW.eddyline"
+            )
+
+    def _recover(self) -> None:
+        """Takes the last checkpoint and replays the inputs since; the answers must be the recorded ones."""
+        found = self.store.checkpoint()
+        ledger = DiskLedger(self.store, self.plan.join.wait_us, self.pipeline.event_schema.decode)
+        seq = 0
+        if found is None:
+            states = Loop.first_states(self.plan)
+        else:
+            seq, raw = found
+            states, remembered = codec.load_states(raw, self.plan, self.pipeline.label_schema)
+            ledger.restore(remembered, states.serve.frontier - max(self.plan.serve.lateness_us, self.plan.join.lateness_us))
+        self._since = 0
+        self._checkpointed = time.monotonic()
+        self.loop = Loop(self.plan, states, ledger, self._rebuild)
+        self.ledger = ledger
+        if found is None and self.store.seq == 0:
+            self._keep_first_version()
+        for block in self.store.blocks(after=seq):
+            self._replay_block(block)
+        self.positions = dict(self.store.block(self.store.seq).notes.positions) if self.store.seq else {}
+
+    def _keep_first_version(self) -> None:
+        learn = self.loop.states.learn
+        with self.store.transaction():
+            self._keep(Snapshot(0, learn.saved, learn.model.digest()), "the start")
+
+    def _replay_block(self, block: Block) -> None:
+        records = [self.codec.decode(given) for given in block.inputs]
+        self.ledger.prefetch(_ids(records))
+        outcome = self.loop.advance(records)
+        rows = codec.example_rows(outcome, self.loop)
+        if outcome.predictions != block.predictions or rows != block.examples:
+            here, there = fingerprint(), self.store.get("fingerprint")
+            why = f"this machine computes as {here}, the store was written as {there}" if here != there else "the store was changed"
+            raise StoreCorrupt(f"store {self.path.name}: replaying block {block.seq} gave other answers than were recorded; {why}")
+        self.ledger.committed()
+        self._since += len(block.inputs)
+
+    def _rebuild(self, position: int) -> Model:
+        return rebuild(self.store, self.plan.model, position)
+
+    # Commits ---------------------------------------------------------------------------------------------------------
+
+    def take(
+        self,
+        inputs: Sequence[Input],
+        records: Sequence[Record],
+        positions: dict[str, int] | None = None,
+        inbox: Sequence[int] = (),
+    ) -> Outcome:
+        """Journals inputs and what follows from them in one commit. Commands come alone, in a batch of their own."""
+        with self._turn:
+            self._mend()
+            ledger, loop, store = self.ledger, self.loop, self.store
+            if ledger.flushed:
+                ledger.prefetch(_ids(records))
+            if positions:
+                self.positions.update(positions)
+            try:
+                outcome = loop.advance(records)
+                parts = codec.outcome_parts(outcome, loop, inputs)
+                notes = Notes(
+                    positions=self.positions,
+                    learner=loop.states.learn.position,
+                    rollout=loop.states.rollout,
+                    received_at=time.time(),
+                    alerts=outcome.alerts,
+                    rollouts=outcome.rollouts,
+                )
+                with store.transaction():
+                    store.append(parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes)
+                    for snapshot in outcome.snapshots:
+                        self._keep(snapshot, "cadence")
+                    if inbox:
+                        store.taken(inbox)
+            except BaseException as error:
+                store.broken = store.broken or f"store {self.path.name}: a commit was given up ({type(error).__name__}: {error})"
+                raise
+            ledger.committed()
+            self._since += len(inputs)
+            if self._since >= CHECKPOINT_INPUTS and time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
+                self.checkpoint()
+            return outcome
+
+    def _mend(self) -> None:
+        """After an error of the disk: recovers from the store, as a new process would, before it takes anything more."""
+        if self.store.broken is not None:
+            self.store.close()
+            self._open()
+
+    def _keep(self, snapshot: Snapshot, created_by: str) -> None:
+        recipe = json.dumps({"pipeline": self.pipeline.digest, **self.plan.model.recipe()}, sort_keys=True, default=repr)
+        versions = self.store.db.execute("SELECT max(position) FROM versions WHERE position<?", (snapshot.position,))
+        parent = versions.fetchone()[0]
+        name = self.pipeline.name
+        self.store.keep_version(
+            ModelVersion(
+                model=name,
+                position=snapshot.position,
+                digest=snapshot.digest,
+                recipe=codec.short_digest(recipe),
+                parent=None if parent is None else f"{name}@{parent}",
+                fingerprint=fingerprint(),
+                created_by=created_by,
+            ),
+            snapshot.state,
+            recipe,
+        )
+
+    def checkpoint(self) -> None:
+        """Keeps where all stages stand, so that recovery starts here."""
+        with self._turn:
+            states = self.loop.states
+            with self.store.transaction():
+                remembered = self.ledger.save(states.serve.frontier)
+                self.store.keep_checkpoint(
+                    codec.save_states(states, self.plan, self.pipeline.label_schema, remembered)
+                )
+            self._since = 0
+            self._checkpointed = time.monotonic()
+
+    # The Python way in -----------------------------------------------------------------------------------------------
+
+    def answer(self, event: Event) -> Prediction:
+        """Answers an event; when this returns, event and answer are durable.
+
+        The same event again gets the first answer again. Raises `Rejected` with a reason code when it cannot be answered;
+        it is in the dead letters then.
+        """
+        given, record = self._event(event)
+        with self._turn:
+            prediction = self._result(self.take([given], [record]), record)
+        assert prediction is not None
+        return prediction
+
+    def tell(self, label: Label) -> None:
+        """Takes the truth about an event; when this returns it is durable, and learned if its event is known.
+
+        Raises `Rejected` when it is refused (too late, not readable); it is in the dead letters then.
+        """
+        given, record = self._label(label)
+        with self._turn:
+            self._result(self.take([given], [record]), record)
+
+    async def aanswer(self, event: Event) -> Prediction:
+        """`answer` for asyncio: calls that come together share one commit."""
+        given, record = self._event(event)
+        prediction = await self._enqueue(given, record)
+        assert prediction is not None
+        return prediction
+
+    async def atell(self, label: Label) -> None:
+        """`tell` for asyncio: calls that come together share one commit."""
+        await self._enqueue(*self._label(label))
+
+    def _event(self, event: Event) -> tuple[Input, Record]:
+        raw = self.pipeline.event_schema.encode(event)
+        given = Input(Kind.EVENT, raw)
+        return given, self.codec.decode(given)
+
+    def _label(self, label: Label) -> tuple[Input, Record]:
+        given = Input(Kind.LABEL, self.pipeline.label_schema.encode(label))
+        return given, self.codec.decode(given)
+
+    def _result(self, outcome: Outcome, record: Record) -> Prediction | None:
+        """What one record of a committed batch came to: its answer (None for a label), or why it was refused."""
+        if isinstance(record, DeadLetter):
+            raise Rejected(record.reason, record.detail)
+        assert isinstance(record, Arrival)
+        stream = "events" if record.truth is None else "labels"
+        if stream == "events":
+            slot = self.ledger.find(record.id)
+            if slot is not None and self.ledger.arrival(slot).value == record.value:
+                return self.ledger.prediction(slot)
+        raw = kept_bytes(record.value)
+        for letter in outcome.dead:
+            if letter.stream == stream and letter.event_id == record.id and letter.raw == raw:
+                raise Rejected(letter.reason, letter.detail)
+        assert stream == "labels", "an event that was neither answered nor refused"
+        return None
+
+    async def _enqueue(self, given: Input, record: Record) -> Prediction | None:
+        future: asyncio.Future[Prediction | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((given, record, future))
+        if self._drainer is None or self._drainer.done():
+            self._drainer = asyncio.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:1000], self._waiting[1000:]
+            try:
+                results = await asyncio.to_thread(self._take_together, batch)
+            except Exception as error:
+                for _, _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, _, future), result in zip(batch, results, strict=True):
+                if future.done():
+                    continue
+                if isinstance(result, Rejected):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+
+    def _take_together(self, batch: Sequence[tuple[Input, Record, Any]]) -> list[Prediction | None | Rejected]:
+        with self._turn:
+            outcome = self.take([given for given, _, _ in batch], [record for _, record, _ in batch])
+            results: list[Prediction | None | Rejected] = []
+            for _, record, _ in batch:
+                try:
+                    results.append(self._result(outcome, record))
+                except Rejected as rejected:
+                    results.append(rejected)
+            return results
+
+    # Operators -------------------------------------------------------------------------------------------------------
+
+    def rollback(self, to: str, *, author: str = "unknown", reason: str = "") -> Outcome:
+        """Makes a version answer from here on: `fraud@15320`, or "live" for the learner again. Learning goes on.
+
+        It is one record in the journal: in effect right after the commit, without a restart, nothing lost or doubled.
+        """
+        if to != LIVE:
+            model, position = version_of(to)
+            now = self.loop.states.learn.position
+            if model != self.pipeline.name or position > now:
+                raise NotFound(f"no version {to}; the learner is at {self.pipeline.name}@{now}\nlist them: eddyline versions")
+        command = Command(to=to, author=author, reason=reason)
+        return self.take([codec.command_input(command)], [command])
+
+    def drain(self) -> Outcome:
+        """Says that the streams are complete: every prediction that still waits reaches its horizon now."""
+        lateness = max(self.plan.serve.lateness_us, self.plan.join.lateness_us)
+        mark = Watermark(self.loop.states.serve.frontier + self.plan.join.wait_us + lateness)
+        return self.take([codec.watermark_input(mark)], [mark])
+
+    def take_inbox(self) -> int:
+        """Takes what operators left in the store's inbox (see `eddyline rollback`); how many."""
+        with self._turn:
+            self._mend()
+            requests = self.store.inbox()
+            for number, body in requests:
+                given = Input(Kind.COMMAND, body)
+                self.take([given], [self.codec.decode(given)], inbox=[number])
+            return len(requests)
+
+
+def _ids(records: Sequence[Record]) -> list[str]:
+    return [record.id for record in records if type(record) is Arrival]

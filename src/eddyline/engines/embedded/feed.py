@@ -1,0 +1,116 @@
+"""The feed: two sources read side by side and merged by event time, a batch at a time.
+
+A label known at the moment an event happens comes before that event, as in River's delayed evaluation. What a source
+refuses comes in its place. Where a source has nothing for now, the other goes on alone. Positions are those of the last
+record that was handed out, so that reading resumes exactly there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.loop import Record
+from eddyline.pipeline import Pipeline
+from eddyline.ports import Source
+from eddyline.records import Arrival
+from eddyline.records.time import BEGINNING
+from eddyline.store.blocks import Fault, Input, Kind
+
+_pack = msgspec.msgpack.Encoder().encode
+READ = 2_000
+
+
+class Batch(NamedTuple):
+    """Inputs with their records, and how far each source was read with them."""
+
+    inputs: list[Input]
+    records: list[Record]
+    positions: dict[str, int]
+
+
+class Side:
+    """One source, read ahead."""
+
+    def __init__(self, word: str, source: Source, codec: InputCodec, position: int) -> None:
+        self.word = word
+        self.source = source
+        self.codec = codec
+        self.kind = Kind.EVENT if word == "events" else Kind.LABEL
+        self.fault = Kind.EVENT_FAULT if word == "events" else Kind.LABEL_FAULT
+        self.read_to = position
+        self.position = position
+        self.ahead: deque[tuple[int, Input, Record]] = deque()
+
+    def fill(self) -> bool:
+        """Reads ahead when there is nothing left; whether there is something now."""
+        if self.ahead:
+            return True
+        lines = self.source.read(self.read_to, READ)
+        if not lines:
+            return False
+        decode, kind, ahead = self.codec.decode, int(self.kind), self.ahead
+        for line in lines:
+            if line.fault is None:
+                given = Input(kind, line.raw, line.position)
+            else:
+                raw = _pack(Fault(line.fault, line.raw, line.size, line.sha256))
+                given = Input(int(self.fault), raw, line.position)
+            record = decode(given)
+            ahead.append((record.at if type(record) is Arrival else BEGINNING, given, record))
+        self.read_to = lines[-1].position
+        return True
+
+
+class Feed:
+    """The events and labels of a pipeline as batches, from the positions that a store committed."""
+
+    def __init__(self, pipeline: Pipeline, codec: InputCodec, base: Path, positions: dict[str, int]) -> None:
+        self.events = Side("events", pipeline.events.open(base), codec, positions.get("events", 0))
+        self.labels = Side("labels", pipeline.labels.open(base), codec, positions.get("labels", 0))
+
+    def next(self, size: int) -> Batch | None:
+        """Up to `size` inputs in event time, or None when neither source has anything for now."""
+        inputs: list[Input] = []
+        records: list[Record] = []
+        events, labels = self.events, self.labels
+        while len(inputs) < size:
+            have_events, have_labels = events.fill(), labels.fill()
+            if not have_events and not have_labels:
+                break
+            if not have_events:
+                side, until = labels, None
+            elif not have_labels:
+                side, until = events, None
+            elif labels.ahead[0][0] <= events.ahead[0][0]:
+                side, until = labels, events.ahead[0][0]
+            else:
+                side, until = events, labels.ahead[0][0] - 1
+            ahead = side.ahead
+            given = None
+            while ahead and (until is None or ahead[0][0] <= until) and len(inputs) < size:
+                _, given, record = ahead.popleft()
+                inputs.append(given)
+                records.append(record)
+            if given is not None:
+                side.position = given.position
+        if not inputs:
+            return None
+        return Batch(inputs, records, {"events": events.position, "labels": labels.position})
+
+    def progress(self) -> tuple[int, int] | None:
+        """How much of how much was handed out, in the sources' own units; None where an end is not known."""
+        sizes = [side.source.size() for side in (self.events, self.labels)]
+        if any(size is None for size in sizes):
+            return None
+        return self.events.position + self.labels.position, sum(size for size in sizes if size is not None)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Batches until both sources have nothing more."""
+        while (batch := self.next(size)) is not None:
+            yield batch

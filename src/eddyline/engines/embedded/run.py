@@ -1,0 +1,115 @@
+"""Driving an engine from its sources: `replay` what is there, or `follow` it as it grows.
+
+Both are the same loop over the feed; they differ in what they do when there is nothing more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from eddyline.engines.embedded.engine import Engine
+from eddyline.engines.embedded.feed import Feed
+
+BATCH = 1_000
+POLL_SECONDS = 0.05
+INBOX_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has done so far: inputs taken, answers given, examples learned or measured, records refused."""
+
+    inputs: int = 0
+    predictions: int = 0
+    examples: int = 0
+    dead: int = 0
+    seconds: float = 0.0
+    done: int = 0
+    of: int = 0
+    at: int = 0
+
+
+def never() -> bool:
+    """No reason to stop."""
+    return False
+
+
+def replay(
+    engine: Engine,
+    base: Path,
+    *,
+    batch: int = BATCH,
+    limit: int | None = None,
+    drain: bool = False,
+    stop: Callable[[], bool] = never,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Takes everything that the sources hold, in event time, as fast as it goes; then checkpoints.
+
+    It goes on where the store stands, so stopping and starting again changes nothing. `limit` stops after so many inputs,
+    `stop` when it says so, at the end of a batch. `drain` says that the streams are complete: what still waits for its
+    truth reaches its horizon.
+    """
+    feed = Feed(engine.pipeline, engine.codec, base, engine.positions)
+    progress, started = Progress(), time.perf_counter()
+    engine.take_inbox()
+    while not stop():
+        size = batch if limit is None else min(batch, limit - progress.inputs)
+        if size <= 0 or not _step(engine, feed, size, progress):
+            break
+        progress.seconds = time.perf_counter() - started
+        if on_progress is not None:
+            on_progress(progress)
+    else:
+        drain = False
+    if drain:
+        outcome = engine.drain()
+        progress.examples += len(outcome.examples)
+        progress.dead += len(outcome.dead)
+    engine.checkpoint()
+    progress.seconds = time.perf_counter() - started
+    return progress
+
+
+def follow(
+    engine: Engine,
+    base: Path,
+    *,
+    stop: Callable[[], bool],
+    batch: int = BATCH,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Takes what the sources hold and what is added to them, until `stop` says so; then returns after the last commit."""
+    feed = Feed(engine.pipeline, engine.codec, base, engine.positions)
+    progress, started = Progress(), time.perf_counter()
+    looked = 0.0
+    while not stop():
+        now = time.monotonic()
+        if now - looked >= INBOX_SECONDS:
+            engine.take_inbox()
+            looked = now
+        if not _step(engine, feed, batch, progress):
+            time.sleep(POLL_SECONDS)
+        progress.seconds = time.perf_counter() - started
+        if on_progress is not None:
+            on_progress(progress)
+    return progress
+
+
+def _step(engine: Engine, feed: Feed, size: int, progress: Progress) -> bool:
+    taken = feed.next(size)
+    if taken is None:
+        return False
+    outcome = engine.take(taken.inputs, taken.records, taken.positions)
+    progress.inputs += len(taken.inputs)
+    progress.predictions += len(outcome.predictions)
+    progress.examples += len(outcome.examples)
+    progress.dead += len(outcome.dead)
+    progress.at = engine.loop.states.serve.frontier
+    how_far = feed.progress()
+    if how_far is not None:
+        progress.done, progress.of = how_far
+    return True

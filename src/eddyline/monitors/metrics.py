@@ -1,0 +1,267 @@
+"""Which metrics may measure a pipeline: River's, a class of the user's own, or a function.
+
+Refuses to know examples, versions and days: a gauge only makes fresh metrics and says what they read. River
+is imported inside the functions that need it, because importing it costs a second.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, cast
+
+from eddyline.ports import Metric
+from eddyline.records import Task
+from eddyline.records.errors import DeclarationError
+
+_TRIED = {
+    Task.CLASSIFICATION: "Accuracy(), LogLoss(), MacroF1(), ROCAUC()",
+    Task.REGRESSION: "MAE(), RMSE(), R2()",
+    Task.ANOMALY: "RollingROCAUC(), RollingPRAUC()",
+}
+_ANSWERS = {
+    Task.CLASSIFICATION: "classes",
+    Task.REGRESSION: "numbers",
+    Task.ANOMALY: "anomaly scores",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gauge:
+    """One declared metric: its name, a fresh copy whenever one is asked for, and what it reads.
+
+    `reads_scores` says that it is given the probabilities of the classes instead of the class, as River's
+    `evaluate.progressive_val_score` decides by `requires_labels`. `own` is the user's class or function
+    behind it, if any.
+    """
+
+    name: str
+    template: Any
+    reads_scores: bool
+    own: Any
+
+    def fresh(self) -> Metric:
+        """A metric that has seen nothing."""
+        if hasattr(type(self.template), "clone"):
+            return cast(Metric, self.template.clone())
+        return cast(Metric, copy.deepcopy(self.template))
+
+
+class Average:
+    """A metric made of a function: the plain mean of function(truth, answer).
+
+    >>> def off_by(y_true, y_pred): return abs(y_true - y_pred)
+    >>> average = Average(off_by)
+    >>> average.update(3.0, 2.0); average.update(3.0, 5.0); average.get()
+    1.5
+    """
+
+    def __init__(self, function: Callable[[Any, Any], float]) -> None:
+        self.function = function
+        self.total = 0.0
+        self.count = 0
+
+    def update(self, y_true: Any, y_pred: Any) -> None:
+        """Adds one loss, which must be a finite number."""
+        loss = float(self.function(y_true, y_pred))
+        if not isfinite(loss):
+            raise ValueError(
+                f"{_named(self.function)}({y_true!r}, {y_pred!r}) gave {loss!r}, expected a finite number"
+            )
+        self.total += loss
+        self.count += 1
+
+    def get(self) -> float:
+        """The mean so far; 0 before the first."""
+        return self.total / self.count if self.count else 0.0
+
+    def __deepcopy__(self, memo: Any) -> Average:
+        fresh = Average(self.function)
+        fresh.total, fresh.count = self.total, self.count
+        return fresh
+
+
+def gauges(declared: Iterable[Any] | None, task: Task, model: Any, truth: type | None) -> tuple[Gauge, ...]:
+    """The declared metrics (None: the task's own) checked against task, model and type of truth.
+
+    Raises DeclarationError with the metric's name and some that would do.
+
+    >>> [gauge.name for gauge in gauges(None, Task.REGRESSION, None, float)]
+    ['MAE', 'RMSE']
+    >>> from river import metrics
+    >>> gauges([metrics.R2()], Task.CLASSIFICATION, None, bool)
+    Traceback (most recent call last):
+        ...
+    eddyline.records.errors.DeclarationError: watch: the metric R2 cannot measure this model, which answers classes
+    write Watch(metrics=(...)) with some of Accuracy(), LogLoss(), MacroF1(), ROCAUC()
+    """
+    estimator = _estimator(model)
+    wanted = _defaults(task, estimator, truth) if declared is None else declared
+    found = tuple(_gauge(metric, task, estimator, truth) for metric in wanted)
+    names = [gauge.name for gauge in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise DeclarationError(
+                f"watch: the metric {name} is declared twice\ntake one of them out of Watch(metrics=...)"
+            )
+    return found
+
+
+def metric_name(metric: Any) -> str:
+    """What a metric is called: its class or function, with the parameters that are not the default.
+
+    >>> from river import metrics
+    >>> metric_name(metrics.F1), metric_name(metrics.FBeta(beta=2)), metric_name(metrics.F1(pos_val="yes"))
+    ('F1', 'FBeta(beta=2)', "F1(pos_val='yes')")
+    """
+    if isinstance(metric, type) or not hasattr(metric, "update"):
+        return _named(metric)
+    if hasattr(metric, "window_size") and hasattr(metric, "obj"):
+        return f"{type(metric).__name__}({metric_name(metric.obj)}, {metric.window_size})"
+    said = []
+    for name, parameter in inspect.signature(type(metric)).parameters.items():
+        value = getattr(metric, name, parameter.default)
+        if type(value) in (bool, int, float, str) and value != parameter.default:
+            said.append(f"{name}={value!r}")
+    return f"{type(metric).__name__}({', '.join(said)})" if said else type(metric).__name__
+
+
+def _named(thing: Any) -> str:
+    return str(getattr(thing, "__name__", type(thing).__name__))
+
+
+def _gauge(metric: Any, task: Task, estimator: Any, truth: type | None) -> Gauge:
+    name = metric_name(metric)
+    if isinstance(metric, type):
+        metric = _made(metric, name)
+    if not hasattr(metric, "update"):
+        if not callable(metric):
+            raise DeclarationError(
+                f"watch: {metric!r} is not a metric\n"
+                "write a River metric, a function (y_true, y_pred) -> float, "
+                "or a class with update(y_true, y_pred) and get()"
+            )
+        return Gauge(name, Average(metric), False, metric)
+    if not hasattr(metric, "get"):
+        raise DeclarationError(
+            f"watch: the metric {name} has update() but no get()\ngive it def get(self) -> float"
+        )
+    if hasattr(metric, "works_with"):
+        _check(metric, name, task, estimator, truth)
+    gauge = Gauge(
+        name,
+        metric,
+        reads_scores=task is Task.CLASSIFICATION and not getattr(metric, "requires_labels", True),
+        own=None if type(metric).__module__.startswith("river.") else type(metric),
+    )
+    _check_number(gauge)
+    # The user keeps the object that was declared; what happens to it later must not change the pipeline.
+    return Gauge(name, gauge.fresh(), gauge.reads_scores, gauge.own)
+
+
+def _made(kind: type, name: str) -> Any:
+    try:
+        return kind()
+    except TypeError as error:
+        raise DeclarationError(
+            f"watch: the metric {name} cannot be made without arguments ({error})\n"
+            f"write Watch(metrics=({name}(...),))"
+        ) from error
+
+
+def _check_number(gauge: Gauge) -> None:
+    try:
+        value = gauge.fresh().get()
+    except NotImplementedError as error:
+        raise DeclarationError(
+            f"watch: {gauge.name} is a table, not a number\n"
+            "watch measures numbers; write Accuracy() or MacroF1()"
+        ) from error
+    if not hasattr(value, "__float__"):
+        raise DeclarationError(
+            f"watch: the metric {gauge.name} gives {value!r}, expected a number\n"
+            "where several metrics were added together, write them one by one: (Accuracy(), F1())"
+        )
+
+
+def _check(metric: Any, name: str, task: Task, estimator: Any, truth: type | None) -> None:
+    """Whether a metric of River's fits, as River asks it, and whether it would be silently wrong."""
+    if not metric.works_with(estimator if estimator is not None else _stand_in(task)):
+        raise DeclarationError(
+            f"watch: the metric {name} cannot measure this model, which answers {_ANSWERS[task]}\n"
+            f"write Watch(metrics=(...)) with some of {_TRIED[task]}"
+        )
+    if task is not Task.CLASSIFICATION:
+        return
+    if not getattr(metric, "requires_labels", True) and not _has_scores(estimator):
+        raise DeclarationError(
+            f"watch: the metric {name} needs probabilities; {type(estimator).__name__} gives only classes\n"
+            "write Accuracy() or MacroF1()"
+        )
+    from river import metrics
+
+    if truth is str and isinstance(metric, metrics.base.BinaryMetric):
+        reads_true = not metric.requires_labels or metric.pos_val is True
+        if reads_true:
+            mend = (
+                "CrossEntropy()"
+                if not metric.requires_labels
+                else f"{type(metric).__name__}(pos_val='...') or MacroF1()"
+            )
+            raise DeclarationError(
+                f"watch: the metric {name} looks for the class True, and the truths are text\nwrite {mend}"
+            )
+
+
+def _defaults(task: Task, estimator: Any, truth: type | None) -> list[Any]:
+    from river import metrics as river_metrics
+
+    metrics: Any = river_metrics  # untyped in River
+    if task is Task.REGRESSION:
+        return [metrics.MAE(), metrics.RMSE()]
+    if task is Task.ANOMALY:
+        # ROCAUC's thresholds lie in [0, 1], and anomaly scores need not: the rolling one ranks them.
+        return [metrics.RollingROCAUC()] if truth is bool else []
+    if not _has_scores(estimator):
+        return [metrics.Accuracy()]
+    return [metrics.Accuracy(), metrics.LogLoss() if truth is bool else metrics.CrossEntropy()]
+
+
+def _estimator(model: Any) -> Any:
+    """The River estimator that the model is or stands for, or None."""
+    from river import base
+
+    for candidate in (model, getattr(model, "estimator", None)):
+        if isinstance(candidate, base.Estimator):
+            return candidate
+    return None
+
+
+def _stand_in(task: Task) -> Any:
+    """An estimator of River's of this task, to ask a metric whether it would work with one like it."""
+    from river import anomaly as river_anomaly
+    from river import dummy as river_dummy
+    from river import stats
+
+    anomaly: Any = river_anomaly  # untyped in River
+    dummy: Any = river_dummy
+
+    if task is Task.CLASSIFICATION:
+        return dummy.PriorClassifier()
+    if task is Task.REGRESSION:
+        return dummy.StatisticRegressor(stats.Mean())
+    return anomaly.GaussianScorer()
+
+
+def _has_scores(estimator: Any) -> bool:
+    """Whether a classifier of River's overrides `predict_proba_one`; True for a model that is not River's."""
+    from river import base, compose
+
+    if isinstance(estimator, compose.Pipeline):
+        estimator = list(estimator.steps.values())[-1]
+    if not isinstance(estimator, base.Classifier):
+        return True
+    return type(estimator).predict_proba_one is not base.Classifier.predict_proba_one

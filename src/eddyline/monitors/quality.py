@@ -1,0 +1,303 @@
+"""Metrics over groups of examples: over all, by version, by day of event and of label, by segment.
+
+Each metric object sees its group's examples in the order of the log, so the overall one equals River's own
+`evaluate.progressive_val_score` to the last digit. Keeps `split`, `first-test` (it reads answers as served),
+`finite` and I21: every series is bounded. Refuses to know drift, coverage and who the model is.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from math import isfinite
+from operator import length_hint
+from typing import Any, NamedTuple
+
+from eddyline.monitors.days import day_name, day_numbers
+from eddyline.monitors.metrics import Gauge
+from eddyline.ports import Metric
+from eddyline.records import Example, Measurement
+
+LIVE = 512
+"""Groups of one series that are still counted; when one more comes, the one longest untouched is closed."""
+CLOSED = 10_000
+"""Closed groups of one series whose last numbers are kept; the oldest are forgotten."""
+OTHER = "other"
+"""The segment of every example beyond `max_segments` names."""
+BY_LABEL_DAY = " by label day"
+"""What the name of the first metric ends with in the series by the day its labels came."""
+
+Columns = list[list[Any]]
+"""For each metric the answers it is given; None where there was none."""
+Shown = tuple[tuple[float | None, int], ...]
+"""Value and count of each metric."""
+
+
+class Failure(NamedTuple):
+    """A metric raised for the first time: which, at which example of the batch, and what it said."""
+
+    metric: str
+    place: int
+    said: str
+
+
+class Group:
+    """The metrics of one group of examples, with how many each has measured."""
+
+    __slots__ = ("counts", "metrics", "shown", "updates")
+
+    def __init__(self, metrics: list[Metric], counts: list[int]) -> None:
+        self.metrics = metrics
+        self.counts = counts
+        self.updates = [metric.update for metric in metrics]
+        self.shown: list[tuple[float | None, int] | None] = [None] * len(metrics)
+
+    def add(self, truths: Sequence[Any], columns: Columns, gaps: list[bool]) -> None:
+        """Measures examples in order. What a metric raises on is not counted."""
+        many = len(truths)
+        for i, update in enumerate(self.updates):
+            answers = columns[i]
+            missing = answers.count(None) if gaps[i] else 0
+            self.counts[i] += many - missing - len(_apply(update, truths, answers))
+
+    def numbers(self) -> Shown:
+        """Value and count of each metric now."""
+        return tuple(self._number(i) for i in range(len(self.metrics)))
+
+    def _number(self, i: int) -> tuple[float | None, int]:
+        known, count = self.shown[i], self.counts[i]
+        if known is None or known[1] != count:
+            # Reading a confusion matrix of River's inserts zeros into it; reading must change nothing, so a
+            # copy is read.
+            known = self.shown[i] = (_finite(copy.deepcopy(self.metrics[i]).get()) if count else None, count)
+        return known
+
+
+@dataclass(slots=True)
+class Series:
+    """Groups by one key (version, day or segment), at most LIVE of them open."""
+
+    live: dict[Any, Group] = field(default_factory=dict)
+    """least recently touched first"""
+    closed: dict[Any, Shown] = field(default_factory=dict)
+    late: int = 0
+    """examples that came for a closed group and are missing from its numbers"""
+    forgotten: int = 0
+    """groups whose numbers were dropped"""
+
+    def feed(
+        self,
+        gauges: tuple[Gauge, ...],
+        keys: list[Any],
+        truths: list[Any],
+        columns: Columns,
+        gaps: list[bool],
+    ) -> None:
+        """Measures each example in the group of its key; None is no group."""
+        if keys.count(keys[0]) == len(keys):
+            self._add(gauges, keys[0], truths, columns, gaps)
+            return
+        order = list(dict.fromkeys(reversed(keys)))
+        order.reverse()
+        if len(self.live.keys() | order) - len(self.closed.keys() & order) <= LIVE:
+            # Nothing can be closed meanwhile, so key by key gives what example by example would.
+            members: dict[Any, list[int]] = {key: [] for key in order}
+            for i, key in enumerate(keys):
+                members[key].append(i)
+            for key, chosen in members.items():
+                few = [[column[i] for i in chosen] for column in columns]
+                self._add(gauges, key, [truths[i] for i in chosen], few, gaps)
+        else:
+            for i, key in enumerate(keys):
+                self._add(gauges, key, truths[i : i + 1], [column[i : i + 1] for column in columns], gaps)
+
+    def _add(
+        self, gauges: tuple[Gauge, ...], key: Any, truths: list[Any], columns: Columns, gaps: list[bool]
+    ) -> None:
+        if key is None:
+            return
+        if key in self.closed:
+            self.late += len(truths)
+            return
+        group = self.live.pop(key, None) or new_group(gauges)
+        self.live[key] = group
+        group.add(truths, columns, gaps)
+        if len(self.live) > LIVE:
+            oldest = next(iter(self.live))
+            self.closed[oldest] = self.live.pop(oldest).numbers()
+            if len(self.closed) > CLOSED:
+                del self.closed[next(iter(self.closed))]
+                self.forgotten += 1
+
+    def rows(self) -> Iterator[tuple[Any, Shown]]:
+        """Every group's numbers, by key."""
+        rows = {**self.closed, **{key: group.numbers() for key, group in self.live.items()}}
+        yield from sorted(rows.items())
+
+    def plain(self) -> tuple[Any, ...]:
+        """Everything as plain values and metric objects."""
+        live = [(key, group.counts, group.metrics) for key, group in self.live.items()]
+        return live, list(self.closed.items()), self.late, self.forgotten
+
+    @classmethod
+    def of(cls, plain: tuple[Any, ...]) -> Series:
+        """The series that `plain` described."""
+        live, closed, late, forgotten = plain
+        groups = {key: Group(metrics, counts) for key, counts, metrics in live}
+        return cls(groups, dict(closed), late, forgotten)
+
+
+@dataclass(slots=True)
+class QualityState:
+    """The memory of quality: one group over all, four series, and what could not be measured."""
+
+    overall: Group
+    versions: Series
+    days: Series
+    label_days: Series
+    segments: Series
+    unanswered: list[int]
+    """for each metric the examples whose answer was None or {}, as River skips them"""
+    failed: list[int]
+    """for each metric the examples on which it raised"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Measures the answers of examples with each gauge, over all and in groups.
+
+    A version is the latest registered one not newer than the one that answered: `every` examples apart. A
+    group by label day is kept for the first metric only. About 0.3 µs a group and metric where the metric is
+    River's Accuracy.
+    """
+
+    gauges: tuple[Gauge, ...]
+    every: int
+    segmented: bool
+    max_segments: int
+
+    def new_state(self) -> QualityState:
+        """Before the first example."""
+        none = [0] * len(self.gauges)
+        return QualityState(
+            new_group(self.gauges), Series(), Series(), Series(), Series(), list(none), list(none)
+        )
+
+    def feed(self, state: QualityState, examples: list[Example], days: list[int]) -> list[Failure]:
+        """Measures examples in order; `days` are their events'. Gives each metric's first failure ever."""
+        if not self.gauges:
+            return []
+        answered = [example.prediction for example in examples]
+        truths = [example.truth for example in examples]
+        values = [prediction.value for prediction in answered]
+        scores: list[Any] = []
+        if any(gauge.reads_scores for gauge in self.gauges):
+            scores = [prediction.scores or None for prediction in answered]
+            shares = chain.from_iterable([each.values() for each in scores if each])
+            assert all(map(isfinite, shares)), "a probability that is not finite was served"
+        columns = [scores if gauge.reads_scores else values for gauge in self.gauges]
+        gaps = [None in column for column in columns]
+        failures = self._overall(state, truths, columns, gaps)
+        state.versions.feed(self.gauges, self._versions(answered), truths, columns, gaps)
+        state.days.feed(self.gauges, days, truths, columns, gaps)
+        label_days = day_numbers([example.at for example in examples])
+        state.label_days.feed(self.gauges[:1], label_days, truths, columns[:1], gaps)
+        if self.segmented:
+            names = [prediction.segment for prediction in answered]
+            state.segments.feed(self.gauges, self._segments(state, names), truths, columns, gaps)
+        return failures
+
+    def _overall(
+        self, state: QualityState, truths: list[Any], columns: Columns, gaps: list[bool]
+    ) -> list[Failure]:
+        failures: list[Failure] = []
+        group = state.overall
+        for i, (gauge, update) in enumerate(zip(self.gauges, group.updates, strict=True)):
+            errors = _apply(update, truths, columns[i])
+            missing = columns[i].count(None) if gaps[i] else 0
+            if errors and not state.failed[i]:
+                index, error = errors[0]
+                failures.append(Failure(gauge.name, index, f"{type(error).__name__}: {error}"))
+            state.failed[i] += len(errors)
+            state.unanswered[i] += missing
+            group.counts[i] += len(truths) - missing - len(errors)
+        return failures
+
+    def _versions(self, answered: list[Any]) -> list[tuple[str, int]]:
+        every = self.every
+        positions = [prediction.position for prediction in answered]
+        names = [prediction.model for prediction in answered]
+        first = min(positions) // every
+        if first == max(positions) // every and names.count(names[0]) == len(names):
+            return [(names[0], first * every)] * len(names)
+        return [(name, position // every * every) for name, position in zip(names, positions, strict=True)]
+
+    def _segments(self, state: QualityState, names: list[str | None]) -> list[str | None]:
+        known = set(state.segments.live)
+        room = self.max_segments - len(known - {OTHER})
+        for name in dict.fromkeys(names):
+            if name is not None and name not in known and name != OTHER and room > 0:
+                known.add(name)
+                room -= 1
+        return [name if name is None or name in known else OTHER for name in names]
+
+    def measurements(self, state: QualityState) -> Iterator[Measurement]:
+        """Every number as it stands: over all first, then each series by key."""
+        names = [gauge.name for gauge in self.gauges]
+        for name, (value, count) in zip(names, state.overall.numbers(), strict=True):
+            yield Measurement(name, value, count)
+        for label, counts in (("unanswered", state.unanswered), ("failed", state.failed)):
+            for name, many in zip(names, counts, strict=True):
+                if many:
+                    yield Measurement(f"{name} {label}", float(many), many)
+        for (model, position), row in state.versions.rows():
+            for name, (value, count) in zip(names, row, strict=True):
+                yield Measurement(name, value, count, version=f"{model}@{position}")
+        for day, row in state.days.rows():
+            for name, (value, count) in zip(names, row, strict=True):
+                yield Measurement(name, value, count, day=day_name(day))
+        for day, row in state.label_days.rows():
+            yield Measurement(names[0] + BY_LABEL_DAY, *row[0], day=day_name(day))
+        for segment, row in state.segments.rows():
+            for name, (value, count) in zip(names, row, strict=True):
+                yield Measurement(name, value, count, segment=segment)
+
+    def plain(self, state: QualityState) -> tuple[Any, ...]:
+        """Everything as plain values and metric objects."""
+        series = (state.versions, state.days, state.label_days, state.segments)
+        overall = (state.overall.counts, state.overall.metrics)
+        return overall, [one.plain() for one in series], state.unanswered, state.failed
+
+    def of(self, plain: tuple[Any, ...]) -> QualityState:
+        """The state that `plain` described."""
+        (counts, metrics), series, unanswered, failed = plain
+        versions, days, label_days, segments = map(Series.of, series)
+        overall = Group(metrics, counts)
+        return QualityState(overall, versions, days, label_days, segments, unanswered, failed)
+
+
+def new_group(gauges: tuple[Gauge, ...]) -> Group:
+    """A group that has measured nothing."""
+    return Group([gauge.fresh() for gauge in gauges], [0] * len(gauges))
+
+
+def _apply(update: Any, truths: Sequence[Any], answers: Sequence[Any]) -> list[tuple[int, Exception]]:
+    """Shows a metric each pair in order; gives what it raised and where. A bad pair does not stop it."""
+    errors: list[tuple[int, Exception]] = []
+    left = iter(truths)
+    pairs = zip(left, answers, strict=False)
+    while True:
+        try:
+            for truth, answer in pairs:
+                if answer is not None:
+                    update(truth, answer)
+            return errors
+        except Exception as error:
+            errors.append((len(truths) - length_hint(left) - 1, error))
+
+
+def _finite(value: Any) -> float | None:
+    number = float(value)
+    return number if isfinite(number) else None

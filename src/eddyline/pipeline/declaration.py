@@ -1,0 +1,244 @@
+"""The declaration: one frozen value that says what a pipeline is, checked when it is built.
+
+Every error names the user's own words and says what to type. It opens no file and starts nothing; engines do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from eddyline.models import adapt
+from eddyline.ports import Model, SourceConfig
+from eddyline.records import Event, Label
+from eddyline.records.errors import DeclarationError
+from eddyline.records.schema import Schema
+from eddyline.records.time import show_duration, to_us
+from eddyline.pipeline.code import code_digest
+from eddyline.pipeline.plain import plain_features
+from eddyline.stages.aggregates import Aggregates
+from eddyline.stages.decide import Decide
+from eddyline.stages.join import Join, JoinStage
+from eddyline.stages.learn import Learn, Publish
+from eddyline.stages.serve import Serve
+from eddyline.stages.watch import Watch, WatchStage
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """When a version is kept as bytes: every so many examples. Any version between is rebuilt from the nearest.
+
+    A snapshot costs its bytes once; rebuilding costs learning at most `every` examples again.
+
+    >>> Versions(every=5_000)
+    Versions(every=5000)
+    """
+
+    every: int = 10_000
+
+    def __post_init__(self) -> None:
+        if type(self.every) is not int or self.every < 1:
+            raise DeclarationError(f"versions: every={self.every!r} is not a number of examples\nwrite Versions(every=10_000)")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pipeline:
+    """A model that answers a stream of events and learns from the truth when it arrives.
+
+    `events` and `labels` are sources of your `Event` and `Label` types. `features` takes the event, and by parameter name
+    any of the `aggregates`, and gives a dict for the `model`: a River estimator or pipeline, `Sklearn(...)`, or your own.
+    `join` says how long a prediction waits for its truth, `lateness` how far out of order events may come, `publish` that
+    answers come from published versions (default: live), `versions` when a version is kept, `watch` what is measured.
+
+    Two pipelines are equal when they mean the same; `digest` is that meaning in 16 hex digits. `replace` makes another:
+
+    >>> from river import linear_model
+    >>> from eddyline import Id, Time, Truth, memory
+    >>> class Visit(Event):
+    ...     id: Id
+    ...     at: Time
+    ...     pages: float
+    >>> class Sale(Label):
+    ...     id: Id
+    ...     at: Time
+    ...     bought: Truth[bool]
+    >>> shop = Pipeline(name="shop", events=memory([], Visit), labels=memory([], Sale),
+    ...                 model=linear_model.LogisticRegression())
+    >>> shop.replace(name="store").name, shop == shop.replace()
+    ('store', True)
+    """
+
+    name: str
+    events: SourceConfig
+    labels: SourceConfig
+    model: Any
+    features: Callable[..., Mapping[str, Any]] | None = None
+    aggregates: Mapping[str, Any] = field(default_factory=dict)
+    join: Join = field(default_factory=Join)
+    lateness: timedelta = timedelta(0)
+    publish: Publish | None = None
+    versions: Versions = field(default_factory=Versions)
+    watch: Watch = field(default_factory=Watch)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise DeclarationError(
+                f"name={self.name!r}: a pipeline's name is lower-case letters, digits, - and _, and starts with a letter\n"
+                f'write name="{_slug(self.name)}"'
+            )
+        _check_source("events", self.events, Event)
+        _check_source("labels", self.labels, Label)
+        if not isinstance(self.lateness, timedelta) or self.lateness < timedelta(0):
+            raise DeclarationError(f"lateness={self.lateness!r} is not a duration\nwrite lateness=minutes(5)")
+        if self.publish is not None and not isinstance(self.publish, Publish):
+            raise DeclarationError(f"publish={self.publish!r}\nwrite publish=every(1000)")
+        for word, value, kind in (("join", self.join, Join), ("versions", self.versions, Versions), ("watch", self.watch, Watch)):
+            if not isinstance(value, kind):
+                raise DeclarationError(f"{word}={value!r}\nwrite {word}={kind.__name__}(...)")
+        object.__setattr__(self, "aggregates", dict(self.aggregates))
+        self.plan()
+
+    def replace(self, **changes: Any) -> Pipeline:
+        """The same pipeline with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def event_schema(self) -> Schema:
+        """How events are read and written."""
+        return Schema.of(self.events.type)
+
+    @property
+    def label_schema(self) -> Schema:
+        """How labels are read and written."""
+        return Schema.of(self.labels.type)
+
+    def plan(self) -> Plan:
+        """The stages that this declaration lowers to: fresh, with a model of their own."""
+        model = adapt(self.model)
+        lateness_us, wait_us = to_us(self.lateness), to_us(self.join.wait)
+        aggregates = Aggregates(self.aggregates, lateness_us) if self.aggregates else None
+        if aggregates is not None:
+            aggregates.check(self.events.type)
+            if self.event_schema.key_field is None and any(spec.by is None for spec in self.aggregates.values()):
+                raise DeclarationError(
+                    f"aggregates go by key, and {self.events.type.__name__} has no Key\n"
+                    f"give it one (card: Key), or say by which field: {next(iter(self.aggregates))}=...(by='field')"
+                )
+        features = self.features or plain_features(self.event_schema)
+        return Plan(
+            model=model,
+            serve=Serve(
+                features=features,
+                aggregates=aggregates,
+                wanted=_wanted(features, tuple(self.aggregates)) if self.features else (),
+                segment=self.watch.segment_of(self.events.type),
+                lateness_us=lateness_us,
+                wait_us=wait_us,
+            ),
+            join=JoinStage.of(self.join),
+            learn=Learn(
+                snapshot_every=self.versions.every,
+                publish_every=self.publish.examples if self.publish else None,
+                learn_revisions=self.join.revisions == "learn",
+            ),
+            watch=self.watch.bind(model.task, self.versions.every, model),
+            decide=Decide(self.name),
+        )
+
+    def parts(self) -> dict[str, Any]:
+        """What the digest is made of, part by part, as plain values: the meaning, without paths."""
+        return {
+            "name": self.name,
+            "events": self.event_schema.digest_parts(),
+            "labels": self.label_schema.digest_parts(),
+            "aggregates": {name: repr(spec) for name, spec in sorted(self.aggregates.items())},
+            "features": code_digest(self.features) if self.features else "the fields",
+            "model": adapt(self.model).recipe(),
+            "join": repr(self.join),
+            "lateness": show_duration(to_us(self.lateness)),
+            "publish": repr(self.publish),
+            "versions": repr(self.versions),
+            "watch": self.watch.describe(),
+        }
+
+    @property
+    def digest(self) -> str:
+        """The pipeline's meaning in 16 hex digits: equal in every process, whatever the paths of its sources."""
+        return hashlib.sha256(json.dumps(self.parts(), sort_keys=True, default=repr).encode()).hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pipeline) and self.parts() == other.parts()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def describe(self) -> str:
+        """The pipeline in sentences, one a line."""
+        serving = "live" if self.publish is None else f"from versions published every {self.publish.examples} examples"
+        lines = [
+            f"{self.name} ({self.digest})",
+            f"  events    {self.events.describe()}: {self.event_schema.describe()}",
+            f"  labels    {self.labels.describe()}: {self.label_schema.describe()}",
+            *(f"  aggregate {name} = {spec!r}" for name, spec in self.aggregates.items()),
+            f"  features  {getattr(self.features, '__name__', 'the fields of the event')}",
+            f"  model     {' '.join(str(self.model).split())}",
+            f"  join      {self.join.sentence()}",
+            f"  serving   {serving}; a version is kept every {self.versions.every} examples",
+            f"  watch     {self.watch.describe()}",
+        ]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The five stages of one pipeline, ready for an engine, and the model to start from."""
+
+    model: Model
+    serve: Serve
+    join: JoinStage
+    learn: Learn
+    watch: WatchStage
+    decide: Decide
+
+
+def _check_source(word: str, source: Any, kind: type) -> None:
+    if not hasattr(source, "open") or not isinstance(getattr(source, "type", None), type):
+        raise DeclarationError(f'{word}={source!r} is not a source\nwrite {word}=jsonl("{word}.jsonl", YourType)')
+    if not issubclass(source.type, kind):
+        raise DeclarationError(
+            f"{word}: {source.type.__name__} is not {'an' if kind is Event else 'a'} {kind.__name__}\n"
+            f"write class {source.type.__name__}({kind.__name__}): ..."
+        )
+    Schema.of(source.type)
+
+
+def _wanted(features: Callable[..., Any], aggregates: tuple[str, ...]) -> tuple[str, ...]:
+    """The aggregates that the features function asks for by parameter name."""
+    name = getattr(features, "__name__", "features")
+    if not callable(features):
+        raise DeclarationError(f"features={features!r} is not a function\nwrite def features(event): return {{...}}")
+    parameters = list(inspect.signature(features).parameters.values())
+    if not parameters:
+        raise DeclarationError(f"{name}() takes no event\nwrite def {name}(event): return {{...}}")
+    wanted = tuple(p.name for p in parameters[1:] if p.default is p.empty or p.name in aggregates)
+    for parameter in wanted:
+        if parameter not in aggregates:
+            near = difflib.get_close_matches(parameter, aggregates, 1)
+            known = ", ".join(aggregates) or "none is declared"
+            mend = f"did you mean {near[0]}?" if near else f'declare it: aggregates={{"{parameter}": Count(over=hours(1))}}'
+            raise DeclarationError(f"{name}() asks for {parameter!r}, which is not an aggregate (known: {known})\n{mend}")
+    return wanted
+
+
+def _slug(name: object) -> str:
+    return re.sub(r"[^a-z0-9_-]+", "-", str(name).lower()).strip("-0123456789_") or "my-pipeline"

@@ -1,0 +1,107 @@
+"""The doors to the world, as the stages and engines see them. Floor 1: shapes only, no code.
+
+`Model` is what answers and learns. `Source` is where records come from, with a position that can be kept and resumed.
+`Metric` and `Detector` are the smallest things a user can write to watch something of their own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from eddyline.records import Arrival, Features, Output, Prediction, Task
+
+
+class Model(Protocol):
+    """A thing that predicts, never changing, and learns.
+
+    `predict` leaves every bit of the state alone. `learn` may raise or spoil the state: whoever owns the model restores
+    it then. `sound` tells, right after learning `features`, whether the model still has only finite numbers there.
+    """
+
+    @property
+    def task(self) -> Task: ...
+    def predict(self, features: Features) -> Output: ...
+    def learn(self, features: Features, truth: Any) -> None: ...
+    def sound(self, features: Features) -> bool: ...
+    def save(self) -> bytes: ...
+    def restored(self, state: bytes) -> Model: ...
+    def digest(self) -> str: ...
+    def recipe(self) -> dict[str, Any]: ...
+
+
+class Line(NamedTuple):
+    """One record as a source hands it over: its bytes as JSON, and the position right after it."""
+
+    raw: bytes
+    position: int
+    fault: str | None = None
+    """set to a reason code when the source itself must refuse the record (too large, unreadable)"""
+    size: int = 0
+    """the true size of the record in bytes, where `raw` is cut"""
+    sha256: str = ""
+    """of the whole record, where `raw` is cut"""
+
+
+class Source(Protocol):
+    """Where records come from. A position says how far it was read; reading resumes exactly there."""
+
+    @property
+    def name(self) -> str: ...
+    def read(self, position: int, limit: int) -> list[Line]:
+        """Up to `limit` records after `position`, in order; an empty list means nothing more for now."""
+        ...
+
+    def size(self) -> int | None:
+        """The position of the end as it is known now, for progress bars; None where there is none."""
+        ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A running number over (truth, answer): any River metric is one, and so is a small class of the user's own."""
+
+    def update(self, y_true: Any, y_pred: Any) -> Any: ...
+    def get(self) -> float: ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """A drift detector over numbers: River's are, and so is a class with these two."""
+
+    def update(self, x: float) -> Any: ...
+    @property
+    def drift_detected(self) -> bool: ...
+
+
+
+class Ledger(Protocol):
+    """What was answered, by event id, and what became of it: the memory that serve and join share.
+
+    A slot is the number of a prediction: 0, 1, 2, ... in the order they were answered. A mark is 0 while the truth is
+    awaited, else a fingerprint of the truth that settled it.
+    """
+
+    def find(self, event_id: str) -> int | None: ...
+    def add(self, prediction: Prediction, arrival: Arrival, deadline: int) -> int: ...
+    def arrival(self, slot: int) -> Arrival: ...
+    def prediction(self, slot: int) -> Prediction: ...
+    def at(self, slot: int) -> int: ...
+    def mark(self, slot: int) -> int: ...
+    def settle(self, slot: int, mark: int) -> None: ...
+    def next_at(self) -> int:
+        """No prediction that still waits happened before this."""
+        ...
+
+    def due(self, watermark: int) -> list[int]:
+        """The slots still at mark 0 whose deadline is at or before the watermark, by deadline, then slot; each once."""
+        ...
+
+
+class SourceConfig(Protocol):
+    """A source as a pipeline declares it: which type its records have, and how to open it."""
+
+    @property
+    def type(self) -> type: ...
+    def describe(self) -> str: ...
+    def open(self, base: Path) -> Source: ...

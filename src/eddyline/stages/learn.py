@@ -1,0 +1,147 @@
+"""Learn: folds examples into the model, one at a time, all or nothing.
+
+A model version is a position in the stream of examples: after example number n the model is `name@n`. What raises or
+would leave the model unable to give a finite answer is undone exactly and goes to the dead letters. Undoing is replay: the
+state as it was saved, and the examples learned since. That costs nothing while all goes well.
+
+Keeps `first-test` (an example carries the answer that was given before it is learned), `one-writer`, `finite`, `rebuild`.
+Knows nothing of who answers, or of joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eddyline.ports import Model
+from eddyline.records import LIMIT, DeadLetter, Example, Features, Reason, Task
+from eddyline.records.errors import DeclarationError
+from eddyline.stages.refuse import refuse_example
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Serve published versions: a new one every `examples` learned, instead of the learner itself."""
+
+    examples: int
+
+
+def every(examples: int) -> Publish:
+    """Publish a version every so many examples; answers come from the last published one.
+
+    Choose it when scorers and the learner must be apart, or when an answer must not change between two labels. The
+    default, live serving, lets a label change the very next answer.
+
+    >>> every(1000).examples
+    1000
+    """
+    if type(examples) is not int or examples < 1:
+        raise DeclarationError(f"publish=every({examples!r}): write a whole number of examples, such as every(1000)")
+    return Publish(examples)
+
+
+@dataclass(slots=True)
+class LearnState:
+    """The learner: its model, its position, and what it takes to undo the last step."""
+
+    model: Model
+    position: int
+    saved: bytes
+    since: list[tuple[Features, Any]] = field(default_factory=list)
+    published: Model | None = None
+    published_position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a model at a position, as bytes; the seed of a version."""
+
+    position: int
+    state: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """The configuration of learning: when to snapshot, when to publish, how many steps to remember for undoing."""
+
+    snapshot_every: int
+    publish_every: int | None
+    learn_revisions: bool
+    remember: int = 4096
+
+    def new_state(self, model: Model, position: int = 0) -> LearnState:
+        """A learner that starts from this model, which it owns from here on."""
+        state = LearnState(model=model, position=position, saved=model.save())
+        if self.publish_every is not None:
+            state.published, state.published_position = model.restored(state.saved), position
+        return state
+
+    def step(self, state: LearnState, batch: Sequence[Example]) -> list[int | Snapshot | DeadLetter]:
+        """Learns a batch in order.
+
+        Gives one whole number an example: the position the model reached by it, or -1 when it was not learned. Between
+        them stand the dead letters of what was refused and the snapshots that fell due.
+        """
+        out: list[int | Snapshot | DeadLetter] = []
+        model = state.model
+        for example in batch:
+            if example.revision and not self.learn_revisions:
+                out.append(-1)
+                continue
+            features, truth = example.prediction.features, example.truth
+            reason = _unfit(truth, model.task)
+            if reason is None:
+                try:
+                    model.learn(features, truth)
+                    if not model.sound(features):
+                        reason = Reason.NOT_FINITE, "after learning it the model's answer would not be finite"
+                except Exception as error:
+                    reason = Reason.MODEL_FAILED, f"while learning: {type(error).__name__}: {error}"
+                if reason is not None:
+                    model = state.model = undone(state)
+            if reason is not None:
+                out += (-1, refuse_example(*reason, example))
+                continue
+            state.position += 1
+            out.append(state.position)
+            state.since.append((features, truth))
+            if len(state.since) >= self.remember or state.position % self.snapshot_every == 0:
+                self._save(state, out)
+            if self.publish_every is not None and state.position % self.publish_every == 0:
+                state.published = model.restored(model.save())
+                state.published_position = state.position
+        return out
+
+    def _save(self, state: LearnState, out: list[int | Snapshot | DeadLetter]) -> None:
+        state.saved = state.model.save()
+        state.since.clear()
+        if state.position % self.snapshot_every == 0:
+            out.append(Snapshot(state.position, state.saved, state.model.digest()))
+
+
+def undone(state: LearnState) -> Model:
+    """The model as it was before its last step: the saved state with the examples since, learned again.
+
+    The saved state moves up to here, so that a stream of bad examples does not replay the same good ones each time.
+    """
+    model = state.model.restored(state.saved)
+    for features, truth in state.since:
+        model.learn(features, truth)
+    state.saved = model.save()
+    state.since.clear()
+    return model
+
+
+def _unfit(truth: Any, task: Task) -> tuple[Reason, str] | None:
+    """Why this truth cannot be learned by a model of this task, or None."""
+    if type(truth) is bool or type(truth) is str:
+        if task is Task.REGRESSION and type(truth) is str:
+            return Reason.TRUTH_CONFLICT, f"the truth {truth!r} is text; a regression learns numbers"
+        return None
+    if isinstance(truth, int | float):
+        if not abs(truth) <= LIMIT:
+            return Reason.OUT_OF_RANGE, f"the truth is {truth!r}, expected at most ±1e100"
+        return None
+    return Reason.TRUTH_CONFLICT, f"the truth {truth!r} is a {type(truth).__name__}, expected a class or a number"

@@ -1,0 +1,186 @@
+"""Serve: answers each event, once.
+
+Aggregates and features are computed here and nowhere else, and travel inside the prediction, so that learning, auditing
+and re-answering never compute them again. Keeps `twice` (a re-sent event gets its first answer), `named`, `still`,
+`finite` and `whole`. An event that is refused leaves no trace in the windows. It refuses to know which engine runs it,
+where the model came from, and what becomes of its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eddyline.ports import Ledger, Model
+from eddyline.records import LIMIT, Arrival, DeadLetter, Features, Prediction, Reason, Value
+from eddyline.records.errors import Rejected
+from eddyline.records.time import BEGINNING
+from eddyline.stages.aggregates import Aggregates, AggregatesState
+from eddyline.stages.refuse import refuse
+
+_PLAIN = frozenset((float, int, bool, str, type(None)))
+_NUMBERS = frozenset((float, int, bool))
+_ONLY_FLOATS = {float}
+_INT_LIMIT = 2**63
+
+
+@dataclass(slots=True)
+class Voice:
+    """Who answers now: a model, the version it is, and the rollout that says so. The engine keeps it current."""
+
+    model: Model
+    name: str
+    position: int
+    revision: int
+
+
+@dataclass(slots=True)
+class ServeState:
+    """Serve's memory: the windows, how far event time has come, and the feature names it has put in order."""
+
+    windows: AggregatesState | None
+    frontier: int = BEGINNING
+    repeated: int = 0
+    orders: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The configuration of serving: which aggregates, which features, which segment, how much disorder."""
+
+    features: Callable[..., Mapping[str, Any]]
+    aggregates: Aggregates | None
+    wanted: tuple[str, ...]
+    segment: Callable[[Any], str | None] | None
+    lateness_us: int
+    wait_us: int
+
+    def new_state(self) -> ServeState:
+        """The memory before the first event."""
+        return ServeState(windows=self.aggregates.new_state() if self.aggregates else None)
+
+    def step(
+        self, state: ServeState, ledger: Ledger, voice: Voice, batch: Sequence[Arrival]
+    ) -> list[Prediction | DeadLetter]:
+        """Answers a batch of events in order. A re-sent event yields nothing: its answer is in the ledger."""
+        out: list[Prediction | DeadLetter] = []
+        for arrival in batch:
+            slot = ledger.find(arrival.id)
+            if slot is not None:
+                state.repeated += 1
+                if ledger.arrival(slot).value != arrival.value:
+                    out.append(refuse("events", Reason.ID_CONFLICT, _CONFLICT, arrival.value, event_id=arrival.id))
+                continue
+            try:
+                prediction = self._answer(state, voice, arrival)
+            except Rejected as rejected:
+                out.append(
+                    refuse("events", Reason(rejected.reason), rejected.detail, arrival.value, event_id=arrival.id)
+                )
+                continue
+            if arrival.at > state.frontier:
+                state.frontier = arrival.at
+            ledger.add(prediction, arrival, arrival.at + self.wait_us)
+            out.append(prediction)
+        return out
+
+    def _answer(self, state: ServeState, voice: Voice, arrival: Arrival) -> Prediction:
+        event = arrival.value
+        seen: dict[str, Value] | None = None
+        try:
+            if self.aggregates is not None and state.windows is not None:
+                seen = self.aggregates.values(state.windows, arrival.key, arrival.at, event)
+                raw = self.features(event, **{name: seen[name] for name in self.wanted})
+            else:
+                raw = self.features(event)
+            segment = None if self.segment is None else self.segment(event)
+        except Exception as error:
+            raise Rejected(Reason.FEATURES_FAILED.value, f"features({type(event).__name__}): {_said(error)}") from error
+        features = canonical(raw, state.orders)
+        try:
+            output = voice.model.predict(features)
+        except Exception as error:
+            raise Rejected(Reason.MODEL_FAILED.value, f"{voice.name} while answering: {_said(error)}") from error
+        value, scores = output.value, output.scores
+        if (type(value) is float and not abs(value) <= LIMIT) or (
+            scores and not sum(map(abs, scores.values())) <= LIMIT
+        ):
+            raise Rejected(Reason.NOT_FINITE.value, f"{voice.name}@{voice.position} answered {value!r} {scores!r}")
+        if self.aggregates is not None and state.windows is not None:
+            watermark = max(state.frontier, arrival.at) - self.lateness_us
+            self.aggregates.enter(state.windows, arrival.key, arrival.at, event, watermark)
+        return Prediction(
+            arrival.id,
+            arrival.key,
+            arrival.at,
+            features,
+            seen,
+            value,
+            scores,
+            voice.name,
+            voice.position,
+            voice.revision,
+            segment,
+        )
+
+
+_CONFLICT = "an event with this id and other fields was answered before; the first answer stands"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, ...]]) -> Features:
+    """The features as every model sees them: names sorted, values plain, numbers finite and at most 1e100 large.
+
+    The order matters because River sums in it. `orders` remembers sorted names, so that sorting is done once a shape.
+
+    >>> canonical({"b": 2.0, "a": True}, {})
+    {'a': True, 'b': 2.0}
+    """
+    try:
+        names = tuple(raw)
+        order = orders.get(names)
+        if order is None:
+            order = _order(names, orders)
+        features = {name: raw[name] for name in order}
+        kinds = set(map(type, features.values()))
+        if kinds == _ONLY_FLOATS:
+            if sum(map(abs, features.values())) <= LIMIT:
+                return features
+        elif kinds <= _NUMBERS and sum(map(abs, features.values())) < _INT_LIMIT:
+            return features
+    except TypeError as error:
+        raise Rejected(
+            Reason.FEATURES_FAILED.value, f"features() returned {type(raw).__name__}, expected a dict by name ({error})"
+        ) from error
+    return {name: _plain(name, value) for name, value in features.items()}
+
+
+def _order(names: tuple[str, ...], orders: dict[tuple[str, ...], tuple[str, ...]]) -> tuple[str, ...]:
+    for name in names:
+        if type(name) is not str:
+            raise Rejected(Reason.FEATURES_FAILED.value, f"feature name {name!r} is not text")
+    order = tuple(sorted(names))
+    if len(orders) < 1000 and len(names) < 1000:
+        orders[names] = order
+    return order
+
+
+def _plain(name: str, value: Any) -> Value:
+    """One feature as plain Python, or a refusal that names it."""
+    if type(value) not in _PLAIN:
+        item = getattr(value, "item", None)
+        value = item() if callable(item) else value
+        if type(value) not in _PLAIN:
+            raise Rejected(
+                Reason.FEATURES_FAILED.value,
+                f"feature {name!r} is a {type(value).__name__}, expected a number, text, a boolean or None",
+            )
+    if type(value) is float and not abs(value) <= LIMIT:
+        raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is {value!r}, expected at most ±1e100")
+    if type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT:
+        raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is an integer beyond 64 bits; make it a float")
+    return value  # type: ignore[no-any-return]

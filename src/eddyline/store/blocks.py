@@ -1,0 +1,160 @@
+"""What one commit holds, as bytes and back: the inputs, and everything that followed from them.
+
+A block is one row of the journal. Records are MessagePack, compressed with zstd; predictions in groups, so that one can be
+read without reading a thousand. Knows nothing of SQLite.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import zstandard
+
+from eddyline.records import Alert, DeadLetter, Prediction, Rollout
+
+GROUP = 128
+_SMALL = 256
+
+
+class Kind(enum.IntEnum):
+    """What an input is."""
+
+    EVENT = 0
+    LABEL = 1
+    COMMAND = 2
+    WATERMARK = 3
+    EVENT_FAULT = 4
+    LABEL_FAULT = 5
+
+
+class Input(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One thing that came from outside, in the order it came: the truth that everything else follows from."""
+
+    kind: int
+    raw: bytes
+    position: int = 0
+
+
+class Fault(msgspec.Struct, array_like=True, frozen=True):
+    """A record that its source had to refuse (too long, unreadable), in place of the record itself."""
+
+    reason: str
+    raw: bytes
+    size: int
+    sha256: str
+
+
+class ExampleRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An example as it is kept: which prediction, which truth, and the learner's position after it.
+
+    `position` is -1 when it was measured and not learned (refused, or a revision that is only recorded).
+    """
+
+    slot: int
+    truth: Any
+    known: str
+    at: int
+    revision: int
+    position: int
+
+
+class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a block says beside its records: how far each source was read, where the learner stands, what was decided."""
+
+    positions: dict[str, int]
+    learner: int
+    rollout: Rollout
+    received_at: float = 0.0
+    alerts: list[Alert] = []
+    rollouts: list[Rollout] = []
+
+
+class Block(msgspec.Struct, frozen=True):
+    """One commit, decoded."""
+
+    seq: int
+    inputs: list[Input]
+    predictions: list[Prediction]
+    examples: list[ExampleRow]
+    dead: list[DeadLetter]
+    notes: Notes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_inputs = msgspec.msgpack.Decoder(list[Input]).decode
+_predictions = msgspec.msgpack.Decoder(list[Prediction]).decode
+_examples = msgspec.msgpack.Decoder(list[ExampleRow]).decode
+_dead = msgspec.msgpack.Decoder(list[DeadLetter]).decode
+_groups = msgspec.msgpack.Decoder(list[bytes]).decode
+_compressor = zstandard.ZstdCompressor(level=1)
+_decompressor = zstandard.ZstdDecompressor()
+
+
+def pack(raw: bytes) -> bytes:
+    """Bytes with a first byte that says whether they are compressed; small ones are not."""
+    return b"\x00" + raw if len(raw) < _SMALL else b"\x01" + _compressor.compress(raw)
+
+
+def unpack(packed: bytes) -> bytes:
+    """The bytes that `pack` was given."""
+    return packed[1:] if packed[:1] == b"\x00" else _decompressor.decompress(packed[1:])
+
+
+def encode_inputs(inputs: Sequence[Input]) -> bytes:
+    return pack(_encode(inputs))
+
+
+def decode_inputs(packed: bytes) -> list[Input]:
+    return _inputs(unpack(packed))
+
+
+def encode_predictions(predictions: Sequence[Prediction]) -> bytes:
+    groups = [pack(_encode(predictions[i : i + GROUP])) for i in range(0, len(predictions), GROUP)]
+    return _encode(groups)
+
+
+def decode_predictions(packed: bytes) -> list[Prediction]:
+    return [prediction for group in _groups(packed) for prediction in _predictions(unpack(group))]
+
+
+def decode_group(packed: bytes, offset: int) -> list[Prediction]:
+    """The group of predictions that holds the one at `offset` in its block."""
+    return _predictions(unpack(_groups(packed)[offset // GROUP]))
+
+
+def groups_containing(packed: bytes, needle: bytes) -> Iterable[tuple[int, list[Prediction]]]:
+    """The groups whose bytes hold `needle`, with the offset of their first prediction."""
+    for number, group in enumerate(_groups(packed)):
+        raw = unpack(group)
+        if needle in raw:
+            yield number * GROUP, _predictions(raw)
+
+
+def encode_examples(rows: Sequence[ExampleRow]) -> bytes:
+    return pack(_encode(rows))
+
+
+def decode_examples(packed: bytes) -> list[ExampleRow]:
+    return _examples(unpack(packed))
+
+
+def encode_dead(letters: Sequence[DeadLetter]) -> bytes:
+    return pack(_encode(letters))
+
+
+def decode_dead(packed: bytes) -> list[DeadLetter]:
+    return _dead(unpack(packed))
+
+
+_notes = msgspec.msgpack.Decoder(Notes).decode
+
+
+def encode_notes(notes: Notes) -> bytes:
+    return _encode(notes)
+
+
+def decode_notes(packed: bytes) -> Notes:
+    return _notes(packed)

@@ -1,0 +1,374 @@
+"""The store: one SQLite file that holds the journal, the versions and the checkpoints of one pipeline.
+
+A commit is one transaction with one block: the inputs, and what followed from them. Blocks are chained by digest, so that
+nothing in the past can be changed, removed or moved without `verify` seeing it. SQLite in WAL mode with full
+synchronisation is the durability; acknowledged means committed here.
+
+Keeps I11 (acknowledged is durable), I12 (fail-stop), I14 (loud corruption), I18 (joint commit), I22 (tamper-evident).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from eddyline.records import ModelVersion, Prediction
+from eddyline.records.errors import NotFound, StoreCorrupt, StoreError, StoreMismatch
+from eddyline.store import blocks
+from eddyline.store.blocks import Block, ExampleRow, Notes
+from eddyline.store.lock import WriterLock
+
+SCHEMA = 1
+GENESIS = bytes(32)
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE blocks (
+  seq INTEGER PRIMARY KEY, first_slot INTEGER NOT NULL, first_example INTEGER NOT NULL, deads INTEGER NOT NULL,
+  inputs BLOB NOT NULL, predictions BLOB NOT NULL, examples BLOB NOT NULL, dead BLOB NOT NULL, notes BLOB NOT NULL,
+  hash BLOB NOT NULL);
+CREATE INDEX blocks_by_slot ON blocks (first_slot);
+CREATE INDEX blocks_by_example ON blocks (first_example);
+CREATE INDEX blocks_with_dead ON blocks (seq) WHERE deads > 0;
+CREATE TABLE snapshots (hash TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE versions (
+  position INTEGER PRIMARY KEY, version BLOB NOT NULL, snapshot TEXT NOT NULL, seq INTEGER NOT NULL);
+CREATE TABLE recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE checkpoints (seq INTEGER PRIMARY KEY, state BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE ids (id TEXT PRIMARY KEY, slot INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE slots (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, taken INTEGER NOT NULL DEFAULT 0);
+"""
+
+
+class Store:
+    """An open store. `Store.write` for the one runner, `Store.read` for anybody who looks.
+
+    It keeps where the chain ends (`seq`, `head`), how many predictions (`slots`) and how many examples it holds.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
+        self.path = path
+        self.db = connection
+        self._lock = lock
+        self.broken: str | None = None
+        row = self.db.execute("SELECT seq, hash, first_slot, first_example FROM blocks ORDER BY seq DESC LIMIT 1").fetchone()
+        self.seq, self.head, self.slots, self.examples = row or (0, GENESIS, 0, 0)
+        if row:
+            last = self.block(self.seq)
+            self.slots += len(last.predictions)
+            self.examples += len(last.examples)
+
+    # Opening and closing -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def write(cls, path: Path, *, pipeline: str) -> Store:
+        """Opens the store for its one writer, making it when it is new."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(path)
+        try:
+            db = _connect(path, f"file:{_quote(path)}?mode=rwc")
+            with _mended(path):
+                _prepare(db, path, pipeline)
+                return cls(path, db, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def read(cls, path: Path) -> Store:
+        """Opens the store for looking. It never blocks the writer and never waits for it."""
+        if not path.exists():
+            raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+        with _mended(path):
+            db = _connect(path, f"file:{_quote(path)}?mode=rw")
+            db.execute("PRAGMA query_only=ON")
+            _check_schema(db, path)
+            return cls(path, db, None)
+
+    def close(self) -> None:
+        """Closes the file and lets the next writer in."""
+        self.db.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # Commits -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. After an I/O error nothing more is acknowledged on this connection (fail-stop)."""
+        if self.broken:
+            raise StoreError(self.broken)
+        slots, examples, seq, head = self.slots, self.examples, self.seq, self.head
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            yield
+            self.db.execute("COMMIT")
+        except BaseException as error:
+            self.slots, self.examples, self.seq, self.head = slots, examples, seq, head
+            if isinstance(error, sqlite3.Error):
+                self.broken = _said(self.path, error)
+                raise StoreError(self.broken) from error
+            self.broken = f"store {self.path.name}: a commit was given up ({type(error).__name__}); open it again"
+            raise
+
+    def append(self, parts: tuple[bytes, bytes, bytes, bytes], deads: int, predictions: int, examples: int, notes: Notes) -> int:
+        """Adds one block inside the current transaction: (inputs, predictions, examples, dead) as bytes."""
+        noted = blocks.encode_notes(notes)
+        seq = self.seq + 1
+        head = link(self.head, seq, (*parts, noted))
+        self.db.execute(
+            "INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?)",
+            (seq, self.slots, self.examples, deads, *parts, noted, head),
+        )
+        self.seq, self.head = seq, head
+        self.slots += predictions
+        self.examples += examples
+        return seq
+
+    # Reading blocks ------------------------------------------------------------------------------------------------
+
+    def block(self, seq: int) -> Block:
+        """One block, decoded."""
+        row = self.db.execute("SELECT inputs, predictions, examples, dead, notes FROM blocks WHERE seq=?", (seq,)).fetchone()
+        if row is None:
+            raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
+        return _decoded(self.path, seq, row)
+
+    def blocks(self, after: int = 0, until: int | None = None) -> Iterator[Block]:
+        """The blocks after a sequence number, in order."""
+        rows = self.db.execute(
+            "SELECT seq, inputs, predictions, examples, dead, notes FROM blocks WHERE seq>? AND seq<=? ORDER BY seq",
+            (after, self.seq if until is None else until),
+        )
+        for seq, *row in rows:
+            yield _decoded(self.path, seq, row)
+
+    def examples_of(self, seq: int) -> list[ExampleRow]:
+        """The examples of one block."""
+        row = self.db.execute("SELECT examples FROM blocks WHERE seq=?", (seq,)).fetchone()
+        if row is None:
+            raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
+        return blocks.decode_examples(row[0])
+
+    def seq_of_slot(self, slot: int) -> tuple[int, int]:
+        """The block that holds a prediction, and the slot of its first prediction."""
+        row = self.db.execute(
+            "SELECT seq, first_slot FROM blocks WHERE first_slot<=? ORDER BY first_slot DESC, seq DESC LIMIT 1", (slot,)
+        ).fetchone()
+        if row is None or slot >= self.slots:
+            raise NotFound(f"store {self.path.name}: no prediction number {slot}")
+        return int(row[0]), int(row[1])
+
+    def prediction_group(self, slot: int) -> tuple[int, list[Prediction]]:
+        """The small group of predictions that holds this slot, with the slot of the first of them."""
+        seq, first = self.seq_of_slot(slot)
+        packed = self.db.execute("SELECT predictions FROM blocks WHERE seq=?", (seq,)).fetchone()[0]
+        offset = slot - first
+        return first + offset // blocks.GROUP * blocks.GROUP, blocks.decode_group(packed, offset)
+
+    def chain(self) -> Iterator[tuple[int, bytes, bytes, tuple[bytes, ...]]]:
+        """Every block as (seq, hash as stored, hash as computed, its five parts as bytes), for verifying."""
+        head = GENESIS
+        for seq, stored, *parts in self.db.execute(
+            "SELECT seq, hash, inputs, predictions, examples, dead, notes FROM blocks ORDER BY seq"
+        ):
+            head = link(head, seq, tuple(parts))
+            yield seq, stored, head, tuple(parts)
+
+    # Versions and checkpoints --------------------------------------------------------------------------------------
+
+    def keep_version(self, version: ModelVersion, state: bytes, recipe: str) -> None:
+        """Registers a version with its bytes, inside the current transaction. The same bytes are kept once."""
+        snapshot = content_name(state)
+        self.db.execute("INSERT OR IGNORE INTO snapshots VALUES (?,?)", (snapshot, blocks.pack(state)))
+        self.db.execute("INSERT OR IGNORE INTO recipes VALUES (?,?)", (version.recipe, recipe))
+        self.db.execute(
+            "INSERT OR IGNORE INTO versions VALUES (?,?,?,?)",
+            (version.position, msgspec.msgpack.encode(version), snapshot, self.seq),
+        )
+
+    def versions(self) -> list[ModelVersion]:
+        """The kept versions, by position."""
+        return [_version(row[0]) for row in self.db.execute("SELECT version FROM versions ORDER BY position")]
+
+    def nearest_version(self, position: int) -> tuple[ModelVersion, bytes]:
+        """The newest kept version at or before a position, with the bytes of its state, checked."""
+        row = self.db.execute(
+            "SELECT v.version, v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash = v.snapshot "
+            "WHERE v.position<=? ORDER BY v.position DESC LIMIT 1",
+            (position,),
+        ).fetchone()
+        if row is None:
+            raise NotFound(f"store {self.path.name}: no version at or before position {position}")
+        version = _version(row[0])
+        state = unpacked_state(self.path, version.name, row[1], row[2])
+        return version, state
+
+    def keep_checkpoint(self, state: bytes) -> None:
+        """Keeps where the stages stand at the current block; the two newest stay."""
+        self.db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?,?,?)", (self.seq, blocks.pack(state), hashlib.sha256(state).digest()))
+        self.db.execute("DELETE FROM checkpoints WHERE seq < (SELECT min(seq) FROM (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT 2))")
+
+    def checkpoint(self) -> tuple[int, bytes] | None:
+        """The newest checkpoint: the block it stands at, and the bytes, checked."""
+        row = self.db.execute("SELECT seq, state, hash FROM checkpoints ORDER BY seq DESC LIMIT 1").fetchone()
+        if row is None:
+            return None
+        try:
+            state = blocks.unpack(row[1])
+        except Exception as error:
+            raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} cannot be unpacked ({error})") from error
+        if hashlib.sha256(state).digest() != row[2]:
+            raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk")
+        return int(row[0]), state
+
+    # Small values and the inbox ------------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Any:
+        """A small value by name, or None."""
+        row = self.db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        return None if row is None else msgspec.msgpack.decode(row[0])
+
+    def put(self, key: str, value: Any) -> None:
+        """Keeps a small value, inside the current transaction."""
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, msgspec.msgpack.encode(value)))
+
+    def inbox(self) -> list[tuple[int, bytes]]:
+        """The operators' requests that no block has taken yet."""
+        return list(self.db.execute("SELECT number, body FROM inbox WHERE taken=0 ORDER BY number"))
+
+    def taken(self, numbers: Sequence[int]) -> None:
+        """Marks requests as taken, in the transaction that journals them."""
+        self.db.executemany("UPDATE inbox SET taken=1 WHERE number=?", [(number,) for number in numbers])
+
+
+def post(path: Path, body: bytes) -> None:
+    """Leaves a request for whoever runs on this store, now or next; it takes effect when it is journaled."""
+    if not path.exists():
+        raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+    with _mended(path):
+        db = _connect(path, f"file:{_quote(path)}?mode=rw")
+        try:
+            _check_schema(db, path)
+            db.execute("INSERT INTO inbox (body) VALUES (?)", (body,))
+        finally:
+            db.close()
+
+
+def link(head: bytes, seq: int, parts: tuple[bytes, ...]) -> bytes:
+    """The digest of a block: of the one before it, its number, and its parts with their lengths."""
+    digest = hashlib.blake2b(head, digest_size=32)
+    digest.update(seq.to_bytes(8, "big"))
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def content_name(state: bytes) -> str:
+    """Snapshots are named by what they hold."""
+    return hashlib.blake2b(state, digest_size=16).hexdigest()
+
+
+def unpacked_state(path: Path, name: str, snapshot: str, packed: bytes | None) -> bytes:
+    """The bytes of a snapshot, or words about what happened to them."""
+    if packed is None:
+        raise StoreCorrupt(f"store {path.name}: the snapshot of {name} is missing")
+    try:
+        state = blocks.unpack(packed)
+    except Exception as error:
+        raise StoreCorrupt(f"store {path.name}: the snapshot of {name} cannot be unpacked ({error})") from error
+    if content_name(state) != snapshot:
+        raise StoreCorrupt(f"store {path.name}: the snapshot of {name} was changed on disk")
+    return state
+
+
+_version: Callable[[bytes], ModelVersion] = msgspec.msgpack.Decoder(ModelVersion).decode
+
+
+def _decoded(path: Path, seq: int, row: Any) -> Block:
+    try:
+        inputs, predictions, examples, dead, notes = row
+        return Block(
+            seq=seq,
+            inputs=blocks.decode_inputs(inputs),
+            predictions=blocks.decode_predictions(predictions),
+            examples=blocks.decode_examples(examples),
+            dead=blocks.decode_dead(dead),
+            notes=blocks.decode_notes(notes),
+        )
+    except Exception as error:
+        raise StoreCorrupt(f"store {path.name}: block {seq} cannot be read ({error})\nrun eddyline verify") from error
+
+
+def _connect(path: Path, uri: str) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False, cached_statements=64)
+    except sqlite3.Error as error:
+        raise StoreError(_said(path, error)) from error
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path, pipeline: str) -> None:
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("PRAGMA cache_size=-65536")
+    db.execute("PRAGMA wal_autocheckpoint=2000")
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        db.execute("BEGIN IMMEDIATE")
+        for statement in _TABLES.split(";\n"):
+            if statement.strip():
+                db.execute(statement)
+        for key, value in (("schema", SCHEMA), ("pipeline", pipeline), ("created", time.time())):
+            db.execute("INSERT INTO meta VALUES (?,?)", (key, msgspec.msgpack.encode(value)))
+        db.execute("COMMIT")
+    _check_schema(db, path)
+    owner = msgspec.msgpack.decode(db.execute("SELECT value FROM meta WHERE key='pipeline'").fetchone()[0])
+    if owner != pipeline:
+        raise StoreMismatch(
+            f"store {path.name} belongs to the pipeline {owner!r}, not {pipeline!r}\nname another: --store {pipeline}.eddyline"
+        )
+
+
+def _check_schema(db: sqlite3.Connection, path: Path) -> None:
+    try:
+        row = db.execute("SELECT value FROM meta WHERE key='schema'").fetchone()
+    except sqlite3.OperationalError:
+        row = None
+    if row is None:
+        raise StoreMismatch(f"{path} is not an Eddyline store")
+    schema = msgspec.msgpack.decode(row[0])
+    if schema != SCHEMA:
+        raise StoreMismatch(
+            f"store {path.name} has schema version {schema}; this Eddyline reads version {SCHEMA}\n"
+            f"use the Eddyline that wrote it, or start a new store: --store NEW.eddyline"
+        )
+
+
+@contextmanager
+def _mended(path: Path) -> Iterator[None]:
+    """SQLite's errors in our words."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(_said(path, error)) from error
+
+
+def _said(path: Path, error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    if code == "SQLITE_FULL":
+        return f"store {path.name}: the disk is full; nothing was acknowledged\nmake room and go on: nothing is lost"
+    if code.startswith("SQLITE_CORRUPT") or code == "SQLITE_NOTADB":
+        return f"store {path.name}: the file is damaged ({error})\nrestore it from a backup; eddyline verify says what can be read"
+    return f"store {path.name}: {error} ({code}); nothing was acknowledged"
+
+
+def _quote(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,0 +1,270 @@
+"""The ledger on disk: which event ids were answered, and which predictions still wait for their truth.
+
+Ids of the last hundred thousands of events are a dict; older ones are a B-tree, filled in sorted bulk so that neighbours
+share pages. What waits costs 16 bytes of memory an event (when it happened, what settled it), in chunks that are written
+when a checkpoint finds them changed and forgotten when their horizon has passed. Features of waiting predictions stay in
+the journal, behind a bounded cache. Memory on disk is always as of the last checkpoint; replay does the rest.
+
+Keeps `twice`, I21 (bounded). Implements `eddyline.ports.Ledger`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from eddyline.records import Arrival, Prediction
+from eddyline.records.errors import StoreCorrupt
+from eddyline.store import blocks
+from eddyline.store.blocks import Kind
+from eddyline.store.database import Store
+
+CHUNK: Final = 4096
+_SHIFT: Final = 12
+_FAR: Final = 2**62
+
+
+class Chunk:
+    """4096 predictions: when each happened, and the mark of what settled it."""
+
+    __slots__ = ("ats", "dirty", "marks")
+
+    def __init__(self, ats: array[int], marks: array[int]) -> None:
+        self.ats = ats
+        self.marks = marks
+        self.dirty = False
+
+    def waiting(self, until: int) -> tuple[list[int], int]:
+        """Offsets that wait since `until` or longer, and the earliest time of those that wait since later."""
+        ats = np.frombuffer(self.ats, dtype=np.int64)
+        open_ = np.frombuffer(self.marks, dtype=np.uint64) == 0
+        due = open_ & (ats <= until)
+        later = ats[open_ & ~due]
+        return np.flatnonzero(due).tolist(), int(later.min()) if later.size else _FAR
+
+
+class DiskLedger:
+    """The ledger of one store, for its writer. `decode_event` reads a journaled event again, for comparing."""
+
+    def __init__(
+        self,
+        store: Store,
+        wait_us: int,
+        decode_event: Callable[[bytes], Arrival],
+        *,
+        cached: int = 65_536,
+        bulk: int = 400_000,
+    ) -> None:
+        self.store = store
+        self.wait_us = wait_us
+        self.decode_event = decode_event
+        self.cached = cached
+        self.bulk = bulk
+        self.count = 0
+        self.flushed = 0
+        self.recent: dict[str, int] = {}
+        self.looked_up: dict[str, int | None] = {}
+        self.chunks: dict[int, Chunk] = {}
+        self.current = Chunk(array("q"), array("Q"))
+        self.current_min = _FAR
+        self.open: list[tuple[int, int]] = []
+        self.predictions: OrderedDict[int, Prediction] = OrderedDict()
+        self.arrivals: dict[int, Arrival] = {}
+        self.groups: OrderedDict[int, list[Prediction]] = OrderedDict()
+
+    # What the stages ask ---------------------------------------------------------------------------------------------
+
+    def find(self, event_id: str) -> int | None:
+        slot = self.recent.get(event_id)
+        if slot is not None or not self.flushed:
+            return slot
+        try:
+            return self.looked_up[event_id]
+        except KeyError:
+            row = self.store.db.execute("SELECT slot FROM ids WHERE id=?", (event_id,)).fetchone()
+            found = self.looked_up[event_id] = None if row is None else int(row[0])
+            return found
+
+    def add(self, prediction: Prediction, arrival: Arrival, deadline: int) -> int:
+        slot = self.count
+        self.recent[prediction.event_id] = slot
+        self.predictions[slot] = prediction
+        self.arrivals[slot] = arrival
+        current = self.current
+        current.ats.append(prediction.at)
+        current.marks.append(0)
+        if prediction.at < self.current_min:
+            self.current_min = prediction.at
+        self.count = slot + 1
+        if self.count & (CHUNK - 1) == 0:
+            self._turn()
+        return slot
+
+    def arrival(self, slot: int) -> Arrival:
+        arrival = self.arrivals.get(slot)
+        return arrival if arrival is not None else self._journaled(slot)
+
+    def prediction(self, slot: int) -> Prediction:
+        prediction = self.predictions.get(slot)
+        return prediction if prediction is not None else self._kept(slot)
+
+    def at(self, slot: int) -> int:
+        return self._chunk(slot >> _SHIFT).ats[slot & (CHUNK - 1)]
+
+    def mark(self, slot: int) -> int:
+        return self._chunk(slot >> _SHIFT).marks[slot & (CHUNK - 1)]
+
+    def settle(self, slot: int, mark: int) -> None:
+        chunk = self._chunk(slot >> _SHIFT)
+        chunk.marks[slot & (CHUNK - 1)] = mark
+        chunk.dirty = True
+
+    def next_at(self) -> int:
+        return min(self.open[0][0], self.current_min) if self.open else self.current_min
+
+    def due(self, watermark: int) -> list[int]:
+        until = watermark - self.wait_us
+        found: list[int] = []
+        while self.open and self.open[0][0] <= until:
+            _, number = heappop(self.open)
+            found += self._due_of(number, self._chunk(number), until)
+        if self.current_min <= until:
+            offsets, self.current_min = self.current.waiting(until)
+            first = self.count >> _SHIFT << _SHIFT
+            found += [first + offset for offset in offsets]
+        found.sort(key=lambda slot: (self.at(slot), slot))
+        return found
+
+    def _due_of(self, number: int, chunk: Chunk, until: int) -> list[int]:
+        offsets, later = chunk.waiting(until)
+        if later != _FAR:
+            heappush(self.open, (later, number))
+        return [(number << _SHIFT) + offset for offset in offsets]
+
+    # Chunks ----------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        number = (self.count >> _SHIFT) - 1
+        self.current.dirty = True
+        self.chunks[number] = self.current
+        heappush(self.open, (self.current_min, number))
+        self.current, self.current_min = Chunk(array("q"), array("Q")), _FAR
+
+    def _chunk(self, number: int) -> Chunk:
+        if number == self.count >> _SHIFT:
+            return self.current
+        chunk = self.chunks.get(number)
+        if chunk is None:
+            chunk = self.chunks[number] = self._load(number)
+        return chunk
+
+    def _load(self, number: int) -> Chunk:
+        row = self.store.db.execute("SELECT data FROM slots WHERE chunk=?", (number,)).fetchone()
+        if row is None:
+            raise StoreCorrupt(f"store {self.store.path.name}: chunk {number} of the ledger is missing")
+        ats, marks = msgspec.msgpack.decode(blocks.unpack(row[0]), type=tuple[bytes, bytes])
+        return Chunk(array("q", ats), array("Q", marks))
+
+    # Predictions and events of long ago --------------------------------------------------------------------------------
+
+    def _kept(self, slot: int) -> Prediction:
+        for first, group in self.groups.items():
+            if first <= slot < first + len(group):
+                self.groups.move_to_end(first)
+                return group[slot - first]
+        first, group = self.store.prediction_group(slot)
+        self.groups[first] = group
+        if len(self.groups) > 64:
+            self.groups.popitem(last=False)
+        return group[slot - first]
+
+    def _journaled(self, slot: int) -> Arrival:
+        seq, _ = self.store.seq_of_slot(slot)
+        event_id = self.prediction(slot).event_id
+        for given in self.store.block(seq).inputs:
+            if given.kind == Kind.EVENT:
+                arrival = self.decode_event(given.raw)
+                if arrival.id == event_id:
+                    return arrival
+        raise StoreCorrupt(f"store {self.store.path.name}: block {seq} answers {event_id!r} without its event")
+
+    # What the engine does ----------------------------------------------------------------------------------------------
+
+    def prefetch(self, ids: Iterable[str]) -> None:
+        """Looks a batch of ids up at once, where there is a B-tree to look in."""
+        self.looked_up.clear()
+        if not self.flushed:
+            return
+        wanted = [event_id for event_id in ids if event_id not in self.recent]
+        self.looked_up = dict.fromkeys(wanted)
+        for i in range(0, len(wanted), 500):
+            some = wanted[i : i + 500]
+            marks = ",".join("?" * len(some))
+            self.looked_up.update(self.store.db.execute(f"SELECT id, slot FROM ids WHERE id IN ({marks})", some))
+
+    def committed(self) -> None:
+        """After a commit: events can be read from the journal again, and the cache is cut to its size."""
+        self.arrivals.clear()
+        while len(self.predictions) > self.cached:
+            self.predictions.popitem(last=False)
+
+    def save(self, watermark: int) -> dict[str, int]:
+        """Writes what changed, inside the checkpoint's transaction; gives what the checkpoint must remember."""
+        store = self.store
+        partial = self.count >> _SHIFT
+        rows = [(number, chunk) for number, chunk in self.chunks.items() if chunk.dirty]
+        if len(self.current.ats):
+            rows.append((partial, self.current))
+        store.db.executemany(
+            "INSERT OR REPLACE INTO slots VALUES (?,?)",
+            [
+                (number, blocks.pack(msgspec.msgpack.encode((chunk.ats.tobytes(), chunk.marks.tobytes()))))
+                for number, chunk in rows
+            ],
+        )
+        waiting = {number for _, number in self.open}
+        for _, chunk in rows:
+            chunk.dirty = False
+        for number in [number for number in self.chunks if number not in waiting]:
+            del self.chunks[number]
+        if len(self.recent) >= self.bulk:
+            store.db.executemany("INSERT INTO ids VALUES (?,?)", sorted(self.recent.items()))
+            self.recent.clear()
+            self.flushed = self.count
+        return {"count": self.count, "flushed": self.flushed}
+
+    def restore(self, saved: dict[str, int], watermark: int) -> None:
+        """Becomes the ledger that `save` described."""
+        self.count, self.flushed = saved["count"], saved["flushed"]
+        store, until = self.store, watermark - self.wait_us
+        for (number,) in store.db.execute("SELECT chunk FROM slots ORDER BY chunk").fetchall():
+            if number > self.count >> _SHIFT or (number == self.count >> _SHIFT and not self.count & (CHUNK - 1)):
+                continue
+            chunk = self._load(number)
+            _, later = chunk.waiting(until)
+            if number == self.count >> _SHIFT:
+                self.current, self.current_min = chunk, later
+            elif later != _FAR:
+                self.chunks[number] = chunk
+                heappush(self.open, (later, number))
+        if self.flushed < self.count:
+            self._reread_ids()
+
+    def _reread_ids(self) -> None:
+        slot = self.flushed
+        seq, first = self.store.seq_of_slot(slot)
+        rows = self.store.db.execute("SELECT predictions FROM blocks WHERE seq>=? ORDER BY seq", (seq,))
+        at = first
+        for (packed,) in rows:
+            for prediction in blocks.decode_predictions(packed):
+                if slot <= at < self.count:
+                    self.recent[prediction.event_id] = at
+                at += 1
+            if at >= self.count:
+                return

@@ -1,0 +1,1 @@
+"""Looking at a store: explain one answer, verify all of them, list what was refused. Reads only."""

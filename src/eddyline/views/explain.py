@@ -1,0 +1,132 @@
+"""Why one answer was given, from the store alone; and the same answer again, from the model that gave it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from eddyline.models import adapt
+from eddyline.models.fingerprint import fingerprint
+from eddyline.pipeline import Pipeline
+from eddyline.records import DeadLetter, Prediction
+from eddyline.records.errors import NotFound
+from eddyline.store import blocks
+from eddyline.store.blocks import Kind
+from eddyline.store.database import Store
+from eddyline.store.rebuild import rebuild
+
+
+class Learned(msgspec.Struct, frozen=True):
+    """A truth that reached the prediction: when it was known (µs), how, and the version it made (None: not learned)."""
+
+    truth: Any
+    known: str
+    at: int
+    revision: int
+    version: str | None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Everything that is known about one event.
+
+    `again` is "equal" when the version was rebuilt and gave the same bytes, "different" with what it gave, or "not
+    claimed" when this machine computes otherwise than the one that answered.
+    """
+
+    event: dict[str, Any]
+    prediction: Prediction
+    version: str
+    block: int
+    received_at: float
+    truths: list[Learned]
+    refused: list[DeadLetter]
+    again: str
+    again_detail: str
+
+
+def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
+    """The answer to an event, the version that gave it, what that version saw, the truth, and the answer once more."""
+    slot, prediction = find_prediction(store, event_id)
+    seq, _ = store.seq_of_slot(slot)
+    block = store.block(seq)
+    decode = pipeline.event_schema.decode
+    event = next(
+        raw for raw in _events_with(block.inputs, event_id) if decode(raw).id == event_id
+    )
+    again, detail = answer_again(store, pipeline, prediction)
+    return Explanation(
+        event=msgspec.json.decode(event),
+        prediction=prediction,
+        version=prediction.version,
+        block=seq,
+        received_at=block.notes.received_at,
+        truths=_truths(store, slot, seq, prediction.model),
+        refused=[letter for letter in dead_letters(store) if letter.event_id == event_id],
+        again=again,
+        again_detail=detail,
+    )
+
+
+def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
+    """The number of a prediction and the prediction, by event id."""
+    row = store.db.execute("SELECT slot FROM ids WHERE id=?", (event_id,)).fetchone()
+    if row is not None:
+        first, group = store.prediction_group(row[0])
+        return row[0], group[row[0] - first]
+    needle = event_id.encode()
+    for first_slot, packed in store.db.execute("SELECT first_slot, predictions FROM blocks ORDER BY seq DESC"):
+        for offset, group in blocks.groups_containing(packed, needle):
+            for i, prediction in enumerate(group):
+                if prediction.event_id == event_id:
+                    return first_slot + offset + i, prediction
+    refused = [letter for letter in dead_letters(store) if letter.event_id == event_id]
+    if refused:
+        letter = refused[0]
+        raise NotFound(
+            f"event {event_id!r} was not answered: {letter.reason}, {letter.detail}\nsee it: eddyline dead-letters"
+        )
+    raise NotFound(f"no event {event_id!r} in {store.path.name}\nids are compared as text, exactly")
+
+
+def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction) -> tuple[str, str]:
+    """Rebuilds the version that answered and asks it again: ("equal" | "different" | "not claimed", why)."""
+    here, there = fingerprint(), store.nearest_version(prediction.position)[0].fingerprint
+    output = rebuild(store, adapt(pipeline.model), prediction.position).predict(prediction.features)
+    same = output_bytes(output.value, output.scores) == output_bytes(prediction.value, prediction.scores)
+    if here != there:
+        said = "the same bytes" if same else f"{output.value!r} {output.scores!r}"
+        return "not claimed", f"answered on {there}, this machine is {here}; here it gives {said}"
+    return ("equal", "bit for bit") if same else ("different", f"now {output.value!r} {output.scores!r}")
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def output_bytes(value: Any, scores: Any) -> bytes:
+    """An answer as bytes, for comparing to the bit."""
+    return _encode((value, scores))
+
+
+def dead_letters(store: Store) -> list[DeadLetter]:
+    """Everything that was refused, in order."""
+    rows = store.db.execute("SELECT dead FROM blocks WHERE deads > 0 ORDER BY seq")
+    return [letter for (packed,) in rows for letter in blocks.decode_dead(packed)]
+
+
+def _events_with(inputs: list[blocks.Input], event_id: str) -> list[bytes]:
+    needle = event_id.encode()
+    return [given.raw for given in inputs if given.kind == Kind.EVENT and needle in given.raw]
+
+
+def _truths(store: Store, slot: int, seq: int, model: str) -> list[Learned]:
+    found = []
+    rows = store.db.execute("SELECT examples FROM blocks WHERE seq>=? ORDER BY seq", (seq,))
+    for (packed,) in rows:
+        for row in blocks.decode_examples(packed):
+            if row.slot == slot:
+                version = f"{model}@{row.position}" if row.position >= 0 else None
+                found.append(Learned(row.truth, row.known, row.at, row.revision, version))
+        if found and store.seq - seq > 10_000:
+            break
+    return found
