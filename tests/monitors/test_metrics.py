@@ -39,7 +39,9 @@ def test_a_classifier_without_probabilities_is_measured_by_accuracy_alone() -> N
 
         predict_proba_one = Classifier.predict_proba_one
 
-    assert names(None, CLASSIFICATION, compose.Pipeline(preprocessing.StandardScaler(), Constant())) == ["Accuracy"]
+    assert names(None, CLASSIFICATION, compose.Pipeline(preprocessing.StandardScaler(), Constant())) == [
+        "Accuracy"
+    ]
     with pytest.raises(DeclarationError, match="ROCAUC needs probabilities; Constant gives only classes"):
         names([metrics.ROCAUC()], CLASSIFICATION, Constant())
 
@@ -54,8 +56,12 @@ def test_a_classifier_without_probabilities_is_measured_by_accuracy_alone() -> N
         (metrics.Silhouette(), CLASSIFICATION, None),
     ],
 )
-def test_a_metric_of_another_task_is_refused_by_name_with_some_that_fit(metric: Any, task: Task, model: Any) -> None:
-    with pytest.raises(DeclarationError, match=rf"{type(metric).__name__} cannot measure.*\nwrite Watch\(metrics="):
+def test_a_metric_of_another_task_is_refused_by_name_with_some_that_fit(
+    metric: Any, task: Task, model: Any
+) -> None:
+    with pytest.raises(
+        DeclarationError, match=rf"{type(metric).__name__} cannot measure.*\nwrite Watch\(metrics="
+    ):
         names([metric], task, model)
 
 
@@ -90,7 +96,10 @@ def test_what_is_not_a_metric_is_refused(declared: list[Any], said: str) -> None
 
 
 def test_the_same_metric_with_other_parameters_is_another_metric() -> None:
-    assert names([metrics.FBeta(beta=1), metrics.FBeta(beta=2)], CLASSIFICATION) == ["FBeta(beta=1)", "FBeta(beta=2)"]
+    assert names([metrics.FBeta(beta=1), metrics.FBeta(beta=2)], CLASSIFICATION) == [
+        "FBeta(beta=1)",
+        "FBeta(beta=2)",
+    ]
 
 
 def test_a_rolling_metric_is_named_by_what_rolls() -> None:

@@ -23,7 +23,7 @@ from eddyline.records import (
     Watermark,
 )
 from eddyline.stages.decide import Command, version_of
-from eddyline.stages.join import JoinState
+from eddyline.stages.join import Joined, JoinState
 from eddyline.stages.learn import LearnState, Snapshot
 from eddyline.stages.serve import ServeState, Voice
 from eddyline.stages.watch import WatchState
@@ -70,6 +70,7 @@ class Loop:
         self.ledger = ledger
         self.rebuild = rebuild
         self.lateness_us = max(plan.serve.lateness_us, plan.join.lateness_us)
+        self.due = plan.join.next_due(states.join, ledger)
         self.voice = Voice(states.learn.model, plan.decide.model, states.learn.position, states.rollout.revision)
         self.take_voice()
 
@@ -85,91 +86,65 @@ class Loop:
         )
 
     def advance(self, batch: Sequence[Record]) -> Outcome:
-        """Takes a batch of inputs in order. Consecutive events, and consecutive labels, go through a stage together."""
+        """Takes a batch of inputs in order."""
         out = Outcome()
-        run: list[Arrival] = []
-        events = True
+        states, ledger, voice = self.states, self.ledger, self.voice
+        answer, hear = self.plan.serve.answer, self.plan.join.label
+        serve, join, wait_us = states.serve, states.join, self.plan.join.wait_us
+        joined: list[Joined] = []
         for record in batch:
-            if type(record) is Arrival:
-                is_event = record.truth is None
-                if run and is_event is not events:
-                    self._arrivals(run, events, out)
-                    run = []
-                events = is_event
-                run.append(record)
-                continue
-            if run:
-                self._arrivals(run, events, out)
-                run = []
-            self._other(record, out)
-        if run:
-            self._arrivals(run, events, out)
-        out.alerts += self.plan.watch.step(self.states.watch, out.watched)
-        return out
-
-    def _arrivals(self, run: list[Arrival], events: bool, out: Outcome) -> None:
-        states, join = self.states, self.plan.join
-        if not events:
-            joined = join.step(states.join, self.ledger, run)
+            if type(record) is not Arrival:
+                self._other(record, joined, out)
+            elif record.truth is None:
+                prediction = answer(serve, ledger, voice, record)
+                if type(prediction) is Prediction:
+                    out.predictions.append(prediction)
+                    out.watched.append(prediction)
+                    if join.early:
+                        self.plan.join.answered(join, ledger, prediction, joined)
+                    if record.at + wait_us < self.due:
+                        self.due = record.at + wait_us
+                    if serve.frontier - self.lateness_us >= self.due:
+                        self._time_passes(joined)
+                elif prediction is not None:
+                    out.dead.append(prediction)  # type: ignore[arg-type]
+            else:
+                hear(join, ledger, record, joined)
+                if join.early or join.held:
+                    self.due = min(self.due, self.plan.join.next_due(join, ledger))
             if joined:
                 self._joined(joined, out)
-            return
-        if len(run) > 1:
-            last = max(arrival.at for arrival in run) - self.lateness_us
-            if states.join.early or join.next_due(states.join, self.ledger) <= last:
-                for arrival in run:
-                    self._events([arrival], out)
-                return
-        self._events(run, out)
+                joined.clear()
+        out.alerts += self.plan.watch.step(states.watch, out.watched)
+        return out
 
-    def _events(self, run: list[Arrival], out: Outcome) -> None:
-        states, ledger, join = self.states, self.ledger, self.plan.join
-        answers = self.plan.serve.step(states.serve, ledger, self.voice, run)
-        if states.join.early:
-            self._answered(answers, out, joining=True)
-        else:
-            self._answered(answers, out, joining=False)
-        watermark = states.serve.frontier - self.lateness_us
-        if join.next_due(states.join, ledger) <= watermark:
-            self._joined(join.step(states.join, ledger, [Watermark(watermark)]), out)
+    def _time_passes(self, joined: list[Joined], watermark: int | None = None) -> None:
+        """Tells join how far event time has come, because something falls due."""
+        if watermark is None:
+            watermark = self.states.serve.frontier - self.lateness_us
+        joined += self.plan.join.step(self.states.join, self.ledger, [Watermark(watermark)])
+        self.due = self.plan.join.next_due(self.states.join, self.ledger)
 
-    def _answered(self, answers: list[Prediction | DeadLetter], out: Outcome, *, joining: bool) -> None:
-        for answer in answers:
-            if type(answer) is Prediction:
-                out.predictions.append(answer)
-                out.watched.append(answer)
-                if joining:
-                    self._joined(self.plan.join.step(self.states.join, self.ledger, [answer]), out)
-            else:
-                out.dead.append(answer)  # type: ignore[arg-type]
-
-    def _joined(self, joined: Sequence[Example | Unlabelled | DeadLetter], out: Outcome) -> None:
-        examples: list[Example] = []
+    def _joined(self, joined: Sequence[Joined], out: Outcome) -> None:
+        learn, results = self.states.learn, out.positions
         for record in joined:
             if type(record) is Example:
-                examples.append(record)
+                out.examples.append(record)
                 out.watched.append(record)
+                self.plan.learn.one(learn, record, results)  # type: ignore[arg-type]
+                while type(results[-1]) is not int:
+                    extra = results.pop()
+                    (out.snapshots if type(extra) is Snapshot else out.dead).append(extra)
             elif type(record) is Unlabelled:
                 out.watched.append(record)
             else:
                 out.dead.append(record)  # type: ignore[arg-type]
-        if not examples:
-            return
-        out.examples += examples
-        learn = self.states.learn
-        for result in self.plan.learn.step(learn, examples):
-            if type(result) is int:
-                out.positions.append(result)
-            elif type(result) is Snapshot:
-                out.snapshots.append(result)
-            else:
-                out.dead.append(result)  # type: ignore[arg-type]
         if self.states.rollout.champion is None:
             self.take_voice()
 
-    def _other(self, record: Command | Watermark | DeadLetter, out: Outcome) -> None:
+    def _other(self, record: Command | Watermark | DeadLetter, joined: list[Joined], out: Outcome) -> None:
         if type(record) is Watermark:
-            self._joined(self.plan.join.step(self.states.join, self.ledger, [record]), out)
+            self._time_passes(joined, record.at)
         elif type(record) is Command:
             decided = self.plan.decide.step(self.states.rollout, record, self.states.learn.position)
             if type(decided) is Rollout:

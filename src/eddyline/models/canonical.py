@@ -1,10 +1,11 @@
 """The canonical form of a model's state, and its digest. Keeps the laws *rebuild* and *stop*.
 
-Pickle bytes are not an identity: equal models pickle differently, because pickle remembers which equal strings were one
-object and writes sets in hash order. Here an object graph is written by what it holds: immutables by value, floats by
-their bits, sets and dict entries in the order of their encoded members and keys, shared and cyclic references by the
-order of the first visit, classes and functions by their qualified names. It knows no library but numpy's arrays; every
-other object speaks through `__reduce_ex__`, as it does to pickle.
+Pickle bytes are not an identity: equal models pickle differently, because pickle remembers which equal
+strings were one object and writes sets in hash order. Here an object graph is written by what it holds:
+immutables by value, floats by their bits, sets and dict entries in the order of their encoded members and
+keys, shared and cyclic references by the order of the first visit, classes and functions by their qualified
+names. It knows no library but numpy's arrays; every other object speaks through `__reduce_ex__`, as it does
+to pickle.
 """
 
 from __future__ import annotations
@@ -30,17 +31,20 @@ _SORTABLE = ({str}, {int}, {bytes})
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, np.ufunc)
 _VALUES = (np.generic, enum.Enum, *_NAMED)
 _FLUSH = 4096
-_MARK = b"\xc1"  # the one byte that never starts a MessagePack value: everything that is no plain value starts with it
+_MARK = b"\xc1"
+"""Starts everything that is no plain value: the one byte that never starts a MessagePack value."""
 
 
 def digest(obj: object, derived: Derived | None = None) -> str:
     """The identity of an object graph: blake2b of its canonical form, 16 bytes as 32 hex characters.
 
-    Equal states have equal digests in every process, under every `PYTHONHASHSEED` and after any number of saves and
-    restores. `1`, `1.0` and `True` differ, so do `0.0` and `-0.0`. The order of a dict's keys does not count, unless it
-    is an `OrderedDict`. A flat dict of half a million weights costs about half a second; objects about 3 µs each.
+    Equal states have equal digests in every process, under every `PYTHONHASHSEED` and after any number of
+    saves and restores. `1`, `1.0` and `True` differ, so do `0.0` and `-0.0`. The order of a dict's keys does
+    not count, unless it is an `OrderedDict`. A flat dict of half a million weights costs about half a second;
+    objects about 3 µs each.
 
-    Raises TypeError where the graph holds something that has no state to write down (a lock, a socket, a generator).
+    Raises TypeError where the graph holds something that has no state to write down (a lock, a socket, a
+    generator).
 
     >>> digest({"a": 1.0, "b": 2.0}) == digest({"b": 2.0, "a": 1.0})
     True
@@ -118,7 +122,9 @@ class _Writer:
         self._parts.clear()
 
     def _sequence(self, tag: bytes, items: list[Any] | tuple[Any, ...]) -> None:
-        """All plain: one MessagePack array at C speed. Otherwise the length, and the items follow from the stack."""
+        """All plain: one MessagePack array at C speed. Otherwise the length, and the items follow from the
+        stack.
+        """
         if _ATOMS.issuperset(map(type, items)):
             flat = _flat(items)
             if flat is not None:
@@ -174,7 +180,9 @@ class _Writer:
 
     def _set(self, obj: set[Any] | frozenset[Any]) -> None:
         members = sorted(
-            _MARK + b"i" + digest(member, self._derived).encode() if (code := self._plain(member)) is None else code
+            _MARK + b"i" + digest(member, self._derived).encode()
+            if (code := self._plain(member)) is None
+            else code
             for member in obj
         )
         self._parts.append(_MARK + (b"S" if type(obj) is set else b"Z") + _pack(members))
@@ -202,7 +210,9 @@ class _Writer:
         name = f"{getattr(obj, '__module__', None)}.{getattr(obj, '__qualname__', obj.__name__)}"
         self._parts.append(_MARK + b"n" + _pack(name))
         owner = getattr(obj, "__self__", None)
-        if isinstance(obj, types.BuiltinFunctionType) and not isinstance(owner, (types.ModuleType, type(None))):
+        if isinstance(obj, types.BuiltinFunctionType) and not isinstance(
+            owner, (types.ModuleType, type(None))
+        ):
             self._stack.append(owner)
         if "<" in name and isinstance(obj, types.FunctionType):
             # A lambda or an inner function shares its name with others: what it does belongs to it.
@@ -277,7 +287,7 @@ class _Writer:
 
 
 class _Entries:
-    """A dict on the stack whose entries are to be written without numbering it: an object's own attributes."""
+    """A dict on the stack to be written without a number of its own: an object's attributes."""
 
     __slots__ = ("of",)
 

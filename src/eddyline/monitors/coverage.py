@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import groupby
 
 from eddyline.monitors.days import day_name
 from eddyline.records import Measurement
@@ -50,11 +51,8 @@ class Coverage:
 
     def add(self, fate: Fate, days: list[int]) -> None:
         """Counts one answer of this fate for each of these days (days since 1970-01-01)."""
-        if days and days.count(days[0]) == len(days):
-            self._count(fate, days[0], len(days))
-        else:
-            for day in days:
-                self._count(fate, day, 1)
+        for day, same in groupby(days):
+            self._count(fate, day, len(list(same)))
 
     def _count(self, fate: Fate, day: int, many: int) -> None:
         row = self.rows.get(day)

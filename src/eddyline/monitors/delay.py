@@ -6,7 +6,6 @@ has at most 7,424 bins whatever it is fed. Refuses to know what the numbers mean
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from math import ceil
 
@@ -20,7 +19,7 @@ LARGEST = 2**63 - 1
 class DelayHistogram:
     """A distribution of durations in microseconds: quantiles within 1 %, the rest exact.
 
-    Choose it over a list of values when there may be millions of them; it costs about 0.1 µs a value and a
+    Choose it over a list of values when there may be millions of them; it costs about 0.2 µs a value and a
     few kilobytes. Bins are log-linear: below 128 one bin a microsecond, above it 64 bins an octave, found by
     shifting. A bin [lo, hi] is answered as 2·lo·hi / (lo + hi), whose relative error to anything in it is at
     most (hi - lo)/(hi + lo) ≤ 1/129 = 0.78 %. Negative durations (a truth known before its event) have
@@ -53,8 +52,9 @@ class DelayHistogram:
         least, largest = min(values), max(values)
         assert max(-least, largest) <= LARGEST, "a duration is beyond the range of event time"
         bins = self.bins
-        for index, many in Counter(map(_bin, values)).items():
-            bins[index] = bins.get(index, 0) + many
+        for value in values:
+            index = _bin(value)
+            bins[index] = bins.get(index, 0) + 1
         self.count += len(values)
         self.total += sum(values)
         self.least = least if self.least is None else min(least, self.least)

@@ -22,7 +22,7 @@ class Drift:
     """ADWIN over one stream of numbers: alerts when two parts of its window differ in their mean.
 
     It is the one detector of River's that is usable untuned: no false alarm in 2 million numbers of N(0, 1),
-    where the others raise thousands. Costs about 0.3 µs a number. Its bound has a term for numbers in [0, 1]
+    where the others raise thousands. Costs about 0.2 µs a number. Its bound has a term for numbers in [0, 1]
     and a term by variance; numbers are taken as they are, so a stream whose whole range is far below 1 is
     noticed late: give such a feature another unit. Detections equal River's own on the same sequence. After
     one, it starts afresh, as River's does.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import isfinite
@@ -42,11 +43,12 @@ class Gauge:
     template: Any
     reads_scores: bool
     own: Any
+    blank: bytes | None = None
 
     def fresh(self) -> Metric:
-        """A metric that has seen nothing."""
-        if hasattr(type(self.template), "clone"):
-            return cast(Metric, self.template.clone())
+        """A metric that has seen nothing. River's are read back from bytes: a fifth of the cost of `clone`."""
+        if self.blank is not None:
+            return cast(Metric, pickle.loads(self.blank))
         return cast(Metric, copy.deepcopy(self.template))
 
 
@@ -95,7 +97,7 @@ def gauges(declared: Iterable[Any] | None, task: Task, model: Any, truth: type |
     >>> gauges([metrics.R2()], Task.CLASSIFICATION, None, bool)
     Traceback (most recent call last):
         ...
-    eddyline.records.errors.DeclarationError: watch: the metric R2 cannot measure this model, which answers classes
+    eddyline.records.errors.DeclarationError: watch: R2 cannot measure this model, which answers classes
     write Watch(metrics=(...)) with some of Accuracy(), LogLoss(), MacroF1(), ROCAUC()
     """
     estimator = _estimator(model)
@@ -129,6 +131,17 @@ def metric_name(metric: Any) -> str:
     return f"{type(metric).__name__}({', '.join(said)})" if said else type(metric).__name__
 
 
+def update_of(metric: Any) -> Callable[[Any, Any], Any]:
+    """What to call with each (truth, answer): the metric's update, without River's detour where there is one.
+
+    `ClassificationMetric.update` does nothing but call its confusion matrix; that is a sixth of the time.
+    """
+    update = getattr(type(metric), "update", None)
+    if getattr(update, "__qualname__", "") == "ClassificationMetric.update":
+        return cast(Callable[[Any, Any], Any], metric.cm.update)
+    return cast(Callable[[Any, Any], Any], metric.update)
+
+
 def _named(thing: Any) -> str:
     return str(getattr(thing, "__name__", type(thing).__name__))
 
@@ -159,7 +172,9 @@ def _gauge(metric: Any, task: Task, estimator: Any, truth: type | None) -> Gauge
     )
     _check_number(gauge)
     # The user keeps the object that was declared; what happens to it later must not change the pipeline.
-    return Gauge(name, gauge.fresh(), gauge.reads_scores, gauge.own)
+    template = metric.clone() if hasattr(type(metric), "clone") else gauge.fresh()
+    blank = pickle.dumps(template, 5) if gauge.own is None else None
+    return Gauge(name, template, gauge.reads_scores, gauge.own, blank)
 
 
 def _made(kind: type, name: str) -> Any:
@@ -189,9 +204,11 @@ def _check_number(gauge: Gauge) -> None:
 
 def _check(metric: Any, name: str, task: Task, estimator: Any, truth: type | None) -> None:
     """Whether a metric of River's fits, as River asks it, and whether it would be silently wrong."""
-    if not metric.works_with(estimator if estimator is not None else _stand_in(task)):
+    # River's supervised anomaly detectors are no AnomalyDetector to it, yet their scores are scores.
+    ours = estimator is None or task is Task.ANOMALY
+    if not metric.works_with(_stand_in(task) if ours else estimator):
         raise DeclarationError(
-            f"watch: the metric {name} cannot measure this model, which answers {_ANSWERS[task]}\n"
+            f"watch: {name} cannot measure this model, which answers {_ANSWERS[task]}\n"
             f"write Watch(metrics=(...)) with some of {_TRIED[task]}"
         )
     if task is not Task.CLASSIFICATION:
@@ -253,7 +270,7 @@ def _stand_in(task: Task) -> Any:
         return dummy.PriorClassifier()
     if task is Task.REGRESSION:
         return dummy.StatisticRegressor(stats.Mean())
-    return anomaly.GaussianScorer()
+    return anomaly.HalfSpaceTrees(seed=1)
 
 
 def _has_scores(estimator: Any) -> bool:

@@ -16,7 +16,7 @@ from operator import length_hint
 from typing import Any, NamedTuple
 
 from eddyline.monitors.days import day_name, day_numbers
-from eddyline.monitors.metrics import Gauge
+from eddyline.monitors.metrics import Gauge, update_of
 from eddyline.ports import Metric
 from eddyline.records import Example, Measurement
 
@@ -51,7 +51,7 @@ class Group:
     def __init__(self, metrics: list[Metric], counts: list[int]) -> None:
         self.metrics = metrics
         self.counts = counts
-        self.updates = [metric.update for metric in metrics]
+        self.updates = [update_of(metric) for metric in metrics]
         self.shown: list[tuple[float | None, int] | None] = [None] * len(metrics)
 
     def add(self, truths: Sequence[Any], columns: Columns, gaps: list[bool]) -> None:
@@ -171,6 +171,16 @@ class Quality:
     A version is the latest registered one not newer than the one that answered: `every` examples apart. A
     group by label day is kept for the first metric only. About 0.3 µs a group and metric where the metric is
     River's Accuracy.
+
+    >>> from eddyline.monitors.metrics import gauges
+    >>> from eddyline.records import Prediction, Task
+    >>> quality = Quality(gauges(None, Task.REGRESSION, None, float), 100, segmented=False, max_segments=1)
+    >>> state = quality.new_state()
+    >>> prediction = Prediction("e-1", "k", 0, {}, None, 3.0, None, "m", 250, 0)
+    >>> quality.feed(state, [Example(prediction, 5.0, "label", 60)], [0])
+    []
+    >>> [(m.metric, m.value) for m in quality.measurements(state) if m.version == "m@200"]
+    [('MAE', 2.0), ('RMSE', 2.0)]
     """
 
     gauges: tuple[Gauge, ...]
@@ -252,6 +262,7 @@ class Quality:
             for name, many in zip(names, counts, strict=True):
                 if many:
                     yield Measurement(f"{name} {label}", float(many), many)
+        yield from _limits(state)
         for (model, position), row in state.versions.rows():
             for name, (value, count) in zip(names, row, strict=True):
                 yield Measurement(name, value, count, version=f"{model}@{position}")
@@ -281,6 +292,20 @@ class Quality:
 def new_group(gauges: tuple[Gauge, ...]) -> Group:
     """A group that has measured nothing."""
     return Group([gauge.fresh() for gauge in gauges], [0] * len(gauges))
+
+
+def _limits(state: QualityState) -> Iterator[Measurement]:
+    """What the bounds on groups have cost: examples too late for their group, groups no longer shown."""
+    series = {
+        "version": state.versions,
+        "day": state.days,
+        "label day": state.label_days,
+        "segment": state.segments,
+    }
+    for name, one in series.items():
+        for what, many in (("late", one.late), ("forgotten", one.forgotten)):
+            if many:
+                yield Measurement(f"{name} {what}", float(many), many)
 
 
 def _apply(update: Any, truths: Sequence[Any], answers: Sequence[Any]) -> list[tuple[int, Exception]]:

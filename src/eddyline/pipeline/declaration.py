@@ -122,10 +122,15 @@ class Pipeline:
         """How labels are read and written."""
         return Schema.of(self.labels.type)
 
+    @property
+    def truth_type(self) -> Any:
+        """The type of the truth, as the label declares it."""
+        return self.label_schema.fields[str(self.label_schema.truth_field)]
+
     def plan(self) -> Plan:
         """The stages that this declaration lowers to: fresh, with a model of their own."""
         model = adapt(self.model)
-        lateness_us, wait_us = to_us(self.lateness), to_us(self.join.wait)
+        lateness_us = to_us(self.lateness)
         aggregates = Aggregates(self.aggregates, lateness_us) if self.aggregates else None
         if aggregates is not None:
             aggregates.check(self.events.type)
@@ -134,16 +139,16 @@ class Pipeline:
                     f"aggregates go by key, and {self.events.type.__name__} has no Key\n"
                     f"give it one (card: Key), or say by which field: {next(iter(self.aggregates))}=...(by='field')"
                 )
-        features = self.features or plain_features(self.event_schema)
+        features, trusted = (self.features, False) if self.features else plain_features(self.event_schema)
         return Plan(
             model=model,
             serve=Serve(
                 features=features,
                 aggregates=aggregates,
                 wanted=_wanted(features, tuple(self.aggregates)) if self.features else (),
+                trusted=trusted,
                 segment=self.watch.segment_of(self.events.type),
                 lateness_us=lateness_us,
-                wait_us=wait_us,
             ),
             join=JoinStage.of(self.join),
             learn=Learn(
@@ -151,7 +156,7 @@ class Pipeline:
                 publish_every=self.publish.examples if self.publish else None,
                 learn_revisions=self.join.revisions == "learn",
             ),
-            watch=self.watch.bind(model.task, self.versions.every, model),
+            watch=self.watch.bind(model.task, self.versions.every, model, self.truth_type),
             decide=Decide(self.name),
         )
 

@@ -94,7 +94,7 @@ def within_limit(fields: Mapping[str, inspect.Type]) -> Callable[[Any], bool]:
     return only_numbers if numbers else (lambda value: True)
 
 
-def first_out_of_range(value: Any, path: str = "$") -> str | None:
+def first_out_of_range(value: Any) -> str | None:
     """Where in a value the first number is that may not enter, as a JSON path; None when there is none.
 
     >>> first_out_of_range({"a": 1.0, "b": [0, float("inf")]})
@@ -102,29 +102,41 @@ def first_out_of_range(value: Any, path: str = "$") -> str | None:
     >>> first_out_of_range([True, "nan", None, 1e100]) is None
     True
     """
-    if isinstance(value, bool | str | None):
-        return None
+    place = _place(value)
+    return None if place is None else f"${place}"
+
+
+def _place(value: Any) -> str | None:
+    """The path to the first number out of range; built on the way back, because mostly there is none."""
     if isinstance(value, int | float):
-        return None if -LIMIT <= value <= LIMIT else path
-    if isinstance(value, Decimal):
-        return None if value.is_finite() and -LIMIT <= value <= LIMIT else path
-    for name, part in _parts(value):
-        found = first_out_of_range(part, path + name)
-        if found is not None:
-            return found
-    return None
-
-
-def _parts(value: Any) -> list[tuple[str, Any]]:
+        return None if -LIMIT <= value <= LIMIT else ""
+    if isinstance(value, str):
+        return None
     if isinstance(value, Mapping):
-        return [(f".{name}", part) for name, part in value.items()]
+        for name, part in value.items():
+            place = _place(part)
+            if place is not None:
+                return f".{name}{place}"
+        return None
     if isinstance(value, list | tuple | set | frozenset):
-        return [(f"[{index}]", part) for index, part in enumerate(value)]
+        for index, part in enumerate(value):
+            place = _place(part)
+            if place is not None:
+                return f"[{index}]{place}"
+        return None
+    if isinstance(value, Decimal):
+        return None if value.is_finite() and -LIMIT <= value <= LIMIT else ""
+    fields = _as_map(value)
+    return None if fields is None else _place(fields)
+
+
+def _as_map(value: Any) -> dict[str, Any] | None:
+    """The fields of a struct or dataclass; None for anything else."""
     if isinstance(value, msgspec.Struct):
-        return [(f".{name}", getattr(value, name)) for name in value.__struct_fields__]
+        return {name: getattr(value, name) for name in value.__struct_fields__}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [(f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value)]
-    return []
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
 
 
 def _may_hold_numbers(kind: inspect.Type) -> bool:

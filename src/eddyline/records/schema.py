@@ -69,6 +69,7 @@ class Schema:
         "_decode",
         "_instant",
         "_keyed",
+        "_measured",
         "_quotes",
         "_rest",
         "_roles",
@@ -82,6 +83,7 @@ class Schema:
         "key_field",
         "kind",
         "numeric_fields",
+        "roles",
         "time_field",
         "truth_field",
         "zone",
@@ -99,10 +101,13 @@ class Schema:
         self.key_field = by_role[Role.KEY].name if Role.KEY in by_role else None
         self.time_field = by_role[Role.TIME].name
         self.truth_field = by_role[Role.TRUTH].name if Role.TRUTH in by_role else None
+        self.roles = frozenset(field.name for field in by_role.values())
         self.zone: str | None = cls.zone
         self.numeric_fields = tuple(f.name for f in declared if f.role is None and is_number(f.kind))
         self._decode = msgspec.json.Decoder(cls).decode
-        self._within_limit = within_limit({field.name: field.kind for field in declared})
+        # Ids and keys are names, also where they are digits: their magnitude means nothing.
+        self._measured = {f.name: f.kind for f in declared if f.role not in (Role.ID, Role.KEY)}
+        self._within_limit = within_limit(self._measured)
         self._instant = _instant_of(by_role[Role.TIME], zone, cls.__name__)
         # One getter for all roles: where there is no key or no truth, the id stands in and is not used.
         self._keyed, self._told = self.key_field is not None, self.truth_field is not None
@@ -227,7 +232,7 @@ class Schema:
         }
 
     def _out_of_range(self, value: Any) -> Rejected:
-        place = first_out_of_range(value)
+        place = first_out_of_range({name: getattr(value, name) for name in self._measured})
         detail = f"NaN, infinity or a magnitude above {LIMIT:g} - at `{place}`"
         return Rejected(Reason.OUT_OF_RANGE.value, detail)
 

@@ -16,7 +16,7 @@ Value = float | int | str | bool | None
 """One feature, as a model sees it."""
 Features = dict[str, Value]
 """What a model sees: finite numbers, text, booleans and None by name, in the sorted order of the names."""
-Scores = dict[Any, float]
+Scores = dict[Any, float | int]
 """The probability of each class the model knows."""
 Known = Literal["label", "absence"]
 """How a truth came to be known: somebody told it, or nobody did by the horizon."""

@@ -38,7 +38,7 @@ def require_strict(raw: bytes) -> None:
         require_utf8(raw)
     require_depth(raw)
     top = SHALLOW.decode(raw)
-    inner = b",".join(map(bytes, top.values()))
+    inner = b"".join(top.values())
     # Without escapes in keys, the quotes are two for each key and those inside the values; a lost key
     # leaves a surplus.
     if b"{" in inner or raw.count(b'"') != 2 * len(top) + inner.count(b'"'):

@@ -1,5 +1,4 @@
-"""What history says about an event: sums, counts and the like over the last minutes, hours or days of its
-key.
+"""What history says about an event: sums, counts and the like over the last minutes, hours or days.
 
 The value for an event *e* of key *k* is over the events of *k* that **arrived before** *e* and whose event
 time lies in `(e.at - over, e.at]`. So *e* itself is not in it; an event of the same instant is, if it came
@@ -35,7 +34,7 @@ import msgspec
 from eddyline.records import Value
 from eddyline.records.errors import DeclarationError, StoreMismatch
 from eddyline.records.time import BEGINNING, show_duration, to_us
-from eddyline.stages.windows import Column, High, Kinds, Latest, Low, Past, Tally, Total
+from eddyline.stages.windows import High, Kinds, Latest, Low, Need, Past, Tally, Total
 
 KEY_GROUPS = 128
 """Into how many shards a state is cut at most; a key's shard never changes."""
@@ -139,8 +138,86 @@ class Distinct(OfField, frozen=True):
 
 Ask = Callable[[Past, int, int, int, int], Value]
 """The value of an aggregate for moments `start` to `end` of a past: those after `since`, until `at`."""
-Need = tuple[type[Column], str | None]
-"""A column that has to be kept, and the field that it reads (None: the event itself)."""
+
+
+class Plan:
+    """What is kept and asked for one kind of key: the aggregates that share `by`, compiled."""
+
+    __slots__ = ("by", "limit", "needs", "span", "value_slots", "windows")
+
+    def __init__(self, by: str | None, specs: Mapping[str, Aggregate], limit: int) -> None:
+        needs = sorted({need for spec in specs.values() for need in _needs(spec)}, key=_need_name)
+        self.by = by
+        self.limit = limit
+        self.span = max(to_us(spec.over) for spec in specs.values())
+        self.needs = tuple(needs)
+        self.value_slots = tuple(slot for slot, (kind, _) in enumerate(needs) if kind is Kinds)
+        windows: dict[int, list[tuple[str, Ask]]] = {}
+        for name, spec in specs.items():
+            ask = _ask(spec, [needs.index(need) for need in _needs(spec)])
+            windows.setdefault(to_us(spec.over), []).append((name, ask))
+        self.windows = tuple((over, tuple(asks)) for over, asks in sorted(windows.items()))
+
+    def layout(self) -> str:
+        """What the saved bytes of this plan mean; another layout cannot read them."""
+        columns = ",".join(map(_need_name, self.needs))
+        return f"by={self.by or ''};over={self.span};{columns}"
+
+    def answer(self, past: Past, at: int, edge: int, values: dict[str, Value]) -> None:
+        """Fills in the values of the windows that are not empty: `(edge - over, at]`."""
+        times = past.times
+        end = len(times) if times[-1] <= at else bisect_right(times, at)
+        for over, asks in self.windows:
+            since = edge - over
+            start = bisect_right(times, since, 0, end)
+            if start < end:
+                for name, ask in asks:
+                    values[name] = ask(past, start, end, since, at)
+
+    def enter(self, past: Past, at: int, event: Any, horizon: int) -> None:
+        """Puts the event into its past, and keeps that past within its bounds."""
+        past.enter(at, event)
+        times = past.times
+        count = len(times)
+        if count > self.limit or (self.value_slots and past.held(self.value_slots) > self.limit):
+            past.forget(horizon)  # all of it: what counts must not depend on earlier cleaning
+            if past.held(self.value_slots) > self.limit:
+                past.coarsen(self.limit)
+        elif times[count >> 1] <= horizon:  # half of it: so that forgetting costs O(1) for each event
+            past.forget(horizon)
+
+
+class Table:
+    """The pasts of the keys of one plan. Each key is once in `turns`: the order of looking for idle ones."""
+
+    __slots__ = ("pasts", "plan", "turns")
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.pasts: dict[str, Past] = {}
+        self.turns: deque[str] = deque()
+
+    def open(self, owner: str) -> Past:
+        """An empty past for a key that has none."""
+        assert owner not in self.pasts, f"key {owner!r} is in two shards"
+        past = self.pasts[owner] = Past(self.plan.needs)
+        self.turns.append(owner)
+        return past
+
+    def sweep(self, horizon: int) -> None:
+        """Looks at the key whose turn it is, and drops it when nothing of it is after `horizon`."""
+        turns = self.turns
+        if turns:
+            owner = turns[0]
+            past = self.pasts[owner]
+            times = past.times
+            if times[-1] <= horizon:
+                del self.pasts[owner]
+                turns.popleft()
+            else:
+                if times[len(times) >> 1] <= horizon:
+                    past.forget(horizon)
+                turns.rotate(-1)
 
 
 class AggregatesState:
@@ -148,9 +225,9 @@ class AggregatesState:
 
     __slots__ = ("late_by_group", "tables", "watermark")
 
-    def __init__(self, tables: int) -> None:
+    def __init__(self, plans: Iterable[Plan]) -> None:
         self.watermark = BEGINNING
-        self.tables = [Table() for _ in range(tables)]
+        self.tables = [Table(plan) for plan in plans]
         self.late_by_group: dict[int, int] = {}
 
     @property
@@ -169,88 +246,10 @@ class AggregatesState:
         return sum(len(past.times) for table in self.tables for past in table.pasts.values())
 
 
-class Table:
-    """The pasts of the keys of one kind. Each key is once in `turns`: the order of looking for idle ones."""
-
-    __slots__ = ("pasts", "turns")
-
-    def __init__(self) -> None:
-        self.pasts: dict[str, Past] = {}
-        self.turns: deque[str] = deque()
-
-    def put(self, owner: str, past: Past) -> None:
-        assert owner not in self.pasts, f"key {owner!r} is in two shards"
-        self.pasts[owner] = past
-        self.turns.append(owner)
-
-    def sweep(self, horizon: int) -> None:
-        """Looks at the key whose turn it is, and drops it when nothing of it is after `horizon`."""
-        if not self.turns:
-            return
-        owner = self.turns[0]
-        times = self.pasts[owner].times
-        if times[-1] <= horizon:
-            del self.pasts[owner]
-            self.turns.popleft()
-        else:
-            if times[len(times) >> 1] <= horizon:
-                self.pasts[owner].forget(horizon)
-            self.turns.rotate(-1)
-
-
-class Plan:
-    """What is kept and asked for one kind of key: the aggregates that share `by`, compiled."""
-
-    __slots__ = ("by", "counts_values", "fields", "kinds", "limit", "span", "windows")
-
-    def __init__(self, by: str | None, specs: Mapping[str, Aggregate], limit: int) -> None:
-        needs = sorted({need for spec in specs.values() for need in _needs(spec)}, key=_need_name)
-        self.by = by
-        self.limit = limit
-        self.span = max(to_us(spec.over) for spec in specs.values())
-        self.kinds = tuple(kind for kind, _ in needs)
-        self.fields = tuple(field for _, field in needs)
-        self.counts_values = Kinds in self.kinds
-        windows: dict[int, list[tuple[str, Ask]]] = {}
-        for name, spec in specs.items():
-            ask = _ask(spec, [needs.index(need) for need in _needs(spec)])
-            windows.setdefault(to_us(spec.over), []).append((name, ask))
-        self.windows = tuple((over, tuple(asks)) for over, asks in sorted(windows.items()))
-
-    def layout(self) -> str:
-        """What the saved bytes of this plan mean; another layout cannot read them."""
-        columns = ",".join(map(_need_name, zip(self.kinds, self.fields, strict=True)))
-        return f"by={self.by or ''};over={self.span};{columns}"
-
-    def answer(self, past: Past, at: int, edge: int, values: dict[str, Value]) -> None:
-        """Fills in the values of the windows that are not empty: `(edge - over, at]`."""
-        times = past.times
-        end = len(times) if times[-1] <= at else bisect_right(times, at)
-        for over, asks in self.windows:
-            since = edge - over
-            start = bisect_right(times, since, 0, end)
-            if start < end:
-                for name, ask in asks:
-                    values[name] = ask(past, start, end, since, at)
-
-    def enter(self, table: Table, owner: str, past: Past | None, at: int, event: Any, horizon: int) -> None:
-        """Puts the event into its past, and keeps that past within its bounds."""
-        if past is None:
-            past = Past(self.kinds)
-            table.put(owner, past)
-        past.enter(at, event, self.fields)
-        times = past.times
-        count = len(times)
-        if count > self.limit or (self.counts_values and past.held() > self.limit):
-            past.forget(horizon)  # all of it: what counts must not depend on earlier cleaning
-            if past.held() > self.limit:
-                past.coarsen(self.limit)
-        elif times[count >> 1] <= horizon:  # half of it: so that forgetting costs O(1) for each event
-            past.forget(horizon)
-
-
 class Aggregates:
-    """The aggregates of a pipeline: a frozen configuration, compiled once. `step` is all of the work.
+    """The aggregates of a pipeline: a frozen configuration, compiled once.
+
+    `values` asks, `enter` remembers: an event that is refused in between leaves no trace. `step` does both.
 
     `lateness_us` is how far behind the newest event the caller keeps the watermark; `limit` how many distinct
     event times one key may hold before older ones are kept coarser.
@@ -311,7 +310,7 @@ class Aggregates:
 
     @property
     def by(self) -> tuple[str | None, ...]:
-        """Whose windows there are: None for the event's key, else a field. An engine partitions by all of them."""
+        """Whose windows there are: None for the event's key, else a field; an engine partitions by all."""
         return tuple(plan.by for plan in self._plans)
 
     def check(self, event_type: type) -> None:
@@ -327,66 +326,87 @@ class Aggregates:
 
     def new_state(self) -> AggregatesState:
         """No windows yet."""
-        return AggregatesState(len(self._plans))
+        return AggregatesState(self._plans)
 
-    def step(self, state: AggregatesState, key: str, at: int, event: Any, watermark: int) -> dict[str, Value]:
-        """The values for an event of `key` at `at`; then the event enters its windows.
+    def values(
+        self, state: AggregatesState, key: str, at: int, event: Any, watermark: int = BEGINNING
+    ) -> dict[str, Value]:
+        """What the windows say about an event of `key` at `at` (microseconds); changes nothing.
 
-        `watermark` is the lowest event time that is still expected, and never falls. Both are in
-        microseconds. The fields that the aggregates read must be finite numbers or plain values, as `check`
-        and the source make sure.
+        The `watermark` matters only to a late event, and only where it is ahead of that of the last `enter`.
         """
-        assert watermark >= state.watermark, "the watermark fell"
-        state.watermark = watermark
         values = self._empty.copy()
-        late = at < watermark
-        edge = watermark if late else at
-        for plan, table in zip(self._plans, state.tables, strict=True):
-            horizon = watermark - plan.span
+        edge = max(at, watermark, state.watermark)
+        for table in state.tables:
+            plan = table.plan
             owner = key if plan.by is None else _owner(getattr(event, plan.by))
-            if owner is not None:
-                past = table.pasts.get(owner)
-                if past is not None:
-                    plan.answer(past, at, edge, values)
-                if not late:
-                    plan.enter(table, owner, past, at, event, horizon)
-            table.sweep(horizon)
-        if late:
+            past = None if owner is None else table.pasts.get(owner)
+            if past is not None:
+                plan.answer(past, at, edge, values)
+        return values
+
+    def enter(self, state: AggregatesState, key: str, at: int, event: Any, watermark: int) -> None:
+        """Lets an event into its windows, unless it is late, and forgets what lies behind the watermark.
+
+        `watermark` is the lowest event time that is still expected, in microseconds. It never falls: a lower
+        one counts as the highest so far. The fields that the aggregates read must be finite numbers or plain
+        values, as `check` and the source make sure.
+        """
+        if watermark > state.watermark:
+            state.watermark = watermark
+        else:
+            watermark = state.watermark
+        if at < watermark:
             group = key_group(key)
             state.late_by_group[group] = state.late_by_group.get(group, 0) + 1
+        for table in state.tables:
+            plan = table.plan
+            horizon = watermark - plan.span
+            owner = key if plan.by is None else _owner(getattr(event, plan.by))
+            if at >= watermark and owner is not None:
+                plan.enter(table.pasts.get(owner) or table.open(owner), at, event, horizon)
+            table.sweep(horizon)
+
+    def step(self, state: AggregatesState, key: str, at: int, event: Any, watermark: int) -> dict[str, Value]:
+        """`values` for an event, which then does `enter`."""
+        values = self.values(state, key, at, event, watermark)
+        self.enter(state, key, at, event, watermark)
         return values
 
     def save(self, state: AggregatesState) -> dict[int, bytes]:
-        """The state by key group, as canonical bytes: what can still be seen decides them, nothing else."""
+        """The state by key group, as canonical bytes: what can still be seen decides them, nothing else.
+
+        A key group without windows and late events has no bytes.
+        """
         shards: dict[int, list[list[Any]]] = {}
-        for number, (plan, table) in enumerate(zip(self._plans, state.tables, strict=True)):
-            horizon = state.watermark - plan.span
+        for number, table in enumerate(state.tables):
+            horizon = state.watermark - table.plan.span
             for owner, past in sorted(table.pasts.items()):
                 if past.times[-1] > horizon:
                     past.forget(horizon)
                     shards.setdefault(key_group(owner), []).append([number, owner, past.save()])
+        late = state.late_by_group
         return {
             group: _ENCODER.encode(
-                [self._layout, group, state.late_by_group.get(group, 0), shards.get(group, [])]
+                [self._layout, group, state.watermark, late.get(group, 0), shards.get(group, [])]
             )
-            for group in sorted(shards.keys() | state.late_by_group.keys())
+            for group in sorted(shards.keys() | late.keys())
         }
 
     def restore(self, shards: Iterable[bytes]) -> AggregatesState:
         """A state from the shards of one state or of several, each key group at most once."""
         state = self.new_state()
         for raw in shards:
-            layout, group, late, owners = msgspec.msgpack.decode(raw)
+            layout, group, watermark, late, owners = msgspec.msgpack.decode(raw)
             if layout != self._layout:
                 raise StoreMismatch(
                     "the saved windows are of other aggregates\n"
                     f"  saved:    {layout}\n  declared: {self._layout}\n"
                     "  keep the aggregates as they were, or start with a new store"
                 )
+            state.watermark = max(state.watermark, watermark)
             for number, owner, saved in owners:
-                past = Past(self._plans[number].kinds)
-                past.load(saved)
-                state.tables[number].put(owner, past)
+                state.tables[number].open(owner).load(saved)
             if late:
                 state.late_by_group[group] = late
         return state
@@ -453,11 +473,11 @@ def _ask(spec: Aggregate, slots: list[int]) -> Ask:
                 start, end, past.columns[other].count(start, end)
             )
         case Min() | Max():
-            return lambda past, start, end, since, at: past.columns[slot].top(start, end, since)
+            return lambda past, start, end, since, at: past.columns[slot].top(start, end, since, at)
         case Last():
             return lambda past, start, end, since, at: past.columns[slot].last(at, since)
         case Distinct():
-            return lambda past, start, end, since, at: past.columns[slot].distinct(start, end, since)
+            return lambda past, start, end, since, at: past.columns[slot].distinct(start, end, since, at)
     return lambda past, start, end, since, at: (at - past.times[end - 1]) / 1_000_000
 
 

@@ -121,15 +121,18 @@ class JoinStage:
         for record in batch:
             kind = type(record)
             if kind is Arrival:
-                self._label(state, ledger, record, out)  # type: ignore[arg-type]
+                self.label(state, ledger, record, out)  # type: ignore[arg-type]
             elif kind is Prediction:
-                if state.early:
-                    for label in state.early.pop(record.event_id, ()):  # type: ignore[union-attr]
-                        state.early_count -= 1
-                        self._apply(state, ledger, label, out)
+                self.answered(state, ledger, record, out)  # type: ignore[arg-type]
             else:
                 self._watermark(state, ledger, record.at, out)
         return out
+
+    def answered(self, state: JoinState, ledger: Ledger, prediction: Prediction, out: list[Joined]) -> None:
+        """Takes one prediction, which may have labels waiting for it."""
+        for label in state.early.pop(prediction.event_id, ()):
+            state.early_count -= 1
+            self._apply(state, ledger, label, out)
 
     def next_due(self, state: JoinState, ledger: Ledger) -> int:
         """The event time at which a watermark would change something: nobody needs to tell an earlier one."""
@@ -140,7 +143,8 @@ class JoinStage:
             due = state.held[0][0]
         return due
 
-    def _label(self, state: JoinState, ledger: Ledger, label: Arrival, out: list[Joined]) -> None:
+    def label(self, state: JoinState, ledger: Ledger, label: Arrival, out: list[Joined]) -> None:
+        """Takes one label. What is found out is appended to `out`."""
         if self.lateness_us == 0:
             self._apply(state, ledger, label, out)
             return
@@ -158,14 +162,14 @@ class JoinStage:
         if slot is None:
             self._wait_for_event(state, label, out)
             return
-        happened = ledger.at(slot)
+        happened, truth = ledger.at(slot), label.truth
         if abs(label.at - happened) > self.wait_us:
             out.append(self._late(label, happened))
             return
-        mark, settled = truth_mark(label.truth), ledger.mark(slot)
+        mark = truth_mark(truth)
+        settled = ledger.settle(slot, mark)
         if settled == 0:
-            ledger.settle(slot, mark)
-            out.append(Example(ledger.prediction(slot), label.truth, "label", label.at))
+            out.append(Example(ledger.prediction(slot), truth, "label", label.at))
         elif settled == GONE:
             out.append(self._late(label, happened))
         elif mark in state.revisions.get(slot, (settled,)):
@@ -173,7 +177,7 @@ class JoinStage:
         else:
             known = state.revisions.setdefault(slot, [settled])
             known.append(mark)
-            out.append(Example(ledger.prediction(slot), label.truth, "label", label.at, len(known) - 1))
+            out.append(Example(ledger.prediction(slot), truth, "label", label.at, len(known) - 1))
 
     def _wait_for_event(self, state: JoinState, label: Arrival, out: list[Joined]) -> None:
         if label.at + self.wait_us <= state.watermark:

@@ -85,34 +85,37 @@ class Learn:
         them stand the dead letters of what was refused and the snapshots that fell due.
         """
         out: list[int | Snapshot | DeadLetter] = []
-        model = state.model
         for example in batch:
-            if example.revision and not self.learn_revisions:
-                out.append(-1)
-                continue
-            features, truth = example.prediction.features, example.truth
-            reason = _unfit(truth, model.task)
-            if reason is None:
-                try:
-                    model.learn(features, truth)
-                    if not model.sound(features):
-                        reason = Reason.NOT_FINITE, "after learning it the model's answer would not be finite"
-                except Exception as error:
-                    reason = Reason.MODEL_FAILED, f"while learning: {type(error).__name__}: {error}"
-                if reason is not None:
-                    model = state.model = undone(state)
-            if reason is not None:
-                out += (-1, refuse_example(*reason, example))
-                continue
-            state.position += 1
-            out.append(state.position)
-            state.since.append((features, truth))
-            if len(state.since) >= self.remember or state.position % self.snapshot_every == 0:
-                self._save(state, out)
-            if self.publish_every is not None and state.position % self.publish_every == 0:
-                state.published = model.restored(model.save())
-                state.published_position = state.position
+            self.one(state, example, out)
         return out
+
+    def one(self, state: LearnState, example: Example, out: list[int | Snapshot | DeadLetter]) -> None:
+        """Learns one example; what `step` gives is appended to `out`."""
+        if example.revision and not self.learn_revisions:
+            out.append(-1)
+            return
+        model, features, truth = state.model, example.prediction.features, example.truth
+        reason = None if type(truth) is bool else _unfit(truth, model.task)
+        if reason is None:
+            try:
+                model.learn(features, truth)
+                if not model.sound(features):
+                    reason = Reason.NOT_FINITE, "after learning it the model's answer would not be finite"
+            except Exception as error:
+                reason = Reason.MODEL_FAILED, f"while learning: {type(error).__name__}: {error}"
+            if reason is not None:
+                state.model = undone(state)
+        if reason is not None:
+            out += (-1, refuse_example(*reason, example))
+            return
+        state.position = position = state.position + 1
+        state.since.append((features, truth))
+        out.append(position)
+        if len(state.since) >= self.remember or position % self.snapshot_every == 0:
+            self._save(state, out)
+        if self.publish_every is not None and position % self.publish_every == 0:
+            state.published = model.restored(model.save())
+            state.published_position = position
 
     def _save(self, state: LearnState, out: list[int | Snapshot | DeadLetter]) -> None:
         state.saved = state.model.save()

@@ -39,7 +39,7 @@ class Voice:
 class ServeState:
     """Serve's memory: the windows, how far event time has come, and the feature names it has put in order."""
 
-    windows: AggregatesState | None
+    windows: AggregatesState
     frontier: int = BEGINNING
     repeated: int = 0
     orders: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
@@ -52,69 +52,65 @@ class Serve:
     features: Callable[..., Mapping[str, Any]]
     aggregates: Aggregates | None
     wanted: tuple[str, ...]
+    trusted: bool
+    """the features are the event's own fields: checked when it was read, and in order"""
     segment: Callable[[Any], str | None] | None
     lateness_us: int
-    wait_us: int
 
     def new_state(self) -> ServeState:
         """The memory before the first event."""
-        return ServeState(windows=self.aggregates.new_state() if self.aggregates else None)
+        return ServeState(windows=self.aggregates.new_state() if self.aggregates else AggregatesState(()))
 
     def step(
         self, state: ServeState, ledger: Ledger, voice: Voice, batch: Sequence[Arrival]
     ) -> list[Prediction | DeadLetter]:
         """Answers a batch of events in order. A re-sent event yields nothing: its answer is in the ledger."""
-        out: list[Prediction | DeadLetter] = []
-        for arrival in batch:
-            slot = ledger.find(arrival.id)
-            if slot is not None:
-                state.repeated += 1
-                if ledger.arrival(slot).value != arrival.value:
-                    out.append(refuse("events", Reason.ID_CONFLICT, _CONFLICT, arrival.value, event_id=arrival.id))
-                continue
-            try:
-                prediction = self._answer(state, voice, arrival)
-            except Rejected as rejected:
-                out.append(
-                    refuse("events", Reason(rejected.reason), rejected.detail, arrival.value, event_id=arrival.id)
-                )
-                continue
-            if arrival.at > state.frontier:
-                state.frontier = arrival.at
-            ledger.add(prediction, arrival, arrival.at + self.wait_us)
-            out.append(prediction)
-        return out
+        answers = (self.answer(state, ledger, voice, arrival) for arrival in batch)
+        return [answer for answer in answers if answer is not None]
 
-    def _answer(self, state: ServeState, voice: Voice, arrival: Arrival) -> Prediction:
-        event = arrival.value
+    def answer(
+        self, state: ServeState, ledger: Ledger, voice: Voice, arrival: Arrival
+    ) -> Prediction | DeadLetter | None:
+        """Answers one event; None when it was answered before."""
+        event_id, at, event = arrival.id, arrival.at, arrival.value
+        slot = ledger.find(event_id)
+        if slot is not None:
+            return self._again(state, ledger, arrival, slot)
+        watermark = (at if at > state.frontier else state.frontier) - self.lateness_us
         seen: dict[str, Value] | None = None
         try:
-            if self.aggregates is not None and state.windows is not None:
-                seen = self.aggregates.values(state.windows, arrival.key, arrival.at, event)
-                raw = self.features(event, **{name: seen[name] for name in self.wanted})
-            else:
+            if self.aggregates is None:
                 raw = self.features(event)
+            else:
+                seen = self.aggregates.values(state.windows, arrival.key, at, event, watermark)
+                raw = self.features(event, **{name: seen[name] for name in self.wanted})
             segment = None if self.segment is None else self.segment(event)
         except Exception as error:
-            raise Rejected(Reason.FEATURES_FAILED.value, f"features({type(event).__name__}): {_said(error)}") from error
-        features = canonical(raw, state.orders)
+            detail = f"features({type(event).__name__}): {_said(error)}"
+            return refuse("events", Reason.FEATURES_FAILED, detail, event, event_id=event_id)
         try:
-            output = voice.model.predict(features)
+            features = raw if self.trusted else canonical(raw, state.orders)
+            output = voice.model.predict(features)  # type: ignore[arg-type]
+        except Rejected as rejected:
+            return refuse("events", Reason(rejected.reason), rejected.detail, event, event_id=event_id)
         except Exception as error:
-            raise Rejected(Reason.MODEL_FAILED.value, f"{voice.name} while answering: {_said(error)}") from error
+            detail = f"{voice.name}@{voice.position} while answering: {_said(error)}"
+            return refuse("events", Reason.MODEL_FAILED, detail, event, event_id=event_id)
         value, scores = output.value, output.scores
         if (type(value) is float and not abs(value) <= LIMIT) or (
             scores and not sum(map(abs, scores.values())) <= LIMIT
         ):
-            raise Rejected(Reason.NOT_FINITE.value, f"{voice.name}@{voice.position} answered {value!r} {scores!r}")
-        if self.aggregates is not None and state.windows is not None:
-            watermark = max(state.frontier, arrival.at) - self.lateness_us
-            self.aggregates.enter(state.windows, arrival.key, arrival.at, event, watermark)
-        return Prediction(
-            arrival.id,
+            detail = f"{voice.name}@{voice.position} answered {value!r} {scores!r}"
+            return refuse("events", Reason.NOT_FINITE, detail, event, event_id=event_id)
+        if self.aggregates is not None:
+            self.aggregates.enter(state.windows, arrival.key, at, event, watermark)
+        if at > state.frontier:
+            state.frontier = at
+        prediction = Prediction(
+            event_id,
             arrival.key,
-            arrival.at,
-            features,
+            at,
+            features,  # type: ignore[arg-type]
             seen,
             value,
             scores,
@@ -123,6 +119,14 @@ class Serve:
             voice.revision,
             segment,
         )
+        ledger.add(prediction)
+        return prediction
+
+    def _again(self, state: ServeState, ledger: Ledger, arrival: Arrival, slot: int) -> DeadLetter | None:
+        state.repeated += 1
+        if ledger.arrival(slot).value == arrival.value:
+            return None
+        return refuse("events", Reason.ID_CONFLICT, _CONFLICT, arrival.value, event_id=arrival.id)
 
 
 _CONFLICT = "an event with this id and other fields was answered before; the first answer stands"

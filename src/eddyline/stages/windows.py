@@ -31,6 +31,11 @@ Group = tuple[int, int]
 class Column(Protocol):
     """What is remembered of one field. `index` counts moments; a `value` of None is no value at all."""
 
+    field: str | None
+    """what it reads of an event; None is the event itself, which is never None"""
+
+    def __init__(self, field: str | None) -> None: ...
+
     def append(self, at: int, value: Any) -> None:
         """Opens a new newest moment."""
 
@@ -65,9 +70,10 @@ class Tally:
     2
     """
 
-    __slots__ = ("before",)
+    __slots__ = ("before", "field")
 
-    def __init__(self) -> None:
+    def __init__(self, field: str | None = None) -> None:
+        self.field = field
         self.before = [0]
         """`before[i]` values lie before moment i, counted from an arbitrary start"""
 
@@ -116,9 +122,10 @@ class Total:
     0.1
     """
 
-    __slots__ = ("before", "bits", "numbers", "scale", "unit")
+    __slots__ = ("before", "bits", "field", "numbers", "scale", "unit")
 
-    def __init__(self) -> None:
+    def __init__(self, field: str | None = None) -> None:
+        self.field = field
         self.before = [0]
         """`before[i] * 2**-bits` is the sum before moment i, counted from an arbitrary start"""
         self.numbers: list[float | None] = []
@@ -211,29 +218,30 @@ class High:
     """The greatest number of a field.
 
     Beside each moment's greatest number it keeps the *peaks*: those numbers that nothing later reaches. They
-    fall from old to new, so the first peak inside a window that has no later end is its answer.
+    fall from old to new, so the first peak inside a window is its answer, unless that peak is later than the
+    window's end; then the window is searched.
 
     >>> high = High()
     >>> for at, number in enumerate((3.0, 9.0, 5.0)): high.append(at, number)
-    >>> high.top(0, 3, since=-1), high.top(2, 3, since=1)
+    >>> high.top(0, 3, since=-1, until=2), high.top(2, 3, since=1, until=2)
     (9.0, 5.0)
     """
 
-    __slots__ = ("peak_times", "peaks", "tops")
+    __slots__ = ("field", "peak_times", "peaks", "tops")
     sign: ClassVar[float] = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, field: str | None = None) -> None:
+        self.field = field
         self.tops: list[float | None] = []
         self.peaks: list[float] = []
         self.peak_times: list[int] = []
 
-    def top(self, start: int, end: int, since: int) -> float | None:
-        """The greatest of the moments from `start` to `end`, which are those after `since`."""
-        if end < len(self.tops):
+    def top(self, start: int, end: int, since: int, until: int) -> float | None:
+        """The greatest of the moments from `start` to `end`: those after `since`, up to `until`."""
+        first = bisect_right(self.peak_times, since)
+        top = self.peaks[first] if first < len(self.peaks) else None
+        if end < len(self.tops) and top is not None and self.peak_times[first] > until:
             top = max((number for number in self.tops[start:end] if number is not None), default=None)
-        else:
-            first = bisect_right(self.peak_times, since)
-            top = self.peaks[first] if first < len(self.peaks) else None
         return None if top is None else top * self.sign + 0.0
 
     def append(self, at: int, value: Any) -> None:
@@ -309,9 +317,10 @@ class Latest:
     ('Oslo', None)
     """
 
-    __slots__ = ("times", "values")
+    __slots__ = ("field", "times", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, field: str | None = None) -> None:
+        self.field = field
         self.times: list[int] = []
         self.values: list[Value] = []
 
@@ -368,13 +377,14 @@ class Kinds:
 
     >>> kinds = Kinds()
     >>> for at, country in enumerate(("NO", "SE", "NO")): kinds.append(at, country)
-    >>> kinds.distinct(0, 3, since=-1), kinds.distinct(2, 3, since=1)
+    >>> kinds.distinct(0, 3, since=-1, until=2), kinds.distinct(2, 3, since=1, until=2)
     (2, 1)
     """
 
-    __slots__ = ("held", "last_seen", "last_times", "values")
+    __slots__ = ("field", "held", "last_seen", "last_times", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, field: str | None = None) -> None:
+        self.field = field
         self.values: list[Any] = []
         """each moment's value; None where it has none, a set where it has several"""
         self.held = 0
@@ -383,10 +393,19 @@ class Kinds:
         self.last_times: list[int] = []
         """the values of `last_seen`, sorted"""
 
-    def distinct(self, start: int, end: int, since: int) -> int:
+    def distinct(self, start: int, end: int, since: int, until: int) -> int:
+        """How many in the moments from `start` to `end`: those after `since`, up to `until`."""
+        times = self.last_times
+        first = bisect_right(times, since)
         if end == len(self.values):
-            return len(self.last_times) - bisect_right(self.last_times, since)
-        return len(set().union(*map(_members, self.values[start:end])))
+            return len(times) - first
+        later = set().union(*map(_members, self.values[end:]))
+        again = len(later)
+        for index in range(end - 1, start - 1, -1):  # which of the values seen later were seen here, too?
+            if not later:
+                break
+            later.difference_update(_members(self.values[index]))
+        return bisect_right(times, until) - first + again - len(later)
 
     def append(self, at: int, value: Any) -> None:
         self.values.append(None)
@@ -462,32 +481,34 @@ class Kinds:
                 self.add(-1, at, value)
 
 
-class Past:
-    """The distinct event times of one key, oldest first, and the columns beside them.
+Need = tuple[type[Column], str | None]
+"""A column that has to be kept, and the field that it reads."""
 
-    `fields` names what each column reads of an event; None stands for the event itself.
-    """
+
+class Past:
+    """The distinct event times of one key, oldest first, and the columns beside them."""
 
     __slots__ = ("columns", "times")
 
-    def __init__(self, kinds: Iterable[type[Column]]) -> None:
+    def __init__(self, needs: Iterable[Need]) -> None:
         self.times: list[int] = []
-        self.columns: tuple[Any, ...] = tuple(kind() for kind in kinds)
+        self.columns: tuple[Any, ...] = tuple(column(field) for column, field in needs)
 
-    def enter(self, at: int, event: Any, fields: Sequence[str | None]) -> None:
+    def enter(self, at: int, event: Any) -> None:
         """Puts an event where its time belongs."""
         times = self.times
         if not times or times[-1] < at:
             times.append(at)
-            for column, field in zip(self.columns, fields, strict=True):
+            for column in self.columns:
+                field = column.field
                 column.append(at, at if field is None else getattr(event, field))
             return
         index = bisect_left(times, at)
         known = times[index] == at
         if not known:
             times.insert(index, at)
-        for column, field in zip(self.columns, fields, strict=True):
-            value = at if field is None else getattr(event, field)
+        for column in self.columns:
+            value = at if column.field is None else getattr(event, column.field)
             (column.add if known else column.insert)(index, at, value)
 
     def forget(self, horizon: int) -> None:
@@ -498,9 +519,12 @@ class Past:
                 column.forget(count, horizon)
             del self.times[:count]
 
-    def held(self) -> int:
-        """The most that one column holds."""
-        return max(len(self.times), *(column.held for column in self.columns if isinstance(column, Kinds)), 0)
+    def held(self, value_slots: Iterable[int]) -> int:
+        """The most that is held of anything: moments, or values in the `Kinds` at these slots."""
+        most = len(self.times)
+        for slot in value_slots:
+            most = max(most, self.columns[slot].held)
+        return most
 
     def coarsen(self, limit: int) -> None:
         """Brings a past that holds more than `limit` under it: the older a moment, the coarser.
@@ -585,7 +609,9 @@ def _rank(value: Any) -> tuple[bool, Any, str]:
 
 def _as_float(value: Any) -> float | None:
     """A number as a float if it is one exactly, for sure; else None."""
-    return float(value) if value is not None and abs(value) <= 2**53 else None
+    if value is None or (type(value) is int and abs(value) > 2**53):
+        return None
+    return float(value)
 
 
 def _pack(value: Value) -> Any:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -74,8 +75,8 @@ class DiskLedger:
         self.current = Chunk(array("q"), array("Q"))
         self.current_min = _FAR
         self.open: list[tuple[int, int]] = []
-        self.predictions: OrderedDict[int, Prediction] = OrderedDict()
-        self.arrivals: dict[int, Arrival] = {}
+        self.predictions: dict[int, Prediction] = {}
+        self.batch: Sequence[object] = ()
         self.groups: OrderedDict[int, list[Prediction]] = OrderedDict()
 
     # What the stages ask ---------------------------------------------------------------------------------------------
@@ -91,39 +92,42 @@ class DiskLedger:
             found = self.looked_up[event_id] = None if row is None else int(row[0])
             return found
 
-    def add(self, prediction: Prediction, arrival: Arrival, deadline: int) -> int:
-        slot = self.count
+    def add(self, prediction: Prediction) -> None:
+        slot, at, chunk = self.count, prediction.at, self.current
         self.recent[prediction.event_id] = slot
         self.predictions[slot] = prediction
-        self.arrivals[slot] = arrival
-        current = self.current
-        current.ats.append(prediction.at)
-        current.marks.append(0)
-        if prediction.at < self.current_min:
-            self.current_min = prediction.at
-        self.count = slot + 1
-        if self.count & (CHUNK - 1) == 0:
+        chunk.ats.append(at)
+        chunk.marks.append(0)
+        if at < self.current_min:
+            self.current_min = at
+        self.count = slot = slot + 1
+        if slot & (CHUNK - 1) == 0:
             self._turn()
-        return slot
 
     def arrival(self, slot: int) -> Arrival:
-        arrival = self.arrivals.get(slot)
-        return arrival if arrival is not None else self._journaled(slot)
+        event_id = self.prediction(slot).event_id
+        for record in self.batch:
+            if type(record) is Arrival and record.id == event_id and record.truth is None:
+                return record
+        return self._journaled(slot, event_id)
 
     def prediction(self, slot: int) -> Prediction:
         prediction = self.predictions.get(slot)
         return prediction if prediction is not None else self._kept(slot)
 
     def at(self, slot: int) -> int:
-        return self._chunk(slot >> _SHIFT).ats[slot & (CHUNK - 1)]
+        number = slot >> _SHIFT
+        chunk = self.current if number == self.count >> _SHIFT else self._chunk(number)
+        return chunk.ats[slot & (CHUNK - 1)]
 
-    def mark(self, slot: int) -> int:
-        return self._chunk(slot >> _SHIFT).marks[slot & (CHUNK - 1)]
-
-    def settle(self, slot: int, mark: int) -> None:
-        chunk = self._chunk(slot >> _SHIFT)
-        chunk.marks[slot & (CHUNK - 1)] = mark
-        chunk.dirty = True
+    def settle(self, slot: int, mark: int) -> int:
+        number = slot >> _SHIFT
+        chunk = self.current if number == self.count >> _SHIFT else self._chunk(number)
+        settled = chunk.marks[slot & (CHUNK - 1)]
+        if settled == 0:
+            chunk.marks[slot & (CHUNK - 1)] = mark
+            chunk.dirty = True
+        return settled
 
     def next_at(self) -> int:
         return min(self.open[0][0], self.current_min) if self.open else self.current_min
@@ -184,9 +188,8 @@ class DiskLedger:
             self.groups.popitem(last=False)
         return group[slot - first]
 
-    def _journaled(self, slot: int) -> Arrival:
+    def _journaled(self, slot: int, event_id: str) -> Arrival:
         seq, _ = self.store.seq_of_slot(slot)
-        event_id = self.prediction(slot).event_id
         for given in self.store.block(seq).inputs:
             if given.kind == Kind.EVENT:
                 arrival = self.decode_event(given.raw)
@@ -196,11 +199,13 @@ class DiskLedger:
 
     # What the engine does ----------------------------------------------------------------------------------------------
 
-    def prefetch(self, ids: Iterable[str]) -> None:
-        """Looks a batch of ids up at once, where there is a B-tree to look in."""
+    def expect(self, batch: Sequence[object]) -> None:
+        """Is told the records of a batch before the stages see them, and looks their ids up together."""
+        self.batch = batch
         self.looked_up.clear()
         if not self.flushed:
             return
+        ids = [record.id for record in batch if type(record) is Arrival]
         wanted = [event_id for event_id in ids if event_id not in self.recent]
         self.looked_up = dict.fromkeys(wanted)
         for i in range(0, len(wanted), 500):
@@ -210,9 +215,10 @@ class DiskLedger:
 
     def committed(self) -> None:
         """After a commit: events can be read from the journal again, and the cache is cut to its size."""
-        self.arrivals.clear()
-        while len(self.predictions) > self.cached:
-            self.predictions.popitem(last=False)
+        excess = len(self.predictions) - self.cached
+        if excess > 0:
+            for slot in list(islice(self.predictions, excess)):
+                del self.predictions[slot]
 
     def save(self, watermark: int) -> dict[str, int]:
         """Writes what changed, inside the checkpoint's transaction; gives what the checkpoint must remember."""

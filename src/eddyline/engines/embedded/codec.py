@@ -13,6 +13,7 @@ from eddyline.pipeline import Pipeline, Plan
 from eddyline.records import Arrival, DeadLetter, Reason, Rollout, Watermark
 from eddyline.records.errors import Rejected
 from eddyline.records.schema import Schema
+from eddyline.stages.aggregates import AggregatesState
 from eddyline.stages.decide import Command
 from eddyline.stages.join import JoinState, truth_bytes
 from eddyline.stages.learn import LearnState
@@ -147,7 +148,7 @@ def save_states(states: States, plan: Plan, labels: Schema, ledger: dict[str, in
     serve, join, learn = states.serve, states.join, states.learn
     learn.saved = learn.model.save()
     learn.since.clear()
-    windows = plan.serve.aggregates.save(serve.windows) if plan.serve.aggregates and serve.windows else {}
+    windows = plan.serve.aggregates.save(serve.windows) if plan.serve.aggregates else {}
     early = [labels.encode(label.value) for waiting in join.early.values() for label in waiting]
     return _pack(
         SavedStates(
@@ -184,7 +185,7 @@ def load_states(raw: bytes, plan: Plan, labels: Schema) -> tuple[States, dict[st
         published_position=saved.published_position,
     )
     serve = ServeState(
-        windows=aggregates.restore(saved.windows.values()) if aggregates else None,
+        windows=aggregates.restore(saved.windows.values()) if aggregates else AggregatesState(()),
         frontier=saved.frontier,
         repeated=saved.repeated,
     )

@@ -150,7 +150,7 @@ class Engine:
 
     def _replay_block(self, block: Block) -> None:
         records = [self.codec.decode(given) for given in block.inputs]
-        self.ledger.prefetch(_ids(records))
+        self.ledger.expect(records)
         outcome = self.loop.advance(records)
         rows = codec.example_rows(outcome, self.loop)
         if outcome.predictions != block.predictions or rows != block.examples:
@@ -176,8 +176,7 @@ class Engine:
         with self._turn:
             self._mend()
             ledger, loop, store = self.ledger, self.loop, self.store
-            if ledger.flushed:
-                ledger.prefetch(_ids(records))
+            ledger.expect(records)
             if positions:
                 self.positions.update(positions)
             try:
@@ -369,7 +368,3 @@ class Engine:
                 given = Input(Kind.COMMAND, body)
                 self.take([given], [self.codec.decode(given)], inbox=[number])
             return len(requests)
-
-
-def _ids(records: Sequence[Record]) -> list[str]:
-    return [record.id for record in records if type(record) is Arrival]

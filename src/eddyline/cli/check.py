@@ -1,0 +1,90 @@
+"""`eddyline check`: what the pipeline is, and how its first records fare; nothing is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+if TYPE_CHECKING:
+    from eddyline.cli.load import Loaded
+    from eddyline.views.rehearse import Rehearsal
+
+
+@click.command("check", short_help="Read FILE, and try the first record of each source.")
+@pipeline_file
+@as_json
+def command(file: str, store: str | None, as_json: bool) -> int:
+    """Read FILE, say what the pipeline is, and try the first event and the first label.
+
+    The event is answered as a run would answer it, in a store of its own that is thrown away. Exit code 5
+    when the first record of a source is refused.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.records.errors import Rejected
+    from eddyline.views.rehearse import rehearse
+
+    loaded = load(file, store)
+    found = rehearse(loaded.pipeline, loaded.base)
+    if as_json:
+        pipeline = loaded.pipeline
+        show.json_document(
+            {
+                "pipeline": pipeline.name,
+                "digest": pipeline.digest,
+                "parts": pipeline.parts(),
+                "store": loaded.store,
+                "described": pipeline.describe().splitlines(),
+                "records": [_document(one) for one in found],
+            }
+        )
+    else:
+        _page(loaded, found)
+    return Rejected.exit_code if any(one.refused is not None for one in found) else 0
+
+
+def _document(one: Rehearsal) -> dict[str, Any]:
+    from eddyline.records.time import show_instant
+
+    return {
+        "stream": one.stream,
+        "raw": one.raw,
+        "record": one.record,
+        "at": None if one.at is None else show_instant(one.at),
+        "prediction": one.prediction,
+        "refused": one.refused and {"reason": one.refused.reason, "detail": one.refused.detail},
+    }
+
+
+def _page(loaded: Loaded, found: list[Rehearsal]) -> None:
+    from eddyline.cli import show
+    from eddyline.records.time import show_instant
+
+    out = show.console()
+    out.print(loaded.pipeline.describe(), soft_wrap=True)
+    out.print(f"  store     {loaded.store}", soft_wrap=True)
+    for one in found:
+        out.print()
+        if one.raw is None:
+            out.print(f"{one.stream}: no record yet")
+            continue
+        title = f"the first of {one.stream}"
+        if one.refused is not None:
+            rows: list[tuple[str, Any]] = [("refused", one.refused.reason), ("because", one.refused.detail)]
+            out.print(show.facts(title, [("bytes", show.text(one.raw[:500])), *rows]))
+            continue
+        assert one.record is not None and one.at is not None
+        rows = [(name, show.number(value)) for name, value in one.record.items()]
+        rows.append(("event time" if one.stream == "events" else "known at", show_instant(one.at)))
+        out.print(show.facts(title, rows))
+        if one.prediction is not None:
+            features = one.prediction.features
+            out.print(
+                show.facts(
+                    "its features, as the model sees them", [(k, show.number(v)) for k, v in features.items()]
+                )
+            )
+            out.print(f"answered {one.prediction.value!r} by {one.prediction.version}")

@@ -1,0 +1,134 @@
+"""`eddyline dead-letters`: what was refused and why, and driving it again."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+if TYPE_CHECKING:
+    from eddyline.cli.load import Loaded
+    from eddyline.records import DeadLetter
+    from eddyline.views.letters import Redriven
+
+
+@click.command("dead-letters", short_help="What was refused and why; drive it again.")
+@pipeline_file
+@click.option("--reason", metavar="CODE", help="Only letters refused for this reason.")
+@click.option(
+    "--stream", metavar="NAME", help="Only letters of this stream: events, labels, examples or commands."
+)
+@click.option(
+    "--show", "shown", type=click.IntRange(min=1), metavar="N", help="Print the first N with their bytes."
+)
+@click.option("--redrive", is_flag=True, help="Take refused events and labels as new inputs.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Look at the first N letters only.")
+@as_json
+def command(
+    file: str,
+    store: str | None,
+    reason: str | None,
+    stream: str | None,
+    shown: int | None,
+    redrive: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """Count what was refused, show it, or drive it through the engine again.
+
+    Redriving is journaled like any other input and needs the store for itself. What was answered or known
+    meanwhile is left alone. With --json: the counts, or one letter a line with --show.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.store.database import Store
+    from eddyline.views.letters import letters, piles
+
+    loaded = load(file, store)
+    _check_words(reason, stream)
+    opened = Store.read(loaded.store)
+    try:
+        found = islice(letters(opened, stream=stream, reason=reason), limit)
+        if redrive:
+            _print_redriven(_redriven(loaded, stream, reason, limit), as_json=as_json)
+        elif shown is not None:
+            for letter in islice(found, shown):
+                _print_letter(letter, as_json=as_json)
+        else:
+            counted = piles(found)
+            if as_json:
+                show.json_document({"total": sum(pile.count for pile in counted), "dead_letters": counted})
+                return
+            if not counted:
+                show.console().print("no dead letters")
+                return
+            made = show.table(
+                "dead letters", "stream", "reason", "count", "the newest says", right=("count",)
+            )
+            for pile in counted:
+                made.add_row(pile.stream, pile.reason, f"{pile.count:,}", pile.newest[:300])
+            show.console().print(made)
+    finally:
+        opened.close()
+
+
+def _check_words(reason: str | None, stream: str | None) -> None:
+    from eddyline.records import Reason
+
+    codes = [one.value for one in Reason]
+    if reason is not None and reason not in codes:
+        raise click.BadParameter(
+            f"{reason!r} is not a reason; they are: {', '.join(codes)}", param_hint="--reason"
+        )
+    streams = ("events", "labels", "examples", "commands")
+    if stream is not None and stream not in streams:
+        raise click.BadParameter(
+            f"{stream!r} is not a stream; they are: {', '.join(streams)}", param_hint="--stream"
+        )
+
+
+def _redriven(loaded: Loaded, stream: str | None, reason: str | None, limit: int | None) -> Redriven:
+    from eddyline.engines.embedded import Engine
+    from eddyline.views.letters import letters, redrive
+
+    with Engine(loaded.pipeline, loaded.store) as engine:
+        return redrive(engine, islice(letters(engine.store, stream=stream, reason=reason), limit))
+
+
+def _print_redriven(result: Redriven, *, as_json: bool) -> None:
+    from eddyline.cli import show
+
+    if as_json:
+        show.json_document(result)
+        return
+    words = (
+        ("accepted now", result.accepted),
+        ("refused again", result.refused),
+        ("answered or known already", result.settled),
+        ("unreadable as before", result.unreadable),
+        ("kept only in part", result.cut),
+        ("the same bytes again", result.repeated),
+        ("not an event or label", result.derived),
+    )
+    rows = [(name, f"{number:,}") for name, number in words if number or name == "accepted now"]
+    show.console().print(show.facts("driven again", rows))
+
+
+def _print_letter(letter: DeadLetter, *, as_json: bool) -> None:
+    from eddyline.cli import show
+
+    if as_json:
+        show.json_document(letter)
+        return
+    cut = f", the first {len(letter.raw):,} are kept" if letter.size != len(letter.raw) else ""
+    rows: list[tuple[str, Any]] = [
+        ("because", letter.detail),
+        ("id", letter.event_id),
+        ("from", letter.origin or None),
+        ("size", f"{show.count(letter.size, 'byte')}{cut}"),
+        ("bytes", show.text(letter.raw[:2000])),
+    ]
+    show.console().print(show.facts(f"{letter.stream}: {letter.reason}", rows))

@@ -1,0 +1,115 @@
+"""`eddyline explain`: why one answer was given, on a page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+if TYPE_CHECKING:
+    from eddyline.views.explain import Explanation
+
+
+@click.command("explain", short_help="Why one answer was given.")
+@pipeline_file
+@click.argument("event_id", metavar="ID")
+@as_json
+def command(file: str, store: str | None, event_id: str, as_json: bool) -> None:
+    """Show the answer to event ID: who gave it, what that version saw, the truth, and the answer once more.
+
+    The version that answered is rebuilt and asked again, from the features it saw.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.store.database import Store
+    from eddyline.views.explain import explain
+
+    loaded = load(file, store)
+    opened = Store.read(loaded.store)
+    try:
+        found = explain(opened, loaded.pipeline, event_id)
+    finally:
+        opened.close()
+    if as_json:
+        show.json_document(_document(found))
+    else:
+        _page(found)
+
+
+def _document(found: Explanation) -> dict[str, Any]:
+    from eddyline.cli import show
+    from eddyline.records.time import show_instant
+
+    document: dict[str, Any] = show.plain(found)
+    document["prediction"]["at"] = show_instant(found.prediction.at)
+    document["received_at"] = _wall(found.received_at)
+    for truth, learned in zip(document["truths"], found.truths, strict=True):
+        truth["at"] = show_instant(learned.at)
+    return document
+
+
+def _wall(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _page(found: Explanation) -> None:
+    from eddyline.cli import show
+    from eddyline.records.time import show_instant
+
+    prediction, out = found.prediction, show.console()
+    scores = prediction.scores and ", ".join(
+        f"{key!r}: {value:.6g}" for key, value in prediction.scores.items()
+    )
+    out.print(
+        show.facts(
+            f"event {prediction.event_id}",
+            [
+                ("answered", show.number(prediction.value)),
+                ("probabilities", scores),
+                ("by", f"{found.version}, rollout {prediction.revision}"),
+                ("happened at", show_instant(prediction.at)),
+                ("answered at", f"{_wall(found.received_at)}, in block {found.block}"),
+                ("key", prediction.key or None),
+                ("segment", prediction.segment),
+                ("answered again", _again(found)),
+            ],
+        )
+    )
+    out.print(show.facts("the event", [(name, show.number(value)) for name, value in found.event.items()]))
+    aggregates = prediction.aggregates or {}
+    if aggregates:
+        out.print(
+            show.facts("what history contributed", [(name, show.number(v)) for name, v in aggregates.items()])
+        )
+    features = prediction.features.items()
+    out.print(
+        show.facts(
+            "features, as the model saw them", [(name, show.number(value)) for name, value in features]
+        )
+    )
+    out.print(show.facts("the truth", _truths(found) or [("none yet", "")]))
+    for letter in found.refused:
+        out.print(f"refused: {letter.stream}, {letter.reason}: {letter.detail}")
+
+
+def _again(found: Explanation) -> str:
+    return f"{found.again}, {found.again_detail}"
+
+
+def _truths(found: Explanation) -> list[tuple[str, str]]:
+    """Each truth in a line: what, when it was known, how, and what was learned from it."""
+    from eddyline.cli import show
+    from eddyline.records.time import show_duration, show_instant
+
+    rows = []
+    for truth in found.truths:
+        how = "a label" if truth.known == "label" else "the absence of a label"
+        after = show_duration((truth.at - found.prediction.at) // 1_000_000 * 1_000_000)
+        into = f"learned into {truth.version}" if truth.version else "not learned"
+        revised = f", correction {truth.revision}" if truth.revision else ""
+        said = f"known at {show_instant(truth.at)} ({after} after the event) by {how}{revised}; {into}"
+        rows.append((show.number(truth.truth), said))
+    return rows

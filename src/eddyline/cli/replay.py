@@ -1,0 +1,83 @@
+"""`eddyline replay`: takes everything that the sources hold, as fast as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+if TYPE_CHECKING:
+    from eddyline.engines.embedded import Engine, Progress
+
+
+@click.command("replay", short_help="Take everything the sources hold, then stop.")
+@pipeline_file
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N records.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=1_000,
+    metavar="N",
+    help="Records in a commit.  [default: 1000]",
+)
+@click.option(
+    "--drain",
+    is_flag=True,
+    help="The streams are complete: what still waits for its truth reaches its horizon.",
+)
+@as_json
+def command(file: str, store: str | None, limit: int | None, batch: int, drain: bool, as_json: bool) -> None:
+    """Take everything that the sources of FILE hold, in event time, as fast as it goes.
+
+    It goes on where the store stands: a second replay takes what was added since. Ctrl-C stops it after the
+    current batch; nothing is lost and nothing is taken twice.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.cli.stop import stopping
+    from eddyline.cli.totals import document, print_totals
+    from eddyline.engines.embedded import Engine, replay
+    from eddyline.views.summary import summarize
+
+    loaded = load(file, store)
+    with stopping() as stop, Engine(loaded.pipeline, loaded.store) as engine:
+        with _bar(engine, silent=as_json) as shown:
+            progress = replay(
+                engine, loaded.base, batch=batch, limit=limit, drain=drain, stop=stop, on_progress=shown
+            )
+        summary, stopped = summarize(engine), stop()
+    if as_json:
+        show.json_document(document(summary, progress, stopped=stopped))
+        return
+    print_totals(summary, progress)
+    if stopped:
+        show.console(err=True).print("stopped; go on with the same command")
+
+
+@contextmanager
+def _bar(engine: Engine, *, silent: bool) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on a terminal; elsewhere nothing, because a log of bars helps nobody."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from eddyline.cli import show
+    from eddyline.cli.totals import moment
+
+    console = show.console(err=True)
+    words = TextColumn("{task.description}", markup=False)
+    with Progress(
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        words,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=silent or not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda progress: bar.update(
+            task, completed=progress.done, total=progress.of or None, description=moment(engine, progress)
+        )

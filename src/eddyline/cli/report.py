@@ -1,0 +1,32 @@
+"""`eddyline report`: one page of HTML about a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+
+@click.command("report", short_help="Write one page of HTML about the store.")
+@pipeline_file
+@click.option("--out", default="report.html", metavar="PATH", help="Where to.  [default: report.html]")
+@as_json
+def command(file: str, store: str | None, out: str, as_json: bool) -> None:
+    """Write one page of HTML that needs no network: quality, coverage, versions, alerts, dead letters."""
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.store.database import Store
+    from eddyline.views.report import write_report
+
+    loaded = load(file, store)
+    opened = Store.read(loaded.store)
+    try:
+        written = write_report(opened, loaded.pipeline, Path(out))
+    finally:
+        opened.close()
+    if as_json:
+        show.json_document({"report": written})
+    else:
+        show.console().print(f"wrote {written}", soft_wrap=True)

@@ -1,0 +1,92 @@
+"""`eddyline versions`: which versions are kept, and who answers now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+if TYPE_CHECKING:
+    from eddyline.views.history import Change, KeptVersion, Standing
+
+
+@click.command("versions", short_help="Which versions are kept, and who answers now.")
+@pipeline_file
+@as_json
+def command(file: str, store: str | None, as_json: bool) -> None:
+    """List the versions that are kept as bytes, and who answers now.
+
+    Any position up to the learner's can answer or be rebuilt, not only the kept ones. With --json also their
+    recipes, and every change of who answers.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.store.database import Store
+    from eddyline.views.history import changes, kept_versions, standing
+
+    loaded = load(file, store)
+    opened = Store.read(loaded.store)
+    try:
+        kept, now, past = kept_versions(opened), standing(opened, loaded.pipeline), changes(opened)
+    finally:
+        opened.close()
+    if as_json:
+        listed = [{"name": one.version.name, **show.plain(one.version), **_beside(one)} for one in kept]
+        show.json_document({"answers": now, "versions": listed, "rollouts": past})
+    else:
+        _page(kept, now, past)
+
+
+def _beside(one: KeptVersion) -> dict[str, object]:
+    return {
+        "bytes": one.octets,
+        "block": one.block,
+        "recipe": one.recipe,
+        "recipe_digest": one.version.recipe,
+    }
+
+
+def _page(kept: list[KeptVersion], now: Standing, past: list[Change]) -> None:
+    from eddyline.cli import show
+
+    made = show.table(
+        "versions kept as bytes",
+        "version",
+        "digest",
+        "parent",
+        "made by",
+        "numbers as",
+        "size",
+        right=("size",),
+    )
+    for one in kept:
+        version = one.version
+        name = f"{version.name} *" if version.name == now.version else version.name
+        made.add_row(
+            name,
+            version.digest[:12],
+            version.parent or "-",
+            version.created_by,
+            version.fingerprint,
+            show.size(one.octets),
+        )
+    out = show.console()
+    out.print(made)
+    rollout = now.rollout
+    who = f"the learner, now {now.version}" if now.live else now.version
+    reason = f": {rollout.reason}" if rollout.reason else ""
+    out.print(f"answers now: {who} (rollout {rollout.revision} by {rollout.author}{reason})", soft_wrap=True)
+    if not now.live:
+        out.print(f"the learner is at {now.learner}")
+    if past:
+        history = show.table(
+            "who answered since", "rollout", "from block", "learner at", "champion", "author", "reason"
+        )
+        for change in past[-20:]:
+            made_by = change.rollout
+            champion = made_by.champion or "the learner"
+            where = (str(made_by.revision), str(change.block), str(change.learner))
+            history.add_row(*where, champion, made_by.author, made_by.reason)
+        out.print(history)

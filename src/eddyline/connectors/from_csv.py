@@ -1,0 +1,220 @@
+"""Reads records from the rows of a CSV file with a header; resumes at any row.
+
+Keeps the laws *stop* (a position is a number of rows) and *whole* (a row with too many cells, broken quotes
+or bytes that are not UTF-8 is a fault, never skipped). Memory stays bounded whatever is in the file.
+"""
+
+from __future__ import annotations
+
+import csv as stdlib_csv
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from eddyline.connectors.files import find, open_bytes, readable
+from eddyline.connectors.lines import KEPT, faulty
+from eddyline.connectors.rows import ColumnItems, Columns, RowReader, check_columns, from_text
+from eddyline.ports import Line, Source
+from eddyline.records import Reason
+from eddyline.records.errors import DeclarationError, SourceError
+from eddyline.records.schema import Schema
+from eddyline.records.types import Event, Label
+
+LONGEST = 1 << 20
+"""Characters in one row; a longer one is refused as `too_large`."""
+
+
+def csv(
+    path: str | Path,
+    type: type[Event] | type[Label],  # noqa: A002 - the word users read in errors and in SourceConfig
+    *,
+    columns: Columns | None = None,
+    delimiter: str = ",",
+) -> CsvFile:
+    """Records in the rows of a CSV file; `.gz` files are uncompressed on the way.
+
+    The header names the fields. `columns` says which column fills a field that has another name, or makes
+    ids and times for a table that has none. Cells become what the field declares: numbers, true/false/1/0,
+    times; an empty cell is None, or absent. For reading what is there, not for following: rows that are
+    appended while it is read may be seen or not. Resuming at row n reads n rows again; use `jsonl` or
+    `parquet` for large files.
+
+    >>> from eddyline.connectors import RowId, RowTime
+    >>> from eddyline.records.types import Id, Time
+    >>> from datetime import UTC, datetime
+    >>> from eddyline.records.time import minutes
+    >>> class HalfHour(Event):
+    ...     id: Id
+    ...     at: Time
+    ...     price: float
+    >>> elec = csv("elec2.csv.gz", HalfHour, columns={
+    ...     "id": RowId("elec-"),
+    ...     "at": RowTime(datetime(1996, 5, 7, tzinfo=UTC), every=minutes(30)),
+    ...     "price": "nswprice",
+    ... })
+    >>> elec.describe()
+    'elec2.csv.gz'
+    """
+    schema = Schema.of(type)
+    call = f"csv({str(path)!r})"
+    if len(delimiter) != 1:
+        raise DeclarationError(f'{call}: delimiter={delimiter!r} is not one character\n  type: delimiter=";"')
+    return CsvFile(str(path), type, check_columns(call, schema, columns or {}), delimiter)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """A CSV file as a pipeline declares it. Make it with `csv`."""
+
+    path: str
+    type: type
+    columns: ColumnItems
+    delimiter: str
+
+    def describe(self) -> str:
+        """The source in words."""
+        return self.path
+
+    def open(self, base: Path, *, follow: bool = False) -> Source:
+        """The rows of the file; `follow` means nothing to it."""
+        return CsvReader(self, find(base, self.path))
+
+
+class CsvReader:
+    """The rows of one file, in order. A position is a number of rows, without header and blank lines."""
+
+    def __init__(self, config: CsvFile, path: Path) -> None:
+        self.name = config.path
+        self._config = config
+        self._path = path
+        self._lines: Iterator[Line] = iter(())
+        self._position: int | None = None
+
+    def read(self, position: int, limit: int) -> list[Line]:
+        """Up to `limit` rows after the first `position` rows; an empty list at the end."""
+        with readable(self._path):
+            if position != self._position:
+                self._lines = self._rows()
+                for count in range(position):
+                    if next(self._lines, None) is None:
+                        raise SourceError(
+                            f"{self.name} has {count} rows, and {position} were read already\n"
+                            f"  reading {self._path}\n"
+                            f"  put the old rows back, or start over with a new store"
+                        )
+            lines = [line for _, line in zip(range(limit), self._lines, strict=False)]
+        self._position = lines[-1].position if lines else None
+        return lines
+
+    def size(self) -> int | None:
+        """Not known before the file is read."""
+        return None
+
+    def _rows(self) -> Iterator[Line]:
+        with io.TextIOWrapper(
+            io.BufferedReader(open_bytes(self._path)),  # type: ignore[type-var]
+            encoding="utf-8-sig",
+            errors="surrogateescape",
+            newline="",
+        ) as text:
+            bounded = BoundedLines(text)
+            rows = stdlib_csv.reader(bounded, delimiter=self._config.delimiter, strict=True)
+            header = self._header(rows)
+            reader = RowReader(
+                self.name, Schema.of(self._config.type), dict(self._config.columns), header, from_text
+            )
+            number = 0
+            while True:
+                line = _next_line(rows, bounded, reader, len(header), number + 1)
+                if line is None:
+                    return
+                number += 1
+                yield line
+
+    def _header(self, rows: Iterator[list[str]]) -> list[str]:
+        try:
+            header = next(rows, [])
+        except (LineTooLongError, stdlib_csv.Error) as problem:
+            raise SourceError(
+                f"{self.name}: its first line is no header: {problem}\n  reading {self._path}"
+            ) from problem
+        if not header:
+            raise SourceError(
+                f"{self.name} has no header\n  reading {self._path}\n  its first line has to name the columns"
+            )
+        return header
+
+
+def _next_line(
+    rows: Iterator[list[str]], bounded: BoundedLines, reader: RowReader, width: int, number: int
+) -> Line | None:
+    """The next row that is not blank as a record; None at the end."""
+    row: list[str] | None = []
+    try:
+        while row == []:
+            bounded.new_row()
+            row = next(rows, None)
+    except LineTooLongError as long:
+        return Line(long.kept, number, Reason.TOO_LARGE.value, long.size, long.sha256)
+    except stdlib_csv.Error as problem:
+        reason = Reason.TOO_LARGE if "field larger" in str(problem) else Reason.MALFORMED
+        return faulty(bounded.raw(), number, reason)
+    if row is None:
+        return None
+    if len(row) != width:
+        return faulty(bounded.raw(), number, Reason.MALFORMED)
+    return reader.line(row, number)
+
+
+class LineTooLongError(Exception):
+    """A row of the file is longer than `LONGEST`; its line was read to its end and not kept."""
+
+    def __init__(self, kept: bytes, size: int, sha256: str) -> None:
+        super().__init__(f"a line of {size} bytes")
+        self.kept = kept
+        self.size = size
+        self.sha256 = sha256
+
+
+class BoundedLines:
+    """The lines of a text file for the csv parser, which has no limit; remembers the row being read."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._taken: list[str] = []
+        self._room = LONGEST
+
+    def new_row(self) -> None:
+        """Forget the lines of the last row."""
+        self._taken.clear()
+        self._room = LONGEST
+
+    def raw(self) -> bytes:
+        """The bytes of the row being read."""
+        return "".join(self._taken).encode(errors="surrogateescape").rstrip(b"\r\n")
+
+    def __iter__(self) -> BoundedLines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(LONGEST)
+        if not line:
+            raise StopIteration
+        self._taken.append(line)
+        self._room -= len(line)
+        if self._room <= 0:
+            self._skip()
+        return line
+
+    def _skip(self) -> None:
+        raw = "".join(self._taken).encode(errors="surrogateescape")
+        kept, size, digest = raw[:KEPT], 0, hashlib.sha256()
+        while raw:
+            size += len(raw)
+            digest.update(raw)
+            if raw.endswith(b"\n"):
+                break
+            raw = self._text.readline(LONGEST).encode(errors="surrogateescape")
+        raise LineTooLongError(kept, size, digest.hexdigest())

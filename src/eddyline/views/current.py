@@ -1,0 +1,79 @@
+"""The memories of the stages as they stand at the end of a store, for looking.
+
+The last checkpoint, and the inputs since, replayed as recovery replays them; nothing is written. Keeps `rebuild`: what is
+replayed must answer as was recorded, else it stays with the checkpoint and says why.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+from eddyline.engines.embedded import codec
+from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.loop import Loop, States
+from eddyline.models.fingerprint import fingerprint
+from eddyline.pipeline import Pipeline, Plan
+from eddyline.records import Arrival
+from eddyline.records.errors import StoreMismatch
+from eddyline.store.database import Store
+from eddyline.store.ledger import DiskLedger
+from eddyline.store.rebuild import rebuild
+
+
+class Reached(NamedTuple):
+    """The memories after a block; `behind` says why it is not the last one, where it is not."""
+
+    block: int
+    states: States
+    behind: str
+
+
+def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
+    """The memories at the end of the store, or at its last checkpoint where the rest cannot be replayed here.
+
+    Costs what answering and learning the inputs since the checkpoint cost. `plan` is used up. Raises StoreMismatch for
+    another pipeline than the one that filled the store.
+    """
+    _same_meaning(store, pipeline)
+    checkpoint, loop = _at_checkpoint(store, pipeline, plan)
+    if checkpoint == store.seq:
+        return Reached(checkpoint, loop.states, "")
+    here, there = fingerprint(), store.get("fingerprint")
+    if here != there:
+        why = f"the store was written as {there}, this machine computes as {here}"
+        return Reached(checkpoint, loop.states, why)
+    inputs = InputCodec(pipeline)
+    ledger = loop.ledger
+    assert isinstance(ledger, DiskLedger)
+    for block in store.blocks(after=checkpoint):
+        records = [inputs.decode(given) for given in block.inputs]
+        ledger.prefetch([record.id for record in records if type(record) is Arrival])
+        if loop.advance(records).predictions != block.predictions:
+            _, loop = _at_checkpoint(store, pipeline, pipeline.plan())
+            return Reached(checkpoint, loop.states, f"block {block.seq} gave other answers than were recorded")
+        ledger.committed()
+    return Reached(store.seq, loop.states, "")
+
+
+def _at_checkpoint(store: Store, pipeline: Pipeline, plan: Plan) -> tuple[int, Loop]:
+    ledger = DiskLedger(store, plan.join.wait_us, pipeline.event_schema.decode)
+    found = store.checkpoint()
+    if found is None:
+        seq, states = 0, Loop.first_states(plan)
+    else:
+        seq, raw = found
+        states, remembered = codec.load_states(raw, plan, pipeline.label_schema)
+        ledger.restore(remembered, states.serve.frontier - max(plan.serve.lateness_us, plan.join.lateness_us))
+    return seq, Loop(plan, states, ledger, lambda position: rebuild(store, plan.model, position))
+
+
+def _same_meaning(store: Store, pipeline: Pipeline) -> None:
+    kept = store.get("parts") or {}
+    parts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in pipeline.parts().items()}
+    changed = [name for name, part in parts.items() if kept.get(name, part) != part]
+    if changed:
+        raise StoreMismatch(
+            f"store {store.path.name}: the pipeline changed since it was made, in {', '.join(changed)}\n"
+            "its numbers would not be those of this file; look with the file that made it"
+        )

@@ -1,0 +1,145 @@
+"""What a report says, as plain records: the numbers first, how they look elsewhere.
+
+Frozen structs that encode to JSON as they are. Knows nothing of stores and pages.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from eddyline.records import Alert, Measurement, ModelVersion
+
+Better = Literal["higher", "lower", "unknown"]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A metric over one group of examples: a version or a segment. `count` is how many examples it measured."""
+
+    name: str
+    value: float | None
+    count: int
+
+
+class Day(msgspec.Struct, frozen=True):
+    """A metric over one UTC day; `number` is that day counted from 1970-01-01."""
+
+    day: str
+    number: int
+    value: float | None
+    count: int
+
+
+class Quality(msgspec.Struct, frozen=True):
+    """The first metric in every way it is kept, and the overall value of all metrics.
+
+    `days` are those of the events, `label_days` those on which the truths came: two different facts. `better` says which
+    way is good, where the metric says so. Days and segments with fewer truths than `few` say little.
+    """
+
+    metric: str
+    better: Better
+    overall: list[Row]
+    days: list[Day]
+    label_days: list[Day]
+    versions: list[Row]
+    segments: list[Row]
+    few: int
+
+
+class CoverageDay(msgspec.Struct, frozen=True):
+    """What became of the answers given to the events of one UTC day. `waiting` is what is left."""
+
+    day: str
+    number: int
+    answered: int
+    labelled: int
+    absent: int
+    expired: int
+    waiting: int
+
+
+class Fates(msgspec.Struct, frozen=True):
+    """What became of all answers: answered = labelled + absent + expired + waiting. `dead` counts what was refused."""
+
+    answered: int
+    labelled: int
+    absent: int
+    expired: int
+    waiting: int
+    dead: int
+
+
+class Delays(msgspec.Struct, frozen=True):
+    """How long told truths took, in microseconds: bins as (middle, count), quantiles within 1 %, the largest exactly."""
+
+    count: int
+    bins: list[tuple[float, int]]
+    p50: float | None
+    p90: float | None
+    p99: float | None
+    largest: int | None
+
+
+class RolloutRow(msgspec.Struct, frozen=True):
+    """A rollout, and from where it holds.
+
+    `answer` is the number of the first answer under it and `at` that event's time (None: nothing was answered since),
+    `position` where the learner stood, `received_at` the wall clock in seconds when it was journaled in `block`.
+    """
+
+    revision: int
+    answers: str
+    author: str
+    reason: str
+    block: int
+    position: int
+    answer: int
+    at: int | None
+    received_at: float | None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The dead letters of one stream and reason: how many, and the first of them as an example."""
+
+    stream: str
+    reason: str
+    count: int
+    detail: str
+    event_id: str | None
+    origin: str
+    raw: str
+
+
+class ReportData(msgspec.Struct, frozen=True):
+    """Everything the report shows.
+
+    Numbers that the watch stage keeps are as of block `as_of`; everything else is as of block `blocks`, the last one.
+    They are the same unless `behind` says why not. `received_at` is the wall clock in seconds of the last block, `first_at`
+    and `last_at` are event time in microseconds. `alerts` are the newest of all that were `alerted`.
+    """
+
+    pipeline: str
+    digest: str
+    store: str
+    blocks: int
+    as_of: int
+    behind: str
+    received_at: float | None
+    first_at: int | None
+    last_at: int | None
+    answering: str
+    rollout: RolloutRow
+    fates: Fates
+    quality: Quality | None
+    coverage: list[CoverageDay]
+    delays: Delays
+    alerts: list[Alert]
+    alerted: int
+    also: list[Measurement]
+    versions: list[ModelVersion]
+    rollouts: list[RolloutRow]
+    refused: list[Refused]
+    head: str
+    fingerprint: str

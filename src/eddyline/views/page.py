@@ -1,0 +1,417 @@
+"""The report as one HTML page: no script, no request, light and dark, on a phone and on paper.
+
+Says first who answers and what is wrong, then shows quality, labels, drift, versions and what was refused. Each chart has
+its numbers in a table under it. Every text goes through `safe`; the page's own policy forbids scripts and requests on top
+of that. A pure function of `ReportData`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+from eddyline.records import Alert
+from eddyline.records.time import DAY_US
+from eddyline.views.axes import drawn_days
+from eddyline.views.charts import (
+    FATES,
+    alerts_by_time,
+    coverage_by_day,
+    figure,
+    label_delays,
+    lane_name,
+    quality_by_day,
+    strip,
+)
+from eddyline.views.facts import Day, Quality, ReportData, RolloutRow, Row
+from eddyline.views.markup import duration, moment, number, percent, plural, safe, whole
+
+ROWS = 60
+"""Rows of a table on the page; the JSON report has all."""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+Cell = tuple[str, str]
+"""A cell: its class (n: number, w: one line, s: strip, or nothing) and its HTML."""
+
+
+def render(report: ReportData) -> str:
+    """The page."""
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    sections = (_quality(report), _labels(report), _drift(report), _versions(report), _refused(report), _also(report))
+    body = f"{_head(report)}<main>{''.join(sections)}</main>{_foot(report)}"
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
+        f"<title>{safe(report.pipeline)} – Eddyline report</title><style>\n{style}</style></head>\n<body>{body}</body></html>\n"
+    )
+
+
+# Head and foot --------------------------------------------------------------------------------------------------------
+
+
+def _head(report: ReportData) -> str:
+    written = "" if report.received_at is None else f"; last block written {_wall(report.received_at)}"
+    span = "no event was answered yet"
+    if report.first_at is not None and report.last_at is not None:
+        span = f"events from {moment(report.first_at)} to {moment(report.last_at)}"
+    return (
+        f'<header><h1>{safe(report.pipeline)}</h1><p class="under">{span}<br>store <code>{safe(report.store)}</code>, '
+        f"{plural(report.blocks, 'block')}{written}; pipeline <code>{safe(report.digest)}</code></p>"
+        f'<p class="now"><strong>{safe(report.answering)}</strong> answers now, {_since(report.rollout)}</p>'
+        f'{_behind(report)}<dl class="facts">{_facts(report)}</dl></header>'
+    )
+
+
+def _since(rollout: RolloutRow) -> str:
+    who = "the live learner" if rollout.answers == "live" else "fixed by a rollout"
+    if rollout.revision == 0:
+        return f"{who}, since the start"
+    since = "from the next answer on" if rollout.at is None else f"since the event of {moment(rollout.at)}"
+    why = f": “{safe(rollout.reason)}”" if rollout.reason else ""
+    return f"{who}, {since} (rollout {rollout.revision} by {safe(rollout.author)}{why})"
+
+
+def _behind(report: ReportData) -> str:
+    if report.as_of == report.blocks:
+        return ""
+    return (
+        f'<p class="warn">Measurements are as of block {whole(report.as_of)} of {whole(report.blocks)}: '
+        f"{safe(report.behind)}. Everything else is as of the last block.</p>"
+    )
+
+
+def _facts(report: ReportData) -> str:
+    fates, quality = report.fates, report.quality
+    facts: list[tuple[str, str, str]] = []
+    if quality is not None:
+        overall = quality.overall[0]
+        facts.append((safe(overall.name), number(overall.value), f"over {plural(overall.count, 'truth')}"))
+        latest = _latest(quality)
+        if latest is not None:
+            facts.append(("latest full day", number(latest.value), f"{safe(latest.day)}, {plural(latest.count, 'truth')}"))
+    known = fates.labelled + fates.absent
+    said = f"{percent(fates.labelled, fates.answered)} labelled"
+    said += f", {percent(fates.absent, fates.answered)} by absence" if fates.absent else ""
+    last = f"last {moment(report.alerts[-1].at)}" if report.alerts else "nothing drifted"
+    facts += [
+        ("events answered", whole(fates.answered), f"{whole(known)} with their truth"),
+        ("truth known", percent(known, fates.answered), said),
+        ("waiting", whole(fates.waiting), "for their truth"),
+        ("unlabelled", whole(fates.expired), "the horizon passed"),
+        ("drift alerts", whole(report.alerted), last),
+        ("dead letters", whole(fates.dead), f"{plural(len(report.refused), 'reason')}" if fates.dead else "nothing refused"),
+    ]
+    return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in facts)
+
+
+def _latest(quality: Quality) -> Day | None:
+    """The newest day whose value says something."""
+    return next((day for day in reversed(quality.days) if day.count >= quality.few and day.value is not None), None)
+
+
+def _foot(report: ReportData) -> str:
+    return (
+        "<footer><strong>How to verify this page</strong><p>"
+        f"<code>eddyline verify PIPELINE.py --store {safe(report.store)} --head {safe(report.head)}</code><br>"
+        "checks the chain of blocks, rebuilds every version and asks it each answer again. The head names everything that "
+        f"was recorded when this page was made: note it, and nothing before it can change unseen.</p>"
+        f"<dl><dt>chain head</dt><dd><code>{safe(report.head)}</code></dd>"
+        f"<dt>block</dt><dd>{whole(report.blocks)}</dd>"
+        f"<dt>numeric fingerprint</dt><dd><code>{safe(report.fingerprint)}</code></dd>"
+        f"<dt>pipeline digest</dt><dd><code>{safe(report.digest)}</code></dd></dl></footer>"
+    )
+
+
+# Quality --------------------------------------------------------------------------------------------------------------
+
+
+def _quality(report: ReportData) -> str:
+    quality = report.quality
+    if quality is None:
+        return _section("Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>')
+    if not quality.overall[0].count:
+        return _section("Quality", '<p class="note">No truth has come yet.</p>')
+    overall = quality.overall[0]
+    others = ", ".join(f"{safe(row.name)} {number(row.value)}" for row in quality.overall[1:])
+    ways = {"higher": "Higher is better. ", "lower": "Lower is better. ", "unknown": ""}[quality.better]
+    span, stray = _span(quality.days)
+    words = (
+        f"<p>{safe(quality.metric)} {number(overall.value)} over {plural(overall.count, 'truth')}"
+        f"{'; ' + others if others else ''}. {ways}By the day an event happened, and by the day its truth came: how good "
+        f"the answers of a day were, and what was found out on a day.</p>"
+    )
+    title = f"{quality.metric} by day"
+    desc = f"{title}, by day of event and by day of label, with the count of truths. Overall {number(overall.value)}."
+    drawn = figure(
+        "quality", title, desc,
+        lambda width: quality_by_day(quality.days, quality.label_days, overall.value, quality.few, span, width),
+    )  # fmt: skip
+    note = f"Hollow: fewer than {plural(quality.few, 'truth')}; such days do not bend the line. {stray}"
+    chart = f'<figure>{drawn}<figcaption class="note">{note}</figcaption></figure>{_days_table(quality)}'
+    return _section("Quality", words + chart + _by_version(quality) + _by_segment(quality))
+
+
+def _days_table(quality: Quality) -> str:
+    labels = {day.number: day for day in quality.label_days}
+    events = {day.number: day for day in quality.days}
+    rows = [
+        [("w", safe((events.get(day) or labels[day]).day)), *_pair(events.get(day)), *_pair(labels.get(day))]
+        for day in sorted(events.keys() | labels.keys(), reverse=True)
+    ]
+    heads = [("w", "UTC day"), ("n", "of event"), ("n", "truths"), ("n", "of label"), ("n", "truths")]
+    return _hidden("the numbers by day", heads, rows)
+
+
+def _pair(day: Day | None) -> list[Cell]:
+    return [("n", ""), ("n", "")] if day is None else [("n", number(day.value)), ("n", whole(day.count))]
+
+
+def _by_version(quality: Quality) -> str:
+    if not quality.versions:
+        return ""
+    rows = quality.versions[::-1]
+    return (
+        "<h3>By version</h3>"
+        '<p class="note">Each row holds the answers given from this kept version up to the next; the newest first.</p>'
+        + _strips("version", rows, quality)
+    )
+
+
+def _by_segment(quality: Quality) -> str:
+    if not quality.segments:
+        return ""
+    order = "the largest first" if quality.better == "unknown" else "the worst first"
+    return (
+        f"<h3>By segment</h3>"
+        f'<p class="note">{order.capitalize()}; segments with fewer than {plural(quality.few, "truth")} come last.</p>'
+        + _strips("segment", quality.segments, quality)
+    )
+
+
+def _strips(what: str, rows: Sequence[Row], quality: Quality) -> str:
+    """A table of groups with a dot for each value; the tick is the value over all."""
+    overall = quality.overall[0].value
+    shown = rows[:ROWS]
+    seen = [row.value for row in shown if row.value is not None and row.count >= quality.few]
+    seen += [] if overall is None else [overall]
+    seen = seen or [row.value for row in shown if row.value is not None] or [0.0]
+    low, high = min(seen), max(seen)
+    body = [
+        [
+            ("w", safe(row.name, 40)),
+            ("s", strip(row.value, overall, low, high, hollow=row.count < quality.few)),
+            ("n", number(row.value)),
+            ("n", whole(row.count)),
+        ]
+        for row in shown
+    ]
+    scale = f"{number(low)} to {number(high)}, tick: overall"
+    heads = [("w", what), ("s", scale), ("n", safe(quality.metric)), ("n", "truths")]
+    return _table(heads, body, of=len(rows))
+
+
+# Labels ---------------------------------------------------------------------------------------------------------------
+
+
+def _labels(report: ReportData) -> str:
+    if not report.coverage:
+        return _section("Labels", '<p class="note">No event was answered yet.</p>')
+    fates = report.fates
+    known = fates.labelled + fates.absent
+    words = (
+        f"<p>The truth is known for {percent(known, fates.answered)} of {plural(fates.answered, 'answer')}; "
+        f"{whole(fates.waiting)} wait for it, {whole(fates.expired)} never got one.</p>"
+    )
+    return _section("Labels", words + _coverage(report) + _delays(report))
+
+
+def _coverage(report: ReportData) -> str:
+    rows = report.coverage
+    days = [Day(row.day, row.number, None, row.answered) for row in rows]
+    span, stray = _span(days)
+    used = [(kind, words) for kind, words in FATES if any(getattr(row, kind) for row in rows)]
+    key = "".join(f'<li><i class="{kind}"></i>{words}</li>' for kind, words in used)
+    desc = "Answers by UTC day of the event, in parts: " + ", ".join(words for _, words in used)
+    drawn = figure("coverage", "Answers by day and what became of them", desc, lambda w: coverage_by_day(rows, span, w))
+    heads = [("w", "UTC day"), ("n", "answered"), *(("n", words) for _, words in FATES), ("n", "truth known")]
+    table = [
+        [
+            ("w", safe(row.day)),
+            ("n", whole(row.answered)),
+            *(("n", whole(getattr(row, kind))) for kind, _ in FATES),
+            ("n", percent(row.labelled + row.absent, row.answered)),
+        ]
+        for row in reversed(rows)
+    ]
+    caption = f'<figcaption class="note">{stray}</figcaption>' if stray else ""
+    return (
+        f'<h3>Answers by day of the event, and what became of them</h3><ul class="key">{key}</ul>'
+        f"<figure>{drawn}{caption}</figure>{_hidden('the numbers by day', heads, table)}"
+    )
+
+
+def _delays(report: ReportData) -> str:
+    delays = report.delays
+    if not delays.count:
+        return '<h3>How long labels take</h3><p class="note">No label has come yet.</p>'
+    early = sum(count for value, count in delays.bins if value <= 0)
+    quantiles = [("half", delays.p50), ("90 %", delays.p90), ("99 %", delays.p99), ("all", delays.largest)]
+    said = ", ".join(f"{name} within {duration(value)}" for name, value in quantiles if value is not None)
+    note = f"From the event to the moment its truth was known, on a logarithmic axis: {said}."
+    note += f" {plural(early, 'truth')} known at or before the event {'is' if early == 1 else 'are'} not drawn." if early else ""
+    drawn = ""
+    if early < delays.count:
+        drawn = figure("delays", "How long labels take", f"Histogram of label delays: {said}", lambda w: label_delays(delays, w))
+    heads = [("w", "share of labels"), ("n", "known within")]
+    rows = [[("w", name), ("n", duration(value))] for name, value in quantiles if value is not None]
+    return (
+        f'<h3>How long labels take</h3><figure>{drawn}<figcaption class="note">{note}</figcaption></figure>'
+        f"{_hidden('the quantiles', heads, rows)}"
+    )
+
+
+# Drift, versions, dead letters ----------------------------------------------------------------------------------------
+
+
+def _drift(report: ReportData) -> str:
+    alerts = report.alerts
+    if not alerts:
+        return _section("Drift", '<p class="note">No alert.</p>')
+    days = [Day("", row.number, None, row.answered) for row in report.coverage]
+    (first, last), _ = _span(days or [Day("", alert.at // DAY_US, None, 1) for alert in alerts])
+    within = [alert.at // DAY_US for alert in alerts if first <= alert.at // DAY_US <= last + 31]
+    span = first, max(last, *within) if within else last
+    drawn = figure(
+        "drift", "Drift alerts in event time", f"{plural(len(alerts), 'alert')}; the table below says each in words.",
+        lambda width: alerts_by_time(alerts, span, width),
+    )  # fmt: skip
+    heads = [("w", "event time"), ("", "what"), ("n", "before"), ("n", "after"), ("n", "at position"), ("", "")]
+    rows = [
+        [
+            ("w", moment(alert.at)),
+            ("", safe(lane_name(alert.monitor, alert.subject), 60)),
+            ("n", number(alert.before)),
+            ("n", number(alert.after)),
+            ("n", whole(alert.position)),
+            ("", _own_words(alert)),
+        ]
+        for alert in reversed(alerts)
+    ]
+    words = (
+        "<p>A mark points up where the mean rose, down where it fell. Position is where the version stood that answered.</p>"
+    )
+    return _section("Drift", f"{words}<figure>{drawn}</figure>{_table(heads, rows, of=report.alerted, stack=True)}")
+
+
+def _own_words(alert: Alert) -> str:
+    """The reason, where the other cells do not say it already."""
+    return "" if alert.monitor in ("error_drift", "feature_drift") else safe(alert.reason)
+
+
+def _versions(report: ReportData) -> str:
+    rollouts = [
+        [
+            ("n", whole(row.revision)),
+            ("w", safe(row.answers)),
+            ("", safe(row.author)),
+            ("", safe(row.reason)),
+            ("w", "the start" if row.revision == 0 else "the next answer" if row.at is None else moment(row.at)),
+            ("n", whole(row.position)),
+        ]
+        for row in reversed(report.rollouts)
+    ]
+    heads = [("n", "revision"), ("w", "answers"), ("", "author"), ("", "reason"), ("w", "from event"), ("n", "learner at")]
+    versions = [
+        [
+            ("w", safe(version.name)),
+            ("w", f"<code>{safe(version.digest[:16])}</code>"),
+            ("", safe(version.created_by)),
+            ("w", safe(version.parent or "–")),
+        ]
+        for version in reversed(report.versions)
+    ]
+    kept = [("w", "version"), ("w", "digest"), ("", "created by"), ("w", "parent")]
+    return _section(
+        "Versions and rollouts",
+        "<h3>Who answered</h3>"
+        + _table(heads, rollouts, of=len(rollouts), stack=True)
+        + "<h3>Versions kept</h3>"
+        + _table(kept, versions, of=len(versions)),
+    )
+
+
+def _refused(report: ReportData) -> str:
+    if not report.refused:
+        return _section("Dead letters", '<p class="note">Nothing was refused.</p>')
+    rows = [
+        [
+            ("n", whole(letter.count)),
+            ("w", f"{safe(letter.stream)}: <strong>{safe(letter.reason)}</strong>"),
+            ("", _example(letter.event_id, letter.origin, letter.detail, letter.raw)),
+        ]
+        for letter in report.refused
+    ]
+    words = "<p>What was refused, by stream and reason, with the first of each. List them: <code>eddyline dead-letters</code></p>"
+    return _section("Dead letters", words + _table([("n", "count"), ("w", "reason"), ("", "first")], rows, of=len(rows), stack=True))
+
+
+def _example(event_id: str | None, origin: str, detail: str, raw: str) -> str:
+    place = ", ".join(chain((f"id {safe(event_id, 80)}",) if event_id else (), (safe(origin),) if origin else ()))
+    return f'{safe(detail)}{f" ({place})" if place else ""}<br><span class="raw">{safe(raw, 240)}</span>'
+
+
+def _also(report: ReportData) -> str:
+    if not report.also:
+        return ""
+    rows: list[list[Cell]] = [[("", safe(one.metric)), ("n", number(one.value)), ("n", whole(one.count))] for one in report.also]
+    return _section("Also measured", _table([("", "what"), ("n", "value"), ("n", "count")], rows, of=len(rows)))
+
+
+# Pieces ---------------------------------------------------------------------------------------------------------------
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>"
+
+
+def _span(days: Sequence[Day]) -> tuple[tuple[int, int], str]:
+    """The days to draw, and a sentence about those that are left out."""
+    first, last = drawn_days((day.number, day.count) for day in days)
+    out = [day for day in days if not first <= day.number <= last]
+    if not out:
+        return (first, last), ""
+    many = sum(day.count for day in out)
+    return (first, last), f"Not drawn: {whole(many)} on {plural(len(out), 'stray day')}, such as {safe(out[0].day)}."
+
+
+def _hidden(what: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> str:
+    return f"<details><summary>{what}</summary>{_table(heads, rows, of=len(rows), most=len(rows))}</details>"
+
+
+def _table(
+    heads: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, of: int, most: int = ROWS, stack: bool = False
+) -> str:
+    """A table of at most so many rows, with a word about the rest. `stack`: on a phone each row becomes a block."""
+    shown = rows[:most]
+    head = "".join(f'<th scope="col"{_kind(kind)}>{name}</th>' for kind, name in heads)
+    body = "".join(f"<tr>{_cells(row, heads if stack else ())}</tr>" for row in shown)
+    more = f'<p class="note">These are {whole(len(shown))} of {whole(of)}; all: <code>eddyline report --json</code></p>'
+    name = ' class="stack"' if stack else ""
+    return (
+        f'<div class="scroll"><table{name}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f"{more if of > len(shown) else ''}"
+    )
+
+
+def _cells(row: Iterable[Cell], labels: Sequence[Cell]) -> str:
+    names = [f' data-label="{name}"' if name else "" for _, name in labels] or [""] * 20
+    return "".join(f"<td{_kind(kind)}{label}>{body}</td>" for (kind, body), label in zip(row, names, strict=False))
+
+
+def _kind(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
+
+
+def _wall(seconds: float) -> str:
+    return moment(int(seconds * 1_000_000))

@@ -1,0 +1,68 @@
+"""Where an engine stands, in the numbers that a person asks for after a run: `whole`, as a table.
+
+Answered = labelled + by absence + unlabelled + waiting, by construction of what watch counts. Reads only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from eddyline.engines.embedded import Engine
+from eddyline.records import Measurement
+from eddyline.views.letters import letters
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What became of everything so far.
+
+    `voice` answers now, `learner` is the newest version, `dead` counts letters by reason.
+    """
+
+    pipeline: str
+    store: str
+    answered: int
+    labelled: int
+    absent: int
+    unlabelled: int
+    waiting: int
+    dead: dict[str, int]
+    metrics: list[Measurement]
+    versions: int
+    learner: str
+    voice: str
+    revision: int
+
+
+def quality(engine: Engine) -> list[Measurement]:
+    """The pipeline's metrics over all examples so far, the primary one first."""
+    watch = engine.plan.watch.quality
+    numbers = engine.loop.states.watch.quality.overall.numbers()
+    return [
+        Measurement(gauge.name, value, count)
+        for gauge, (value, count) in zip(watch.gauges, numbers, strict=True)
+    ]
+
+
+def summarize(engine: Engine) -> Summary:
+    """The summary of an engine as it stands, including everything its store took in earlier runs."""
+    states = engine.loop.states
+    answered, labelled, absent, expired = states.watch.coverage.total()
+    name = engine.pipeline.name
+    live = states.rollout.champion is None and states.learn.published is None
+    return Summary(
+        pipeline=name,
+        store=str(engine.path),
+        answered=answered,
+        labelled=labelled,
+        absent=absent,
+        unlabelled=expired,
+        waiting=answered - labelled - absent - expired,
+        dead=dict(Counter(letter.reason for letter in letters(engine.store)).most_common()),
+        metrics=quality(engine),
+        versions=len(engine.store.versions()),
+        learner=f"{name}@{states.learn.position}",
+        voice="the learner" if live else f"{name}@{engine.loop.voice.position}",
+        revision=states.rollout.revision,
+    )
