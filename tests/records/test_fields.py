@@ -97,7 +97,7 @@ def optional_key() -> type:
 
 
 def id_with_a_default() -> type:
-    class Payment(Event):
+    class Payment(Event, kw_only=True):
         id: Id = "p"
         at: Time
 
@@ -254,7 +254,7 @@ def test_a_schema_tells_what_it_is_about() -> None:
         at: EpochMillis
         amount: float
         note: str | None = None
-        rest: dict[str, float] = {}
+        rest: dict[str, float] = msgspec.field(default_factory=dict)
         kind: Literal["a", "b"] = "a"
 
     schema = Schema.of(Payment)

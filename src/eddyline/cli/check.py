@@ -61,30 +61,21 @@ def _document(one: Rehearsal) -> dict[str, Any]:
 
 def _page(loaded: Loaded, found: list[Rehearsal]) -> None:
     from eddyline.cli import show
-    from eddyline.records.time import show_instant
 
     out = show.console()
     out.print(loaded.pipeline.describe(), soft_wrap=True)
     out.print(f"  store     {loaded.store}", soft_wrap=True)
+    out.print()
     for one in found:
-        out.print()
         if one.raw is None:
             out.print(f"{one.stream}: no record yet")
-            continue
-        title = f"the first of {one.stream}"
-        if one.refused is not None:
-            rows: list[tuple[str, Any]] = [("refused", one.refused.reason), ("because", one.refused.detail)]
-            out.print(show.facts(title, [("bytes", show.text(one.raw[:500])), *rows]))
-            continue
-        assert one.record is not None and one.at is not None
-        rows = [(name, show.number(value)) for name, value in one.record.items()]
-        rows.append(("event time" if one.stream == "events" else "known at", show_instant(one.at)))
-        out.print(show.facts(title, rows))
+        elif one.refused is not None:
+            refused = [("refused", one.refused.reason), ("because", one.refused.detail)]
+            show.facts(f"the first of {one.stream}", [("bytes", show.text(one.raw[:500])), *refused])
+        else:
+            assert one.record is not None
+            show.values(f"the first of {one.stream}", one.record)
         if one.prediction is not None:
-            features = one.prediction.features
-            out.print(
-                show.facts(
-                    "its features, as the model sees them", [(k, show.number(v)) for k, v in features.items()]
-                )
-            )
-            out.print(f"answered {one.prediction.value!r} by {one.prediction.version}")
+            show.values("its features, as the model sees them", one.prediction.features)
+            answer = [("answer", show.exactly(one.prediction.value)), ("by", one.prediction.version)]
+            show.facts("its answer", answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from eddyline.cli.options import as_json, pipeline_file
 if TYPE_CHECKING:
     from eddyline.cli.load import Loaded
     from eddyline.records import DeadLetter
-    from eddyline.views.letters import Redriven
+    from eddyline.views.letters import Pile, Redriven
 
 
 @click.command("dead-letters", short_help="What was refused and why; drive it again.")
@@ -42,37 +43,34 @@ def command(
     Redriving is journaled like any other input and needs the store for itself. What was answered or known
     meanwhile is left alone. With --json: the counts, or one letter a line with --show.
     """
-    from eddyline.cli import show
     from eddyline.cli.load import load
     from eddyline.store.database import Store
     from eddyline.views.letters import letters, piles
 
-    loaded = load(file, store)
     _check_words(reason, stream)
-    opened = Store.read(loaded.store)
-    try:
+    loaded = load(file, store)
+    if redrive:
+        _print_redriven(_redriven(loaded, stream, reason, limit), as_json=as_json)
+        return
+    with closing(Store.read(loaded.store)) as opened:
         found = islice(letters(opened, stream=stream, reason=reason), limit)
-        if redrive:
-            _print_redriven(_redriven(loaded, stream, reason, limit), as_json=as_json)
-        elif shown is not None:
-            for letter in islice(found, shown):
-                _print_letter(letter, as_json=as_json)
-        else:
-            counted = piles(found)
-            if as_json:
-                show.json_document({"total": sum(pile.count for pile in counted), "dead_letters": counted})
-                return
-            if not counted:
-                show.console().print("no dead letters")
-                return
-            made = show.table(
-                "dead letters", "stream", "reason", "count", "the newest says", right=("count",)
-            )
-            for pile in counted:
-                made.add_row(pile.stream, pile.reason, f"{pile.count:,}", pile.newest[:300])
-            show.console().print(made)
-    finally:
-        opened.close()
+        if shown is None:
+            _print_piles(piles(found), as_json=as_json)
+        for letter in islice(found, shown or 0):
+            _print_letter(letter, as_json=as_json)
+
+
+def _print_piles(counted: list[Pile], *, as_json: bool) -> None:
+    from eddyline.cli import show
+
+    total = sum(pile.count for pile in counted)
+    if as_json:
+        show.json_document({"total": total, "dead_letters": counted})
+        return
+    made = show.table("stream", "reason", "count", "the newest says", right=("count",))
+    for pile in counted:
+        made.add_row(pile.stream, pile.reason, f"{pile.count:,}", pile.newest[:300])
+    show.titled(show.count(total, "dead letter"), made)
 
 
 def _check_words(reason: str | None, stream: str | None) -> None:
@@ -92,8 +90,10 @@ def _check_words(reason: str | None, stream: str | None) -> None:
 
 def _redriven(loaded: Loaded, stream: str | None, reason: str | None, limit: int | None) -> Redriven:
     from eddyline.engines.embedded import Engine
+    from eddyline.store.database import Store
     from eddyline.views.letters import letters, redrive
 
+    Store.read(loaded.store).close()  # says so when there is no store, instead of making one
     with Engine(loaded.pipeline, loaded.store) as engine:
         return redrive(engine, islice(letters(engine.store, stream=stream, reason=reason), limit))
 
@@ -114,7 +114,7 @@ def _print_redriven(result: Redriven, *, as_json: bool) -> None:
         ("not an event or label", result.derived),
     )
     rows = [(name, f"{number:,}") for name, number in words if number or name == "accepted now"]
-    show.console().print(show.facts("driven again", rows))
+    show.facts("driven again", rows)
 
 
 def _print_letter(letter: DeadLetter, *, as_json: bool) -> None:
@@ -131,4 +131,4 @@ def _print_letter(letter: DeadLetter, *, as_json: bool) -> None:
         ("size", f"{show.count(letter.size, 'byte')}{cut}"),
         ("bytes", show.text(letter.raw[:2000])),
     ]
-    show.console().print(show.facts(f"{letter.stream}: {letter.reason}", rows))
+    show.facts(f"{letter.stream}: {letter.reason}", rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,8 @@ def command(file: str, store: str | None, event_id: str, as_json: bool) -> None:
     from eddyline.views.explain import explain
 
     loaded = load(file, store)
-    opened = Store.read(loaded.store)
-    try:
+    with closing(Store.read(loaded.store)) as opened:
         found = explain(opened, loaded.pipeline, event_id)
-    finally:
-        opened.close()
     if as_json:
         show.json_document(_document(found))
     else:
@@ -59,44 +57,28 @@ def _page(found: Explanation) -> None:
     from eddyline.cli import show
     from eddyline.records.time import show_instant
 
-    prediction, out = found.prediction, show.console()
-    scores = prediction.scores and ", ".join(
-        f"{key!r}: {value:.6g}" for key, value in prediction.scores.items()
+    prediction = found.prediction
+    scores = (prediction.scores or {}).items()
+    show.facts(
+        f"event {prediction.event_id}",
+        [
+            ("answer", show.exactly(prediction.value)),
+            ("probabilities", ", ".join(f"{key!r}: {value:.6g}" for key, value in scores) or None),
+            ("by", f"{found.version}, rollout {prediction.revision}"),
+            ("happened at", show_instant(prediction.at)),
+            ("answered at", f"{_wall(found.received_at)}, in block {found.block}"),
+            ("key", prediction.key or None),
+            ("segment", prediction.segment),
+            ("answered again", f"{found.again}, {found.again_detail}"),
+        ],
     )
-    out.print(
-        show.facts(
-            f"event {prediction.event_id}",
-            [
-                ("answered", show.number(prediction.value)),
-                ("probabilities", scores),
-                ("by", f"{found.version}, rollout {prediction.revision}"),
-                ("happened at", show_instant(prediction.at)),
-                ("answered at", f"{_wall(found.received_at)}, in block {found.block}"),
-                ("key", prediction.key or None),
-                ("segment", prediction.segment),
-                ("answered again", _again(found)),
-            ],
-        )
-    )
-    out.print(show.facts("the event", [(name, show.number(value)) for name, value in found.event.items()]))
-    aggregates = prediction.aggregates or {}
-    if aggregates:
-        out.print(
-            show.facts("what history contributed", [(name, show.number(v)) for name, v in aggregates.items()])
-        )
-    features = prediction.features.items()
-    out.print(
-        show.facts(
-            "features, as the model saw them", [(name, show.number(value)) for name, value in features]
-        )
-    )
-    out.print(show.facts("the truth", _truths(found) or [("none yet", "")]))
+    show.values("the event", found.event)
+    if prediction.aggregates:
+        show.values("what history contributed", prediction.aggregates)
+    show.values("features, as the model saw them", prediction.features)
+    show.facts("the truth", _truths(found) or [("none yet", "")])
     for letter in found.refused:
-        out.print(f"refused: {letter.stream}, {letter.reason}: {letter.detail}")
-
-
-def _again(found: Explanation) -> str:
-    return f"{found.again}, {found.again_detail}"
+        show.facts(f"refused: {letter.stream}, {letter.reason}", [("because", letter.detail)])
 
 
 def _truths(found: Explanation) -> list[tuple[str, str]]:
@@ -111,5 +93,5 @@ def _truths(found: Explanation) -> list[tuple[str, str]]:
         into = f"learned into {truth.version}" if truth.version else "not learned"
         revised = f", correction {truth.revision}" if truth.revision else ""
         said = f"known at {show_instant(truth.at)} ({after} after the event) by {how}{revised}; {into}"
-        rows.append((show.number(truth.truth), said))
+        rows.append((show.exactly(truth.truth), said))
     return rows

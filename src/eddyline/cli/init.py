@@ -26,14 +26,15 @@ def command(folder: Path, name: str | None, as_json: bool) -> None:
     name = name or "parcels"
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", name):
         raise DeclarationError(
-            f"--name {name!r}: a pipeline's name is lower-case letters, digits, - and _, and starts with a letter\n"
+            f"--name {name!r}: a pipeline's name is lower-case letters, digits, - and _, a letter first\n"
             "for example: --name parcels"
         )
     files = starter(name)
     there = [word for word in files if (folder / word).exists()]
     if there:
         raise EddylineError(
-            f"{folder} has {', '.join(there)} already; nothing was written\ngive a new folder: eddyline init DIR"
+            f"{folder} has {', '.join(there)} already; nothing was written\n"
+            "give a new folder: eddyline init DIR"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for word, content in files.items():

@@ -59,7 +59,7 @@ def _split(spec: str) -> tuple[Path, str | None]:
 
 def _missing(file: Path) -> str:
     if file.is_dir():
-        return f"{file.name or file} is a folder, not a file\ngive the Python file in it, for example {file.name}/pipeline.py"
+        return f"{file} is a folder, not a file\ngive the Python file in it: {file.name}/pipeline.py"
     said = f"there is no file {file.name} in {file.parent}"
     beside = [path.name for path in file.parent.glob("*.py")] if file.parent.is_dir() else []
     near = difflib.get_close_matches(file.name, beside, 1)
@@ -84,7 +84,8 @@ def _choose(module: ModuleType, file: Path, name: str | None) -> Pipeline:
         raise DeclarationError(f"{file.name} {what} {name}\nthe pipelines in it: {known}")
     if not found:
         raise DeclarationError(
-            f"{file.name} has no Pipeline at its top level\nwrite one there: {file.stem} = Pipeline(name=..., events=..., ...)"
+            f"{file.name} has no Pipeline at its top level\n"
+            f"write one there: {file.stem} = Pipeline(name=..., events=..., labels=..., model=...)"
         )
     if len(found) > 1:
         first = next(iter(found))
@@ -140,7 +141,10 @@ def _said(file: Path, error: BaseException) -> str:
             else f"{file.name}: {error.msg}"
         )
     if isinstance(error, SystemExit):
-        what = 'it ended the program while it was read\nput what shall only run as a script under if __name__ == "__main__":'
+        what = (
+            "it ended the program while it was read\n"
+            'put what shall only run as a script under if __name__ == "__main__":'
+        )
     elif isinstance(error, DeclarationError):
         what = str(error)
     else:

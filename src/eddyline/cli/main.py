@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         click.echo(
-            "this is a bug in Eddyline, not in your pipeline: please report it with the lines above", err=True
+            "error: this was not expected; where the last line above is not yours, please report all of it", err=True
         )
         return OUR_BUG
     return code if isinstance(code, int) else 0

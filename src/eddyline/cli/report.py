@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -21,11 +22,8 @@ def command(file: str, store: str | None, out: str, as_json: bool) -> None:
     from eddyline.views.report import write_report
 
     loaded = load(file, store)
-    opened = Store.read(loaded.store)
-    try:
+    with closing(Store.read(loaded.store)) as opened:
         written = write_report(opened, loaded.pipeline, Path(out))
-    finally:
-        opened.close()
     if as_json:
         show.json_document({"report": written})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -53,7 +54,7 @@ def _status(engine: Engine, every: float) -> Callable[[Progress], None]:
     """Says how it goes every few seconds: over the last line on a terminal, one below the other elsewhere."""
     from eddyline.cli.totals import moment
 
-    on_terminal = click.get_text_stream("stderr").isatty()
+    on_terminal = sys.stderr.isatty()
     last, inputs = time.monotonic(), 0
 
     def status(progress: Progress) -> None:

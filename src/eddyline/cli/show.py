@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,8 +32,8 @@ def json_document(document: Any) -> None:
 def plain(value: Any) -> Any:
     """A value of ours as JSON has it: structs as objects, keys as text, bytes as text.
 
-    >>> plain({True: 0.75, "raw": b'{"id"', "in": Path("fraud.eddyline")})
-    {'true': 0.75, 'raw': '{"id"', 'in': 'fraud.eddyline'}
+    >>> plain({True: 0.75, "raw": b'{"id"'})
+    {'true': 0.75, 'raw': '{"id"'}
     """
     if isinstance(value, msgspec.Struct):
         return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
@@ -49,7 +49,7 @@ def plain(value: Any) -> Any:
         return text(value)
     if isinstance(value, str | int | float | None):
         return value
-    return str(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _key(key: Any) -> str:
@@ -80,18 +80,13 @@ def console(*, err: bool = False) -> Console:
     )
 
 
-def table(title: str, *columns: str, right: Iterable[str] = (), header: bool = True) -> Table:
+def table(*columns: str, right: Iterable[str] = (), header: bool = True) -> Table:
     """An empty table; the columns named in `right` hold numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        show_header=header,
-        pad_edge=False,
+        box=SIMPLE_HEAD if header else None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0)
     )
     numbers = set(right)
     for column in columns:
@@ -99,13 +94,26 @@ def table(title: str, *columns: str, right: Iterable[str] = (), header: bool = T
     return made
 
 
-def facts(title: str, rows: Iterable[tuple[str, Any]]) -> Table:
-    """A table of names and values, one fact a row; facts that are None are left out."""
-    made = table(title, "", "", header=False)
+def titled(title: str, made: Table) -> None:
+    """Prints a table under its title."""
+    out = console()
+    out.print(title, style="bold", soft_wrap=True)
+    out.print(made)
+    out.print()
+
+
+def facts(title: str, rows: Iterable[tuple[str, Any]]) -> None:
+    """Prints names and values, one fact a row; facts that are None are left out."""
+    made = table("", "", header=False)
     for name, value in rows:
         if value is not None:
-            made.add_row(name, str(value))
-    return made
+            made.add_row(f"  {name}", str(value))
+    titled(title, made)
+
+
+def values(title: str, named: Mapping[str, Any]) -> None:
+    """Prints values by name, exactly."""
+    facts(title, [(name, exactly(value)) for name, value in named.items()])
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -133,10 +141,10 @@ def size(octets: int) -> str:
     return f"{shown / 1000:.1f} TB"
 
 
-def number(value: Any) -> str:
-    """A value as a person reads it: six digits of a float, and everything else as Python writes it.
+def exactly(value: Any) -> str:
+    """A value as Python writes it, every digit of it; a time in ISO 8601.
 
-    >>> number(0.123456789), number(True), number("UA")
-    ('0.123457', 'True', "'UA'")
+    >>> exactly(0.1 + 0.2), exactly("UA"), exactly(datetime(2026, 3, 2))
+    ('0.30000000000000004', "'UA'", '2026-03-02T00:00:00')
     """
-    return f"{value:.6g}" if type(value) is float else repr(value)
+    return value.isoformat() if isinstance(value, datetime) else repr(value)

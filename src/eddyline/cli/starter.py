@@ -1,4 +1,4 @@
-"""What `eddyline init` writes: a small pipeline, and data that is made up, says so, and is the same every time.
+"""What `eddyline init` writes: a small pipeline, and made-up data that says so and is the same every time.
 
 Two hundred parcels of four couriers. Far, heavy and in a busy hour makes late more likely; the truth comes
 hours after, for ten parcels never, and one line is broken, so that a first replay shows what becomes of each.
@@ -18,7 +18,7 @@ _PIPELINE = '''"""Will this parcel be late? Answers when it is sent, learns when
 
 from river import linear_model, preprocessing
 
-from eddyline import Count, Event, Id, Join, Key, Label, Pipeline, Time, Truth, days, hours, jsonl
+from eddyline import Count, Event, Id, Join, Key, Label, Pipeline, Time, Truth, Versions, days, hours, jsonl
 
 
 class Parcel(Event):
@@ -47,6 +47,7 @@ pipeline = Pipeline(
     features=features,
     model=preprocessing.StandardScaler() | linear_model.LogisticRegression(),
     join=Join(wait=days(2)),
+    versions=Versions(every=50),
 )
 '''
 _README = """# NAME
@@ -61,8 +62,9 @@ Will this parcel be late? `pipeline.py` answers when a parcel is sent and learns
     eddyline verify pipeline.py            every answer once more, bit for bit
     eddyline run pipeline.py               the same, and whatever is added to the files
 
-The data is made up: `parcels.jsonl` holds 200 parcels and one broken line, `deliveries.jsonl` says when 190 of them
-arrived. Ten were never heard of. Put your own files in their place, change the two classes, and delete `NAME.eddyline`.
+The data is made up: `parcels.jsonl` holds 200 parcels and one broken line, `deliveries.jsonl` says when
+190 of them arrived. Ten were never heard of. To go on with your own: put your files in their place, change
+the two classes, and delete `NAME.eddyline`, the store.
 """
 
 

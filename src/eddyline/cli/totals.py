@@ -51,9 +51,7 @@ def print_totals(summary: Summary, progress: Progress) -> None:
     title = f"{summary.pipeline}: {taken} in {progress.seconds:.1f} s, {rate(progress):,.0f} a second"
     if not progress.inputs:
         title = f"{summary.pipeline}: nothing new since the last run"
-    made = show.table(title, "in all", "", "", right=("",), header=False)
-    made.columns[1].justify = "right"
-    made.columns[2].justify = "left"
+    made = show.table("what", "how many", "", right=("how many",), header=False)
     fates = (
         ("events answered", summary.answered, f"by {summary.voice}, rollout {summary.revision}"),
         ("  labelled", summary.labelled, "their truth was told"),
@@ -62,22 +60,21 @@ def print_totals(summary: Summary, progress: Progress) -> None:
         ("  waiting", summary.waiting, "for their truth"),
     )
     for name, number, words in fates:
-        made.add_row(name, f"{number:,}", words)
+        made.add_row(f"  {name}", f"{number:,}", words)
     made.add_row(
-        "dead letters",
+        "  dead letters",
         f"{sum(summary.dead.values()):,}",
         "see them: eddyline dead-letters" if summary.dead else "",
     )
     for reason, number in summary.dead.items():
-        made.add_row(f"  {reason}", f"{number:,}", "")
+        made.add_row(f"    {reason}", f"{number:,}", "")
     for metric in summary.metrics:
         value = "none yet" if metric.value is None else f"{metric.value:.4f}"
         made.add_row(
-            metric.metric,
+            f"  {metric.metric}",
             value,
             f"over {show.count(metric.count, 'example')}, each measured before it was learned",
         )
-    made.add_row("versions kept", f"{summary.versions:,}", f"the learner is at {summary.learner}")
-    out = show.console()
-    out.print(made)
-    out.print(f"store: {summary.store}", soft_wrap=True)
+    made.add_row("  versions kept", f"{summary.versions:,}", f"the learner is at {summary.learner}")
+    show.titled(title, made)
+    show.console().print(f"store: {summary.store}", soft_wrap=True)

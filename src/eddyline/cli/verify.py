@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -56,16 +57,13 @@ def _verify(loaded: Loaded, head: str | None, *, silent: bool) -> Verdict:
     with Progress(console=console, transient=True, disable=silent or not console.is_terminal) as bar:
         task = bar.add_task("verifying", total=None)
         try:
-            opened = Store.read(loaded.store)
-            try:
+            with closing(Store.read(loaded.store)) as opened:
                 return verify(
                     opened,
                     loaded.pipeline,
                     head=head,
                     on_progress=lambda done, of: bar.update(task, completed=done, total=of),
                 )
-            finally:
-                opened.close()
         except StoreCorrupt as error:
             return Verdict(faults=[str(error)])
         except sqlite3.DatabaseError as error:
@@ -87,7 +85,7 @@ def _page(verdict: Verdict) -> None:
         ("written as", verdict.written_as or None),
         ("this machine", verdict.fingerprint or None),
     ]
-    out.print(show.facts("verified", rows))
+    show.facts("verified", rows)
     for fault in verdict.faults:
         out.print(f"fault: {fault}", soft_wrap=True)
     if verdict.faults:
@@ -96,8 +94,8 @@ def _page(verdict: Verdict) -> None:
         out.print("sound: nothing was changed, and every answer is equal, bit for bit")
     else:
         out.print(
-            "not claimed: the chain is whole, and this machine computes otherwise than the one that wrote the store;\n"
-            f"{verdict.differences:,} of {verdict.predictions:,} answers differ here"
+            "not claimed: the chain is whole; this machine computes otherwise than the writer of the store,\n"
+            f"{verdict.differences:,} of {verdict.predictions:,} answers differ here; none is called wrong"
         )
     if verdict.head:
         out.print(f"chain head to note down: {verdict.head}", soft_wrap=True)

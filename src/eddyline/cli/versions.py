@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -27,11 +28,8 @@ def command(file: str, store: str | None, as_json: bool) -> None:
     from eddyline.views.history import changes, kept_versions, standing
 
     loaded = load(file, store)
-    opened = Store.read(loaded.store)
-    try:
+    with closing(Store.read(loaded.store)) as opened:
         kept, now, past = kept_versions(opened), standing(opened, loaded.pipeline), changes(opened)
-    finally:
-        opened.close()
     if as_json:
         listed = [{"name": one.version.name, **show.plain(one.version), **_beside(one)} for one in kept]
         show.json_document({"answers": now, "versions": listed, "rollouts": past})
@@ -52,7 +50,6 @@ def _page(kept: list[KeptVersion], now: Standing, past: list[Change]) -> None:
     from eddyline.cli import show
 
     made = show.table(
-        "versions kept as bytes",
         "version",
         "digest",
         "parent",
@@ -69,11 +66,13 @@ def _page(kept: list[KeptVersion], now: Standing, past: list[Change]) -> None:
             version.digest[:12],
             version.parent or "-",
             version.created_by,
-            version.fingerprint,
+            _short(version.fingerprint),
             show.size(one.octets),
         )
+    show.titled("versions kept as bytes", made)
     out = show.console()
-    out.print(made)
+    for fingerprint in dict.fromkeys(one.version.fingerprint for one in kept):
+        out.print(f"numbers as {_short(fingerprint)}: {fingerprint}", soft_wrap=True)
     rollout = now.rollout
     who = f"the learner, now {now.version}" if now.live else now.version
     reason = f": {rollout.reason}" if rollout.reason else ""
@@ -81,12 +80,16 @@ def _page(kept: list[KeptVersion], now: Standing, past: list[Change]) -> None:
     if not now.live:
         out.print(f"the learner is at {now.learner}")
     if past:
-        history = show.table(
-            "who answered since", "rollout", "from block", "learner at", "champion", "author", "reason"
-        )
+        history = show.table("rollout", "from block", "learner at", "champion", "author", "reason")
         for change in past[-20:]:
             made_by = change.rollout
             champion = made_by.champion or "the learner"
             where = (str(made_by.revision), str(change.block), str(change.learner))
             history.add_row(*where, champion, made_by.author, made_by.reason)
-        out.print(history)
+        out.print()
+        show.titled("who answered since", history)
+
+
+def _short(fingerprint: str) -> str:
+    """The end of a numeric fingerprint, which tells two of them apart."""
+    return fingerprint.rpartition("-")[2]

@@ -37,6 +37,7 @@ NAMES = (
     (inspect.FloatType, float),
     (inspect.NoneType, type(None)),
     (inspect.DateTimeType, datetime),
+    (inspect.DictType, dict),
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -237,7 +238,7 @@ def from_value(field: Field, zone: ZoneInfo | None) -> Cell:
     time = _from_table(field, zone)
     may_omit = not field.required and type(None) not in accepts
     only_bool = bool in accepts and int not in accepts and float not in accepts
-    is_map = isinstance(field.kind, inspect.DictType)
+    is_map = dict in accepts
 
     def cell(value: Any) -> Any:
         if value is None:

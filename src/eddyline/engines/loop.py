@@ -140,7 +140,10 @@ class Loop:
             else:
                 out.dead.append(record)  # type: ignore[arg-type]
         if self.states.rollout.champion is None:
-            self.take_voice()
+            if learn.published is None:
+                self.voice.model, self.voice.position = learn.model, learn.position
+            else:
+                self.take_voice()
 
     def _other(self, record: Command | Watermark | DeadLetter, joined: list[Joined], out: Outcome) -> None:
         if type(record) is Watermark:

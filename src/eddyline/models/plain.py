@@ -44,15 +44,6 @@ def plain_scores(scores: Mapping[Any, Any] | None) -> Scores:
     }
 
 
-def sorted_scores(scores: Scores) -> Scores:
-    """The same scores in the order of their classes, where a library gives them in the order of a set.
-
-    >>> sorted_scores({"b": 0.5, "a": 0.5})
-    {'a': 0.5, 'b': 0.5}
-    """
-    return dict(sorted(scores.items(), key=lambda item: (type(item[0]).__name__, item[0])))
-
-
 def finite(answer: Any) -> bool:
     """Whether a number, or every number of a dict of scores, is finite. No answer at all is not unsound.
 

@@ -14,19 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from river import base, dummy, forest, linear_model, neighbors, tree
+from river import base, linear_model
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 
 from eddyline.models.canonical import digest
-from eddyline.models.plain import finite, plain_scores, plain_value, sorted_scores
+from eddyline.models.plain import finite, plain_scores, plain_value
+from eddyline.models.river_leaves import Words, grows_leaves
+from eddyline.models.river_order import put_in_order, require_order
 from eddyline.models.river_recipe import recipe_of
-from eddyline.models.river_refusals import parts, require_repeatable, require_saveable, task_of
+from eddyline.models.river_refusals import require_repeatable, require_saveable, task_of
 from eddyline.models.river_sound import check_of
 from eddyline.models.river_steps import (
     advance_of,
     flat_steps,
     mends,
-    refuse_hidden_select,
     straight,
     transform_of,
     writes_input,
@@ -37,13 +38,6 @@ from eddyline.records.errors import StoreMismatch
 
 Answer = Callable[[Any], Output]
 _BINARY = frozenset({linear_model.LogisticRegression, linear_model.Perceptron})
-_UNORDERED = (
-    tree.HoeffdingAdaptiveTreeClassifier,
-    forest.AMFClassifier,
-    neighbors.KNNClassifier,
-    dummy.NoChangeClassifier,
-)
-"""Their scores come in the order of a set, which for text changes from process to process."""
 
 
 class RiverModel:
@@ -53,9 +47,9 @@ class RiverModel:
     River's own `predict_proba_one` and `learn_one` would, to the bit, at about the cost of River's
     `Pipeline`.
 
-    Scores are River's probabilities where the class has them. A class whose exact ties would be broken by the
-    order of a set (KNN, Mondrian forests) breaks them by the order of the classes. A model that has seen too
-    little answers None.
+    Scores are River's probabilities where the class has them. Where River walks a set (the names of `Select`,
+    the classes of KNN and Mondrian forests), the order is sorted here, so that it is the same in every
+    process. A model that has seen too little answers None.
 
     Raises DeclarationError for what is no classifier, regressor or anomaly detector, for a missing seed, for
     state that cannot be saved.
@@ -80,8 +74,9 @@ class RiverModel:
     def __init__(self, estimator: Any) -> None:
         self.task = task_of(estimator)
         require_repeatable(estimator)
-        refuse_hidden_select(estimator)
+        require_order(estimator)
         mine = copy.deepcopy(estimator)
+        put_in_order(mine)
         require_saveable(mine)
         self._recipe = recipe_of(mine, digest(mine, DERIVED))
         self._own(mine)
@@ -122,27 +117,32 @@ class RiverModel:
         last = steps[-1]
         front = [step for step in steps[:-1] if not isinstance(step, base.AnomalyFilter)]
         transforms = [transform_of(step) for step in front]
-        raw, answer = _answers(self.task, last)
+        words = Words(last) if grows_leaves(last) else None
+        raw, answer = _answers(self.task, last, words)
         self.predict = _predict(transforms, answer, writes_input(steps[:-1]))
-        self.learn, self.sound = _learning(self, estimator, steps, check_of(last, front, raw))
+        self.learn, self.sound = _learning(self, estimator, steps, check_of(last, front, raw), words)
 
 
-def _answers(task: Task, last: Any) -> tuple[Callable[[Any], Any], Answer]:
+def _answers(task: Task, last: Any, words: Words | None) -> tuple[Callable[[Any], Any], Answer]:
     """The last step's raw answer, for the check of soundness, and the answer as an `Output`."""
+
+    def still(method: str) -> Callable[[Any], Any]:
+        call = still_call(last, method)
+        return call if words is None else words.still(last, call, method)
+
     if task is Task.ANOMALY:
-        score = still_call(last, "score_one")
+        score = still("score_one")
         return score, lambda x: Output(plain_value(score(x)))
-    label = still_call(last, "predict_one")
+    label = still("predict_one")
     if task is Task.REGRESSION:
         return label, lambda x: Output(_number(label(x)))
     if type(last).predict_proba_one is base.Classifier.predict_proba_one:
         return label, lambda x: Output(plain_value(label(x)))
-    proba = still_call(last, "predict_proba_one")
+    proba = still("predict_proba_one")
     if type(last) in _BINARY:
         return proba, _binary(proba)
-    unordered = any(isinstance(part, _UNORDERED) for part in parts(last))
     own_label = None if type(last).predict_one is base.Classifier.predict_one else label
-    return proba, _Classes(proba, label, own_label, unordered)
+    return proba, _Classes(proba, label, own_label)
 
 
 def _number(value: Any) -> float | None:
@@ -162,13 +162,12 @@ def _binary(proba: Callable[[Any], dict[Any, float]]) -> Answer:
 class _Classes:
     """Probabilities and the class River would choose by them, without asking for the probabilities twice."""
 
-    __slots__ = ("_label", "_own_label", "_proba", "_unordered", "_without_scores")
+    __slots__ = ("_label", "_own_label", "_proba", "_without_scores")
 
-    def __init__(self, proba: Any, label: Any, own_label: Any, unordered: bool) -> None:
+    def __init__(self, proba: Any, label: Any, own_label: Any) -> None:
         self._proba = proba
         self._label = label
         self._own_label = own_label
-        self._unordered = unordered
         self._without_scores = False
 
     def __call__(self, x: Any) -> Output:
@@ -180,8 +179,6 @@ class _Classes:
             # River's way of saying that the classifier in this wrapper has no probabilities.
             self._without_scores = True
             return self(x)
-        if self._unordered:
-            scores = sorted_scores(scores)
         if self._own_label is not None:
             return Output(plain_value(self._own_label(x)), scores or None)
         if not scores:
@@ -208,15 +205,19 @@ def _predict(transforms: list[Callable[[Any], Any]], answer: Answer, copies: boo
 
 
 def _learning(
-    model: RiverModel, estimator: Any, steps: list[Any], check: Callable[[Any], bool]
+    model: RiverModel, estimator: Any, steps: list[Any], check: Callable[[Any], bool], words: Words | None
 ) -> tuple[Callable[[Features, Any], None], Callable[[Features], bool]]:
     """How to learn, and how to tell whether that went well: the check sees what the last step has just
     learned from.
     """
     if not mends(estimator):
+        if words is not None:
+            words.met = True  # River's own pipeline learns: nobody looks at what reaches the tree
         return _learn_as_river(estimator), _sound_by_answer(model)
     *front, last = steps
     learn_last = last.learn_one if last._supervised else _without_truth(last.learn_one)
+    if words is not None:
+        learn_last = words.watched(learn_last)
     if not front:
         return learn_last, check
     pair = straight(front[0])

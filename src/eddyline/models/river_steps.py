@@ -2,10 +2,8 @@
 event.
 
 River's `Pipeline.learn_one` decides at each call which step learns before, which after it transforms. The
-answers follow from the classes of the steps, so they are looked up once here. One thing differs on purpose:
-`compose.Select` walks a set of names, whose order changes from process to process, and with it the last bits
-of every sum behind it; here it walks the sorted names. It knows the shape of pipelines and no single
-algorithm.
+answers follow from the classes of the steps, so they are looked up once here. It knows the shape
+of pipelines and no single algorithm.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from river import base, compose
 
 from eddyline.models.river_refusals import parts
 from eddyline.models.river_still import foreign, still_call
-from eddyline.records.errors import DeclarationError
 
 Transform = Callable[[Any], Any]
 Learn = Callable[[Any, Any], None]
@@ -40,17 +37,6 @@ def flat_steps(estimator: Any) -> list[Any]:
     return [*front, *flat_steps(last)]
 
 
-def refuse_hidden_select(estimator: Any) -> None:
-    """Refuses `Select` inside an ensemble or a wrapper, where its order cannot be mended."""
-    for step in _leaves(estimator):
-        for part in parts(step):
-            if part is not step and isinstance(part, compose.Select):
-                raise DeclarationError(
-                    f"model: Select inside {type(step).__name__} hands on features in an order that changes "
-                    f"from process to process\n  put it in front: Select(...) | {type(step).__name__}(...)"
-                )
-
-
 def writes_input(front: list[Any]) -> bool:
     """Whether one of these steps may write into the features it is given, so that it gets a copy of them."""
     return any(
@@ -62,7 +48,7 @@ def writes_input(front: list[Any]) -> bool:
 
 def straight(step: Any) -> tuple[Callable[[Any], None], Transform] | None:
     """The two plain calls of a step that learns without the truth and then transforms; None for any other."""
-    plain = not isinstance(step, (compose.Pipeline, compose.TransformerUnion, compose.Select))
+    plain = not isinstance(step, (compose.Pipeline, compose.TransformerUnion))
     if plain and not step._supervised and not writes_input([step]) and learn_of(step) is not None:
         return step.learn_one, step.transform_one
     return None
@@ -74,8 +60,6 @@ def transform_of(step: Any) -> Transform:
         return _chain([transform_of(s) for s in step.steps.values() if isinstance(s, base.Transformer)])
     if type(step) is compose.TransformerUnion:
         return _union([transform_of(part) for part in step.transformers.values()])
-    if type(step) is compose.Select:
-        return _select(step)
     return still_call(step, "transform_one")
 
 
@@ -120,15 +104,8 @@ def _learned_transform(step: Any) -> Transform:
         return _chain([_learned_transform(s) for s in step.steps.values() if isinstance(s, base.Transformer)])
     if type(step) is compose.TransformerUnion:
         return _union([_learned_transform(part) for part in step.transformers.values()])
-    if type(step) is compose.Select:
-        return _select(step)
     transform: Transform = step.transform_one
     return transform
-
-
-def _select(step: Any) -> Transform:
-    keys = sorted(step.keys, key=lambda key: (type(key).__name__, key))
-    return lambda x: {key: x[key] for key in keys}
 
 
 def _chain(transforms: list[Transform]) -> Transform:

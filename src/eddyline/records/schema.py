@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -73,8 +73,8 @@ class Schema:
         "_quotes",
         "_rest",
         "_roles",
+        "_surplus",
         "_told",
-        "_undecided",
         "_within_limit",
         "cls",
         "declared",
@@ -115,7 +115,7 @@ class Schema:
             self.id_field, self.key_field or self.id_field, self.time_field, self.truth_field or self.id_field
         )
         self._rest = _tuple_of([f.name for f in declared if f.role not in (Role.ID, Role.KEY, Role.TIME)])
-        self._quotes, self._undecided = _quotes_of(declared)
+        self._quotes, self._surplus = _quotes_of(declared, cls)
 
     @staticmethod
     def of(cls: type[Event] | type[Label]) -> Schema:
@@ -150,8 +150,8 @@ class Schema:
             quotes += 2
         else:
             key = str(key)
-        if self._undecided is not None:
-            quotes += _quotes_in(self._undecided(value))
+        if self._surplus:
+            quotes += _quotes_in(value, self._surplus)
         if raw.count(b'"') != quotes:
             require_strict(raw)
         elif not raw.isascii():
@@ -261,36 +261,59 @@ def _tuple_of(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*names)
 
 
-def _quotes_of(declared: tuple[Field, ...]) -> tuple[int, Callable[[Any], tuple[Any, ...]] | None]:
-    """How many quotes the JSON of a record has at least, and a getter of the fields that decide about more.
+class Surplus(NamedTuple):
+    """A field whose share of the quotes depends on its value."""
+
+    name: str
+    default: Any
+    """what the value is when the JSON may not have the key; `msgspec.NODEFAULT` when it always has it"""
+    always: int
+    """the quotes around the key and the value, where the value is not the default"""
+
+
+def _quotes_of(declared: tuple[Field, ...], cls: type) -> tuple[int, tuple[Surplus, ...]]:
+    """How many quotes the JSON of a record certainly has, and the fields whose values decide about more.
 
     Id and key are left to the caller. Where the count cannot be told from the class, it is one that no JSON
-    has, and every record is looked at closely.
+    has, and every record is looked at closely. The count must never be too high: a key given twice could
+    hide in the difference.
     """
-    quotes, undecided = 0, []
+    quotes, surplus = 0, []
+    infos = {info.name: info for info in msgspec.structs.fields(cls)}
     for field in declared:
-        quotes += 2
-        if field.role in (Role.ID, Role.KEY):
+        if field.role in (Role.ID, Role.KEY) and field.required:
+            quotes += 2
             continue
         kinds = field.kind.types if isinstance(field.kind, inspect.UnionType) else (field.kind,)
-        if all(isinstance(plain(kind), QUOTED) for kind in kinds):
+        quoted = all(isinstance(plain(kind), QUOTED) for kind in kinds)
+        bare = all(_is_bare(kind) for kind in kinds)
+        countable = all(_is_bare(kind) or _is_countable(kind) for kind in kinds)
+        made = infos[field.name].default_factory
+        if field.role is Role.KEY or not (quoted or countable) or made not in (msgspec.NODEFAULT, dict, list):
+            return -1, ()  # a key with a default, too: the caller counts it as being there
+        if field.required and (quoted or bare):
+            quotes += 4 if quoted else 2
+        elif field.required:
             quotes += 2
-        elif all(_is_bare(kind) for kind in kinds):
-            continue
-        elif all(_is_bare(kind) or _is_countable(kind) for kind in kinds):
-            undecided.append(field.name)
+            surplus.append(Surplus(field.name, msgspec.NODEFAULT, 0))
         else:
-            return -1, None
-    return quotes, _tuple_of(undecided) if undecided else None
+            default = infos[field.name].default if made is msgspec.NODEFAULT else made()
+            countable_text = any(isinstance(plain(kind), inspect.StrType) for kind in kinds)
+            surplus.append(Surplus(field.name, default, 4 if quoted and not countable_text else 2))
+    return quotes, tuple(surplus)
 
 
-def _quotes_in(values: tuple[Any, ...]) -> int:
+def _quotes_in(value: Any, surplus: tuple[Surplus, ...]) -> int:
     quotes = 0
-    for value in values:
-        if type(value) is str:
+    for name, default, always in surplus:
+        part = getattr(value, name)
+        if part is default or part == default:
+            continue
+        quotes += always
+        if type(part) is str:
             quotes += 2
-        elif type(value) is dict:
-            quotes += 2 * len(value)
+        elif type(part) is dict:
+            quotes += 2 * len(part)
     return quotes
 
 

@@ -162,22 +162,22 @@ class JoinStage:
         if slot is None:
             self._wait_for_event(state, label, out)
             return
-        happened, truth = ledger.at(slot), label.truth
-        if abs(label.at - happened) > self.wait_us:
-            out.append(self._late(label, happened))
+        prediction, truth = ledger.prediction(slot), label.truth
+        if abs(label.at - prediction.at) > self.wait_us:
+            out.append(self._late(label, prediction.at))
             return
         mark = truth_mark(truth)
         settled = ledger.settle(slot, mark)
         if settled == 0:
-            out.append(Example(ledger.prediction(slot), truth, "label", label.at))
+            out.append(Example(prediction, truth, "label", label.at))
         elif settled == GONE:
-            out.append(self._late(label, happened))
+            out.append(self._late(label, prediction.at))
         elif mark in state.revisions.get(slot, (settled,)):
             state.repeated += 1
         else:
             known = state.revisions.setdefault(slot, [settled])
             known.append(mark)
-            out.append(Example(ledger.prediction(slot), truth, "label", label.at, len(known) - 1))
+            out.append(Example(prediction, truth, "label", label.at, len(known) - 1))
 
     def _wait_for_event(self, state: JoinState, label: Arrival, out: list[Joined]) -> None:
         if label.at + self.wait_us <= state.watermark:

@@ -98,7 +98,7 @@ class Serve:
             return refuse("events", Reason.MODEL_FAILED, detail, event, event_id=event_id)
         value, scores = output.value, output.scores
         if (type(value) is float and not abs(value) <= LIMIT) or (
-            scores and not sum(map(abs, scores.values())) <= LIMIT
+            scores and not abs(sum(scores.values())) <= LIMIT
         ):
             detail = f"{voice.name}@{voice.position} answered {value!r} {scores!r}"
             return refuse("events", Reason.NOT_FINITE, detail, event, event_id=event_id)

@@ -115,11 +115,6 @@ class DiskLedger:
         prediction = self.predictions.get(slot)
         return prediction if prediction is not None else self._kept(slot)
 
-    def at(self, slot: int) -> int:
-        number = slot >> _SHIFT
-        chunk = self.current if number == self.count >> _SHIFT else self._chunk(number)
-        return chunk.ats[slot & (CHUNK - 1)]
-
     def settle(self, slot: int, mark: int) -> int:
         number = slot >> _SHIFT
         chunk = self.current if number == self.count >> _SHIFT else self._chunk(number)
@@ -134,22 +129,22 @@ class DiskLedger:
 
     def due(self, watermark: int) -> list[int]:
         until = watermark - self.wait_us
-        found: list[int] = []
+        found: list[tuple[int, int]] = []
         while self.open and self.open[0][0] <= until:
             _, number = heappop(self.open)
             found += self._due_of(number, self._chunk(number), until)
         if self.current_min <= until:
             offsets, self.current_min = self.current.waiting(until)
             first = self.count >> _SHIFT << _SHIFT
-            found += [first + offset for offset in offsets]
-        found.sort(key=lambda slot: (self.at(slot), slot))
-        return found
+            found += [(self.current.ats[offset], first + offset) for offset in offsets]
+        found.sort()
+        return [slot for _, slot in found]
 
-    def _due_of(self, number: int, chunk: Chunk, until: int) -> list[int]:
+    def _due_of(self, number: int, chunk: Chunk, until: int) -> list[tuple[int, int]]:
         offsets, later = chunk.waiting(until)
         if later != _FAR:
             heappush(self.open, (later, number))
-        return [(number << _SHIFT) + offset for offset in offsets]
+        return [(chunk.ats[offset], (number << _SHIFT) + offset) for offset in offsets]
 
     # Chunks ----------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Where things stand in a chart: scales, ticks and the days worth drawing.
 
-Plain arithmetic on numbers and UTC days; draws nothing. Axes are honest: ticks lie at round values, what is measured from
-zero starts at zero, and days that are left out are counted.
+Plain arithmetic on numbers and UTC days; draws nothing. Axes are honest: ticks lie at round values, what is
+measured from zero starts at zero, and days that are left out are counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from datetime import date, timedelta
 from math import ceil, floor, log10
 
 _EPOCH = date(1970, 1, 1)
-_STEPS = ((1, "d"), (2, "d"), (7, "d"), (14, "d"), (1, "m"), (2, "m"), (3, "m"), (6, "m"), (12, "m"), (24, "m"), (60, "m"))
+_STEPS = (
+    (1, "d"),
+    (2, "d"),
+    (7, "d"),
+    (14, "d"),
+    (1, "m"),
+    (2, "m"),
+    (3, "m"),
+    (6, "m"),
+    (12, "m"),
+    (24, "m"),
+    (60, "m"),
+)
 
 
 def round_ticks(low: float, high: float, about: int = 4) -> list[float]:
@@ -67,9 +79,10 @@ def _with_year(day: date, name: str, i: int, shown: list[tuple[date, str]]) -> s
 
 
 def drawn_days(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """The first and last day to draw, from (day, count) pairs: stray days far from all others would squeeze the rest.
+    """The first and last day to draw, of (day, count) pairs: stray days far away would squeeze the rest.
 
-    A day is stray when it holds less than 1 % of all and lies further from the next one than the others span, and 30 days.
+    A day is stray when it holds less than 1 % of all and lies further from the next one than the others span,
+    and 30 days.
 
     >>> drawn_days([(0, 1), (15706, 500), (15707, 700)])
     (15706, 15707)
@@ -90,7 +103,7 @@ def drawn_days(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 LOG_TICKS = (
-    (1_000, "1 ms"), (10_000, ""), (100_000, "0.1 s"), (1_000_000, "1 s"), (10_000_000, "10 s"), (60_000_000, "1 min"),
+    (1_000, "1 ms"), (100_000, "0.1 s"), (1_000_000, "1 s"), (10_000_000, "10 s"), (60_000_000, "1 min"),
     (600_000_000, "10 min"), (3_600_000_000, "1 h"), (21_600_000_000, "6 h"), (86_400_000_000, "1 day"),
     (604_800_000_000, "7 days"), (2_592_000_000_000, "30 days"), (31_536_000_000_000, "1 year"),
 )  # fmt: skip
@@ -98,7 +111,9 @@ LOG_TICKS = (
 
 
 def log_bins(values: list[tuple[float, int]], most: int = 36) -> tuple[list[float], list[int]]:
-    """Counts of positive values in bins of equal width on a logarithmic axis: (edges, counts), 1, 2 or 4 an octave.
+    """Counts of positive values in bins of equal width on a logarithmic axis: (edges, counts).
+
+    There are 4 bins an octave, or 2, or 1 where that would be more than `most`.
 
     >>> log_bins([(1.0, 2), (2.5, 3)], most=2)
     ([1.0, 2.0, 4.0], [2, 3])

@@ -1,9 +1,9 @@
 """The report's charts as SVG, drawn from numbers: quality and coverage by day, label delays, drift alerts.
 
-Each chart is drawn twice, for a wide and for a narrow screen, so that its text is readable on a phone; each has a title
-and a description for those who do not see it. Colours are classes, so that the page's style decides them. All text goes
-through `safe`. Keeps its axes honest: counts start at zero, ticks are round, days with few truths are hollow and do not
-bend the line. Knows nothing of stores.
+Each chart is drawn twice, for a wide and for a narrow screen, so that its text is readable on a phone; each
+has a title and a description for those who do not see it. Colours are classes, so that the page's style
+decides them. All text goes through `safe`. Keeps its axes honest: counts start at zero, ticks are round, days
+with few truths are hollow and do not bend the line. Knows nothing of stores.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from math import log10
 from eddyline.records import Alert
 from eddyline.records.time import DAY_US
 from eddyline.views.axes import LOG_TICKS, day_ticks, log_bins, round_ticks
-from eddyline.views.facts import CoverageDay, Day, Delays
-from eddyline.views.markup import duration, number, plural, safe, whole
+from eddyline.views.facts import AlertLane, CoverageDay, Day, Delays, Quality
+from eddyline.views.markup import duration, number, plural, safe, tick, whole
 
 WIDE, NARROW = 760, 340
-FATES = (("labelled", "labelled"), ("absent", "by absence"), ("expired", "unlabelled"), ("waiting", "waiting"))
+FATES = (
+    ("labelled", "labelled"),
+    ("absent", "by absence"),
+    ("expired", "unlabelled"),
+    ("waiting", "waiting"),
+)
 """The parts of a day's answers, with the words the page uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """A horizontal axis of UTC days, from the first to the last (since 1970-01-01), between two edges in pixels."""
+    """A horizontal axis of UTC days (since 1970-01-01), first to last, between two edges in pixels."""
 
     first: int
     last: int
@@ -68,20 +73,20 @@ def figure(name: str, title: str, description: str, draw: Callable[[float], tupl
         height, body = draw(width)
         key = f"{name}-{kind}"
         parts.append(
-            f'<svg class="{kind}" viewBox="0 0 {width} {height:.0f}" role="img" aria-labelledby="{key}-t {key}-d">'
-            f'<title id="{key}-t">{safe(title)}</title><desc id="{key}-d">{safe(description, 1000)}</desc>{body}</svg>'
+            f'<svg class="{kind}" viewBox="0 0 {width} {height:.0f}" role="img" '
+            f'aria-labelledby="{key}-t {key}-d"><title id="{key}-t">{safe(title)}</title>'
+            f'<desc id="{key}-d">{safe(description, 1000)}</desc>{body}</svg>'
         )
     return "".join(parts)
 
 
-def quality_by_day(
-    days: Sequence[Day], label_days: Sequence[Day], overall: float | None, few: int, span: tuple[int, int], width: float
-) -> tuple[float, str]:
-    """The metric by day of the event and by day of the label, above the count of truths by day of the event."""
+def quality_by_day(quality: Quality, span: tuple[int, int], width: float) -> tuple[float, str]:
+    """The metric by day of event and by day of label, above the count of truths by day of event."""
+    few, overall = quality.few, quality.overall[0].value
     axis = Days(*span, 52, width - 86)
     top, bottom = 12.0, 182.0
-    days = [day for day in days if axis.drawn(day.number)]
-    label_days = [day for day in label_days if axis.drawn(day.number)]
+    days = [day for day in quality.days if axis.drawn(day.number)]
+    label_days = [day for day in quality.label_days if axis.drawn(day.number)]
     seen = [day.value for day in (*days, *label_days) if day.value is not None and day.count >= few]
     seen += [overall] if overall is not None else []
     if not seen:
@@ -92,11 +97,11 @@ def quality_by_day(
         share = (value - ticks[0]) / (ticks[-1] - ticks[0])
         return bottom - min(max(share, -0.02), 1.02) * (bottom - top)
 
-    body = "".join(_rule(axis, y(tick), number(tick)) for tick in ticks)
+    body = "".join(_rule(axis, y(at), tick(at)) for at in ticks)
     ends: list[tuple[float, str, str]] = []
     if overall is not None:
         body += f'<path class="overall" d="M{axis.left:.1f} {y(overall):.1f}H{axis.right:.1f}"/>'
-        ends.append((y(overall), f"overall {number(overall)}", "muted"))
+        ends.append((y(overall), "overall", "muted"))
     for rows, kind, words in ((label_days, "second", "day of label"), (days, "first", "day of event")):
         body += _line(rows, few, axis, y, kind)
         known = [row for row in rows if row.value is not None and row.count >= few]
@@ -134,7 +139,9 @@ def _counts(days: Sequence[Day], few: int, axis: Days, top: float, bottom: float
     """Small bars from zero: how many truths each day's value rests on."""
     most = max((day.count for day in days), default=0)
     body = _text(axis.left, top - 8, "truths a day", "axis", "start")
-    body += _text(axis.left - 6, top + 4, whole(most), "axis", "end") + _text(axis.left - 6, bottom, "0", "axis", "end")
+    body += _text(axis.left - 6, top + 4, whole(most), "axis", "end") + _text(
+        axis.left - 6, bottom, "0", "axis", "end"
+    )
     for day in days:
         height = (bottom - top) * day.count / most if most else 0.0
         body += _bar(axis, day.number, bottom - height, height, "faint" if day.count < few else "count")
@@ -148,7 +155,7 @@ def coverage_by_day(rows: Sequence[CoverageDay], span: tuple[int, int], width: f
     rows = [row for row in rows if axis.drawn(row.number)]
     ticks = round_ticks(0, max((row.answered for row in rows), default=1) or 1, 3)
     scale = (bottom - top) / ticks[-1]
-    body = "".join(_rule(axis, bottom - tick * scale, number(tick)) for tick in ticks)
+    body = "".join(_rule(axis, bottom - at * scale, tick(at)) for at in ticks)
     for row in rows:
         at = bottom
         for kind, _ in FATES:
@@ -161,7 +168,9 @@ def coverage_by_day(rows: Sequence[CoverageDay], span: tuple[int, int], width: f
 def label_delays(delays: Delays, width: float) -> tuple[float, str]:
     """How long truths took, in bins of equal width on a logarithmic axis, with the quantiles that matter."""
     left, right, top, bottom = 52.0, width - 14, 56.0, 190.0
-    edges, counts = log_bins([(value, count) for value, count in delays.bins if value > 0], 36 if width > 500 else 24)
+    edges, counts = log_bins(
+        [(value, count) for value, count in delays.bins if value > 0], 36 if width > 500 else 24
+    )
     low, high = log10(edges[0]), log10(edges[-1])
 
     def x(us: float) -> float:
@@ -170,9 +179,9 @@ def label_delays(delays: Delays, width: float) -> tuple[float, str]:
     ticks = round_ticks(0, max(counts), 3)
     scale = (bottom - top) / ticks[-1]
     body = "".join(
-        f'<path class="grid" d="M{left} {bottom - tick * scale:.1f}H{right}"/>'
-        + _text(left - 6, bottom - tick * scale + 4, number(tick), "axis", "end")
-        for tick in ticks
+        f'<path class="grid" d="M{left} {bottom - at * scale:.1f}H{right}"/>'
+        + _text(left - 6, bottom - at * scale + 4, tick(at), "axis", "end")
+        for at in ticks
     )
     for (start, end), count in zip(pairwise(edges), counts, strict=True):
         height = count * scale
@@ -182,10 +191,8 @@ def label_delays(delays: Delays, width: float) -> tuple[float, str]:
             f'width="{x(end) - x(start) - 1:.1f}" height="{height:.1f}"><title>{safe(said)}</title></rect>'
         )
     body += f'<path class="base" d="M{left} {bottom}H{right}"/>' + _log_ticks(x, edges, bottom)
-    for i, (name, value) in enumerate((("half", delays.p50), ("90 %", delays.p90), ("99 %", delays.p99))):
-        if value is not None and value > 0:
-            body += _quantile(x(value), 12.0 + 15 * i, bottom, f"{name} within {duration(value)}", right)
-    return 220, body
+    known = [(f"{name}: {duration(us)}", x(us)) for name, us in delays.quantiles() if us > 0]
+    return 220, body + _quantiles(known, left, right, bottom)
 
 
 def _log_ticks(x: Callable[[float], float], edges: list[float], y: float) -> str:
@@ -201,33 +208,57 @@ def _log_ticks(x: Callable[[float], float], edges: list[float], y: float) -> str
     return body
 
 
-def _quantile(x: float, y: float, bottom: float, words: str, right: float) -> str:
-    anchor, shift = ("start", 5) if x + 6.4 * len(words) < right else ("end", -5)
-    return f'<path class="quantile" d="M{x:.1f} {y - 8:.1f}V{bottom}"/>' + _text(x + shift, y, words, "mark", anchor)
+def _quantiles(known: Sequence[tuple[str, float]], left: float, right: float, bottom: float) -> str:
+    """Lines with words beside them: to their right, or all to their left where that runs out of the chart.
+
+    The line that the others' words point away from is the longest, so that no words cross a line.
+    """
+    fits = all(x + 5 + 6.4 * len(words) < right for words, x in known)
+    body = ""
+    for i, (words, x) in enumerate(known if fits else known[::-1]):
+        y = 12.0 + 15 * i
+        rightwards = fits or x - 5 - 6.4 * len(words) < left - 44
+        body += f'<path class="quantile" d="M{x:.1f} {y - 8:.1f}V{bottom}"/>'
+        body += _text(x + (5 if rightwards else -5), y, words, "mark", "start" if rightwards else "end")
+    return body
 
 
-def alerts_by_time(alerts: Sequence[Alert], span: tuple[int, int], width: float) -> tuple[float, str]:
-    """Alerts in event time, one lane for each thing that drifted; the mark points where its mean went."""
-    lanes: dict[tuple[str, str], list[Alert]] = {}
-    for alert in alerts:
-        lanes.setdefault((alert.monitor, alert.subject), []).append(alert)
-    shown = sorted(lanes, key=lambda lane: (lane[0] != "error_drift", lane))[:20]
+def alerts_by_time(
+    lanes: Sequence[AlertLane], alerts: Sequence[Alert], span: tuple[int, int], width: float
+) -> tuple[float, str]:
+    """Alerts in event time, one lane for each thing that drifted.
+
+    A mark an alert, pointing where the mean went; where there are too many to tell apart, bars of their count
+    a day.
+    """
     axis = Days(*span, 12, width - 12)
-    body, y = "", 8.0
-    for lane in shown:
-        kind = "first" if lane[0] == "feature_drift" else "second"
-        body += _text(axis.left, y + 10, lane_name(*lane), "lane", "start")
-        body += f'<path class="grid" d="M{axis.left} {y + 26}H{axis.right}"/>'
-        for alert in lanes[lane]:
-            if axis.drawn(alert.at // DAY_US):
-                body += _arrow(axis.x(alert.at / DAY_US), y + 26, alert, kind)
-        y += 44
-    return y + 28, body + f'<path class="base" d="M{axis.left} {y}H{axis.right}"/>' + axis.ticks(y)
+    body, y = "", 4.0
+    for lane in lanes:
+        kind = "second" if lane.monitor == "error_drift" else "first"
+        of_lane = [
+            alert for alert in alerts if (alert.monitor, alert.subject) == (lane.monitor, lane.subject)
+        ]
+        one_by_one = len(of_lane) == lane.count <= width / 12
+        most = max(count for _, count in lane.days)
+        said = plural(lane.count, "alert") + ("" if one_by_one else f", at most {whole(most)} a day")
+        body += _text(axis.left, y + 10, lane_name(lane.monitor, lane.subject), "lane", "start")
+        body += _text(axis.right, y + 10, said, "axis", "end")
+        body += f'<path class="grid" d="M{axis.left} {y + 38}H{axis.right}"/>'
+        if one_by_one:
+            shown = [alert for alert in of_lane if axis.drawn(alert.at // DAY_US)]
+            body += "".join(_arrow(axis.x(alert.at / DAY_US), y + 29, alert, kind) for alert in shown)
+        else:
+            shares = [(day, 20 * count / most) for day, count in lane.days if axis.drawn(day)]
+            body += "".join(_bar(axis, day, y + 38 - share, share, f"bar {kind}") for day, share in shares)
+        y += 52
+    return y + 20, body + f'<path class="base" d="M{axis.left} {y - 8}H{axis.right}"/>' + axis.ticks(y - 8)
 
 
 def lane_name(monitor: str, subject: str) -> str:
     """What drifted, in words."""
-    return {"error_drift": "the error", "feature_drift": f"feature {subject}"}.get(monitor, f"{monitor}: {subject}")
+    return {"error_drift": "the error", "feature_drift": f"feature {subject}"}.get(
+        monitor, f"{monitor}: {subject}"
+    )
 
 
 def _arrow(x: float, y: float, alert: Alert, kind: str) -> str:
@@ -240,7 +271,7 @@ def _arrow(x: float, y: float, alert: Alert, kind: str) -> str:
 
 
 def strip(value: float | None, reference: float | None, low: float, high: float, *, hollow: bool) -> str:
-    """A dot on a line from `low` to `high`, with a tick at the reference: for a cell of a table, as wide as that."""
+    """A dot on a line from `low` to `high` with a tick at the reference, as wide as its cell of a table."""
     if value is None:
         return ""
 
@@ -251,10 +282,14 @@ def strip(value: float | None, reference: float | None, low: float, high: float,
     body = '<line class="grid" x1="0" x2="100%" y1="9" y2="9"/>'
     if reference is not None:
         middle = share(reference)
-        body += f'<line class="reach" x1="{min(x, middle):.1f}%" x2="{max(x, middle):.1f}%" y1="9" y2="9"/>'
+        if not hollow:
+            body += (
+                f'<line class="reach" x1="{min(x, middle):.1f}%" x2="{max(x, middle):.1f}%" y1="9" y2="9"/>'
+            )
         body += f'<line class="overall" x1="{middle:.1f}%" x2="{middle:.1f}%" y1="1" y2="17"/>'
     kind = "hollow" if hollow else "dot"
-    return f'<svg class="strip" aria-hidden="true">{body}<circle class="{kind} first" cx="{x:.1f}%" cy="9" r="4"/></svg>'
+    body += f'<circle class="{kind} first" cx="{x:.1f}%" cy="9" r="4"/>'
+    return f'<svg class="strip" aria-hidden="true">{body}</svg>'
 
 
 def _spread(ends: list[tuple[float, str, str]], x: float, bottom: float) -> str:
@@ -281,7 +316,8 @@ def _rule(axis: Days, y: float, name: str) -> str:
 
 def _bar(axis: Days, day: int, y: float, height: float, kind: str) -> str:
     width = max(axis.width * 0.8, 0.5)
-    return f'<rect class="{kind}" x="{axis.middle(day) - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+    x = axis.middle(day) - width / 2
+    return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
 
 
 def _text(x: float, y: float, words: str, kind: str, anchor: str) -> str:

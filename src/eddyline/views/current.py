@@ -1,7 +1,7 @@
 """The memories of the stages as they stand at the end of a store, for looking.
 
-The last checkpoint, and the inputs since, replayed as recovery replays them; nothing is written. Keeps `rebuild`: what is
-replayed must answer as was recorded, else it stays with the checkpoint and says why.
+The last checkpoint, and the inputs since, replayed as recovery replays them; nothing is written. Keeps
+`rebuild`: what is replayed must answer as was recorded, else it stays with the checkpoint and says why.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Reached(NamedTuple):
 def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
     """The memories at the end of the store, or at its last checkpoint where the rest cannot be replayed here.
 
-    Costs what answering and learning the inputs since the checkpoint cost. `plan` is used up. Raises StoreMismatch for
-    another pipeline than the one that filled the store.
+    Costs what answering and learning the inputs since the checkpoint cost. `plan` is used up. Raises
+    StoreMismatch for another pipeline than the one that filled the store.
     """
     _same_meaning(store, pipeline)
     checkpoint, loop = _at_checkpoint(store, pipeline, plan)
@@ -51,7 +51,9 @@ def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
         ledger.prefetch([record.id for record in records if type(record) is Arrival])
         if loop.advance(records).predictions != block.predictions:
             _, loop = _at_checkpoint(store, pipeline, pipeline.plan())
-            return Reached(checkpoint, loop.states, f"block {block.seq} gave other answers than were recorded")
+            return Reached(
+                checkpoint, loop.states, f"block {block.seq} gave other answers than were recorded"
+            )
         ledger.committed()
     return Reached(store.seq, loop.states, "")
 

@@ -15,7 +15,7 @@ Better = Literal["higher", "lower", "unknown"]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A metric over one group of examples: a version or a segment. `count` is how many examples it measured."""
+    """A metric over one group of examples, a version or a segment; `count` is how many it measured."""
 
     name: str
     value: float | None
@@ -34,8 +34,9 @@ class Day(msgspec.Struct, frozen=True):
 class Quality(msgspec.Struct, frozen=True):
     """The first metric in every way it is kept, and the overall value of all metrics.
 
-    `days` are those of the events, `label_days` those on which the truths came: two different facts. `better` says which
-    way is good, where the metric says so. Days and segments with fewer truths than `few` say little.
+    `days` are those of the events, `label_days` those on which the truths came: two different facts. `better`
+    says which way is good, where the metric says so. Days and segments with fewer truths than `few` say
+    little.
     """
 
     metric: str
@@ -61,7 +62,7 @@ class CoverageDay(msgspec.Struct, frozen=True):
 
 
 class Fates(msgspec.Struct, frozen=True):
-    """What became of all answers: answered = labelled + absent + expired + waiting. `dead` counts what was refused."""
+    """What became of all answers: answered = labelled + absent + expired + waiting. `dead` was refused."""
 
     answered: int
     labelled: int
@@ -72,7 +73,7 @@ class Fates(msgspec.Struct, frozen=True):
 
 
 class Delays(msgspec.Struct, frozen=True):
-    """How long told truths took, in microseconds: bins as (middle, count), quantiles within 1 %, the largest exactly."""
+    """How long told truths took, in microseconds: bins as (middle, count), quantiles within 1 %."""
 
     count: int
     bins: list[tuple[float, int]]
@@ -81,12 +82,28 @@ class Delays(msgspec.Struct, frozen=True):
     p99: float | None
     largest: int | None
 
+    def quantiles(self) -> list[tuple[str, float]]:
+        """The quantiles that are known, in words a person reads."""
+        named = (("half", self.p50), ("90 %", self.p90), ("99 %", self.p99))
+        return [(name, value) for name, value in named if value is not None]
+
+
+class AlertLane(msgspec.Struct, frozen=True):
+    """All alerts about one thing: how many, by UTC day (since 1970-01-01), and the newest."""
+
+    monitor: str
+    subject: str
+    count: int
+    days: list[tuple[int, int]]
+    newest: Alert
+
 
 class RolloutRow(msgspec.Struct, frozen=True):
     """A rollout, and from where it holds.
 
-    `answer` is the number of the first answer under it and `at` that event's time (None: nothing was answered since),
-    `position` where the learner stood, `received_at` the wall clock in seconds when it was journaled in `block`.
+    `answer` is the number of the first answer under it and `at` that event's time (None: nothing was answered
+    since), `position` where the learner stood, `received_at` the wall clock in seconds when it was journaled
+    in `block`.
     """
 
     revision: int
@@ -115,9 +132,10 @@ class Refused(msgspec.Struct, frozen=True):
 class ReportData(msgspec.Struct, frozen=True):
     """Everything the report shows.
 
-    Numbers that the watch stage keeps are as of block `as_of`; everything else is as of block `blocks`, the last one.
-    They are the same unless `behind` says why not. `received_at` is the wall clock in seconds of the last block, `first_at`
-    and `last_at` are event time in microseconds. `alerts` are the newest of all that were `alerted`.
+    Numbers that the watch stage keeps are as of block `as_of`; everything else is as of block `blocks`, the
+    last one. They are the same unless `behind` says why not. `received_at` is the wall clock in seconds of
+    the last block, `first_at` and `last_at` are event time in microseconds. `alerts` are the newest of all
+    that were `alerted`, `lanes` count them all.
     """
 
     pipeline: str
@@ -137,6 +155,7 @@ class ReportData(msgspec.Struct, frozen=True):
     delays: Delays
     alerts: list[Alert]
     alerted: int
+    lanes: list[AlertLane]
     also: list[Measurement]
     versions: list[ModelVersion]
     rollouts: list[RolloutRow]

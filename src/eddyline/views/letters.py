@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from eddyline.engines.embedded import Engine
-from eddyline.engines.loop import Record
 from eddyline.records import Arrival, DeadLetter
-from eddyline.stages.join import truth_mark
 from eddyline.store import blocks
 from eddyline.store.blocks import Input, Kind
 from eddyline.store.database import Store
@@ -78,7 +76,7 @@ def redrive(engine: Engine, found: Iterable[DeadLetter]) -> Redriven:
     """
     result, seen = Redriven(), set[tuple[str, bytes]]()
     inputs: list[Input] = []
-    records: list[Record] = []
+    records: list[Arrival] = []
     for letter in found:
         given = _again(letter, seen, result)
         if given is None:
@@ -86,7 +84,7 @@ def redrive(engine: Engine, found: Iterable[DeadLetter]) -> Redriven:
         record = engine.codec.decode(given)
         if not isinstance(record, Arrival):
             result.unreadable += 1
-        elif _settled(engine, record):
+        elif record.truth is None and engine.ledger.find(record.id) is not None:
             result.settled += 1
         else:
             inputs.append(given)
@@ -112,25 +110,15 @@ def _again(letter: DeadLetter, seen: set[tuple[str, bytes]], result: Redriven) -
     return None
 
 
-def _settled(engine: Engine, record: Arrival) -> bool:
-    """Whether there is nothing to do: the event is answered, or this truth is known or waits already."""
-    slot = engine.ledger.find(record.id)
-    if record.truth is None:
-        return slot is not None
+def _take(engine: Engine, inputs: list[Input], records: list[Arrival], result: Redriven) -> None:
     join = engine.loop.states.join
-    if slot is None:
-        return any(other.truth == record.truth for other in join.early.get(record.id, ()))
-    return truth_mark(record.truth) in join.revisions.get(slot, (engine.ledger.mark(slot),))
-
-
-def _take(engine: Engine, inputs: list[Input], records: list[Record], result: Redriven) -> None:
+    known = join.repeated
     outcome = engine.take(inputs, records)
     refused = {(letter.stream, letter.event_id) for letter in outcome.dead}
-    for record in records:
-        assert isinstance(record, Arrival)
-        if ("events" if record.truth is None else "labels", record.id) in refused:
-            result.refused += 1
-        else:
-            result.accepted += 1
+    again = sum(("events" if one.truth is None else "labels", one.id) in refused for one in records)
+    settled = join.repeated - known
+    result.refused += again
+    result.settled += settled
+    result.accepted += len(records) - again - settled
     inputs.clear()
     records.clear()

@@ -1,7 +1,7 @@
 """Values as a person reads them, and any text as harmless HTML.
 
-Everything that a user, an event or a dead letter could have written goes through `safe` before it enters a page. Knows
-nothing of stores, reports and charts.
+Everything that a user, an event or a dead letter could have written goes through `safe` before it enters a
+page. Knows nothing of stores, reports and charts.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ import unicodedata
 from eddyline.records.time import show_instant
 
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-_DURATIONS = ((86_400_000_000, 2, "days"), (3_600_000_000, 2, "hours"), (60_000_000, 2, "minutes"), (1_000_000, 1, "seconds"))
+_DURATIONS = (
+    (86_400_000_000, 2, "days"),
+    (3_600_000_000, 2, "hours"),
+    (60_000_000, 2, "minutes"),
+    (1_000_000, 1, "seconds"),
+)
 
 
 def safe(value: object, limit: int = 300) -> str:
     """Any value as HTML that shows it and does nothing else.
 
-    Markup is escaped; characters that cannot be seen, or that turn the direction of what follows, are written as their
-    code; what is longer than `limit` characters is cut.
+    Markup is escaped; characters that cannot be seen, or that turn the direction of what follows, are written
+    as their code; what is longer than `limit` characters is cut.
 
     >>> safe('<b onclick="x">'), safe("a\\u202eb"), safe("abcdef", limit=3)
     ('&lt;b onclick=&quot;x&quot;&gt;', 'a\\\\u202eb', 'abc…')
@@ -28,7 +33,9 @@ def safe(value: object, limit: int = 300) -> str:
     if len(text) > limit:
         text = text[:limit] + "…"
     if not text.isprintable():
-        text = "".join(f"\\u{ord(sign):04x}" if unicodedata.category(sign) in _HIDDEN else sign for sign in text)
+        text = "".join(
+            f"\\u{ord(sign):04x}" if unicodedata.category(sign) in _HIDDEN else sign for sign in text
+        )
     return html.escape(text, quote=True)
 
 
@@ -42,14 +49,28 @@ def whole(count: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """A measured number in four significant digits; a dash where there is none.
+    """A measured number in four digits, so that a column of them lines up; a dash where there is none.
 
-    >>> number(0.781249), number(1049.33), number(25000000.0), number(None), number(0.0)
-    ('0.7812', '1,049', '25,000,000', '–', '0')
+    >>> number(0.757), number(14.0), number(1049.33), number(None), number(0.0), number(0.0000123456)
+    ('0.7570', '14.00', '1,049', '–', '0', '1.235e-05')
     """
     if value is None:
         return "–"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size < 1:
+        return f"{value:.4f}" if size >= 0.01 else f"{value:.4g}"
+    return f"{value:#.4g}" if size < 999.95 else f"{value:,.0f}" if size < 1e12 else f"{value:.4g}"
+
+
+def tick(value: float) -> str:
+    """A round number at an axis, without needless digits.
+
+    >>> tick(0.7), tick(1500.0), tick(2.5e13)
+    ('0.7', '1,500', '2.5e+13')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:g}"
 
 
 def percent(part: int, of: int) -> str:

@@ -21,7 +21,7 @@ POLL_SECONDS = 0.05
 def roll_back(
     pipeline: Pipeline, path: Path, to: str, *, author: str, reason: str = "", patience_s: float = 10.0
 ) -> tuple[Change, bool]:
-    """Makes a version answer from here on; gives the rollout that came of it, and whether a running engine took it.
+    """Makes a version answer from here on; gives the rollout, and whether a running engine took the request.
 
     `to` is `name@position`, or "live" for the learner again. Raises `NotFound` when there is no such version,
     and `EddylineError` when a running engine has not taken it within `patience_s` seconds; it stays in the
@@ -51,7 +51,7 @@ def _check(pipeline: Pipeline, path: Path, to: str) -> None:
     if model != pipeline.name or position > learner:
         raise NotFound(
             f"no version {to}; the learner is at {pipeline.name}@{learner}\n"
-            f'name any position up to that, or "{LIVE}" for the learner itself; kept ones: eddyline versions FILE'
+            f'name a position up to that, or "{LIVE}" for the learner; those kept: eddyline versions FILE'
         )
 
 

@@ -1,8 +1,8 @@
 """The report as one HTML page: no script, no request, light and dark, on a phone and on paper.
 
-Says first who answers and what is wrong, then shows quality, labels, drift, versions and what was refused. Each chart has
-its numbers in a table under it. Every text goes through `safe`; the page's own policy forbids scripts and requests on top
-of that. A pure function of `ReportData`.
+Says first who answers and what is wrong, then shows quality, labels, drift, versions and what was refused.
+Each chart has its numbers in a table under it. Every text goes through `safe`; the page's own policy forbids
+scripts and requests on top of that. A pure function of `ReportData`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ from eddyline.views.markup import duration, moment, number, percent, plural, saf
 ROWS = 60
 """Rows of a table on the page; the JSON report has all."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+LANES = 20
+"""Things that drifted, as the chart draws them."""
+NEWEST = 12
+"""Alerts that are seen without opening anything."""
 Cell = tuple[str, str]
 """A cell: its class (n: number, w: one line, s: strip, or nothing) and its HTML."""
 
@@ -37,27 +41,36 @@ Cell = tuple[str, str]
 def render(report: ReportData) -> str:
     """The page."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    sections = (_quality(report), _labels(report), _drift(report), _versions(report), _refused(report), _also(report))
+    sections = (
+        _quality(report),
+        _labels(report),
+        _drift(report),
+        _versions(report),
+        _refused(report),
+        _also(report),
+    )
     body = f"{_head(report)}<main>{''.join(sections)}</main>{_foot(report)}"
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
-        f"<title>{safe(report.pipeline)} – Eddyline report</title><style>\n{style}</style></head>\n<body>{body}</body></html>\n"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="referrer" content="no-referrer"><title>{safe(report.pipeline)} – Eddyline report</title>'
+        f"<style>\n{style}</style></head>\n<body>{body}</body></html>\n"
     )
 
 
-# Head and foot --------------------------------------------------------------------------------------------------------
+# Head and foot
 
 
 def _head(report: ReportData) -> str:
-    written = "" if report.received_at is None else f"; last block written {_wall(report.received_at)}"
+    written = "" if report.received_at is None else f", the last written {_wall(report.received_at)}"
     span = "no event was answered yet"
     if report.first_at is not None and report.last_at is not None:
         span = f"events from {moment(report.first_at)} to {moment(report.last_at)}"
     return (
-        f'<header><h1>{safe(report.pipeline)}</h1><p class="under">{span}<br>store <code>{safe(report.store)}</code>, '
-        f"{plural(report.blocks, 'block')}{written}; pipeline <code>{safe(report.digest)}</code></p>"
+        f"<header><h1>{safe(report.pipeline)}</h1>"
+        f'<p class="under">pipeline <code>{safe(report.digest)}</code>, {span}<br>'
+        f"store <code>{safe(report.store)}</code>, {plural(report.blocks, 'block')}{written}</p>"
         f'<p class="now"><strong>{safe(report.answering)}</strong> answers now, {_since(report.rollout)}</p>'
         f'{_behind(report)}<dl class="facts">{_facts(report)}</dl></header>'
     )
@@ -89,7 +102,9 @@ def _facts(report: ReportData) -> str:
         facts.append((safe(overall.name), number(overall.value), f"over {plural(overall.count, 'truth')}"))
         latest = _latest(quality)
         if latest is not None:
-            facts.append(("latest full day", number(latest.value), f"{safe(latest.day)}, {plural(latest.count, 'truth')}"))
+            facts.append(
+                ("latest day", number(latest.value), f"{safe(latest.day)}, {plural(latest.count, 'truth')}")
+            )
     known = fates.labelled + fates.absent
     said = f"{percent(fates.labelled, fates.answered)} labelled"
     said += f", {percent(fates.absent, fates.answered)} by absence" if fates.absent else ""
@@ -100,22 +115,30 @@ def _facts(report: ReportData) -> str:
         ("waiting", whole(fates.waiting), "for their truth"),
         ("unlabelled", whole(fates.expired), "the horizon passed"),
         ("drift alerts", whole(report.alerted), last),
-        ("dead letters", whole(fates.dead), f"{plural(len(report.refused), 'reason')}" if fates.dead else "nothing refused"),
+        (
+            "dead letters",
+            whole(fates.dead),
+            f"{plural(len(report.refused), 'reason')}" if fates.dead else "nothing refused",
+        ),
     ]
-    return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in facts)
+    return "".join(
+        f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in facts
+    )
 
 
 def _latest(quality: Quality) -> Day | None:
     """The newest day whose value says something."""
-    return next((day for day in reversed(quality.days) if day.count >= quality.few and day.value is not None), None)
+    return next(
+        (day for day in reversed(quality.days) if day.count >= quality.few and day.value is not None), None
+    )
 
 
 def _foot(report: ReportData) -> str:
     return (
         "<footer><strong>How to verify this page</strong><p>"
         f"<code>eddyline verify PIPELINE.py --store {safe(report.store)} --head {safe(report.head)}</code><br>"
-        "checks the chain of blocks, rebuilds every version and asks it each answer again. The head names everything that "
-        f"was recorded when this page was made: note it, and nothing before it can change unseen.</p>"
+        "checks the chain of blocks, rebuilds every version and asks it each answer again. The head names "
+        "everything that was recorded when this page was made: note it, and nothing before it can change unseen.</p>"
         f"<dl><dt>chain head</dt><dd><code>{safe(report.head)}</code></dd>"
         f"<dt>block</dt><dd>{whole(report.blocks)}</dd>"
         f"<dt>numeric fingerprint</dt><dd><code>{safe(report.fingerprint)}</code></dd>"
@@ -123,13 +146,15 @@ def _foot(report: ReportData) -> str:
     )
 
 
-# Quality --------------------------------------------------------------------------------------------------------------
+# Quality
 
 
 def _quality(report: ReportData) -> str:
     quality = report.quality
     if quality is None:
-        return _section("Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>')
+        return _section(
+            "Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>'
+        )
     if not quality.overall[0].count:
         return _section("Quality", '<p class="note">No truth has come yet.</p>')
     overall = quality.overall[0]
@@ -138,16 +163,18 @@ def _quality(report: ReportData) -> str:
     span, stray = _span(quality.days)
     words = (
         f"<p>{safe(quality.metric)} {number(overall.value)} over {plural(overall.count, 'truth')}"
-        f"{'; ' + others if others else ''}. {ways}By the day an event happened, and by the day its truth came: how good "
-        f"the answers of a day were, and what was found out on a day.</p>"
+        f"{'; ' + others if others else ''}. {ways}By the day an event happened, and by the day its truth came: "
+        "how good the answers of a day were, and what was found out on a day.</p>"
     )
     title = f"{quality.metric} by day"
-    desc = f"{title}, by day of event and by day of label, with the count of truths. Overall {number(overall.value)}."
+    desc = f"{title} of event and by day of label, with the count of truths. Overall {number(overall.value)}."
     drawn = figure(
         "quality", title, desc,
-        lambda width: quality_by_day(quality.days, quality.label_days, overall.value, quality.few, span, width),
+        lambda width: quality_by_day(quality, span, width),
     )  # fmt: skip
-    note = f"Hollow: fewer than {plural(quality.few, 'truth')}; such days do not bend the line. {stray}"
+    hollow = f"Hollow: fewer than {plural(quality.few, 'truth')}; such days do not bend the line. "
+    any_few = any(day.count < quality.few for day in (*quality.days, *quality.label_days))
+    note = (hollow if any_few else "") + stray
     chart = f'<figure>{drawn}<figcaption class="note">{note}</figcaption></figure>{_days_table(quality)}'
     return _section("Quality", words + chart + _by_version(quality) + _by_segment(quality))
 
@@ -173,7 +200,7 @@ def _by_version(quality: Quality) -> str:
     rows = quality.versions[::-1]
     return (
         "<h3>By version</h3>"
-        '<p class="note">Each row holds the answers given from this kept version up to the next; the newest first.</p>'
+        '<p class="note">Each row holds the answers given from this version up to the next; the newest first.</p>'
         + _strips("version", rows, quality)
     )
 
@@ -184,7 +211,7 @@ def _by_segment(quality: Quality) -> str:
     order = "the largest first" if quality.better == "unknown" else "the worst first"
     return (
         f"<h3>By segment</h3>"
-        f'<p class="note">{order.capitalize()}; segments with fewer than {plural(quality.few, "truth")} come last.</p>'
+        f'<p class="note">{order.capitalize()}; those with fewer than {plural(quality.few, "truth")} come last.</p>'
         + _strips("segment", quality.segments, quality)
     )
 
@@ -211,7 +238,7 @@ def _strips(what: str, rows: Sequence[Row], quality: Quality) -> str:
     return _table(heads, body, of=len(rows))
 
 
-# Labels ---------------------------------------------------------------------------------------------------------------
+# Labels
 
 
 def _labels(report: ReportData) -> str:
@@ -233,7 +260,9 @@ def _coverage(report: ReportData) -> str:
     used = [(kind, words) for kind, words in FATES if any(getattr(row, kind) for row in rows)]
     key = "".join(f'<li><i class="{kind}"></i>{words}</li>' for kind, words in used)
     desc = "Answers by UTC day of the event, in parts: " + ", ".join(words for _, words in used)
-    drawn = figure("coverage", "Answers by day and what became of them", desc, lambda w: coverage_by_day(rows, span, w))
+    drawn = figure(
+        "coverage", "Answers by day and what became of them", desc, lambda w: coverage_by_day(rows, span, w)
+    )
     heads = [("w", "UTC day"), ("n", "answered"), *(("n", words) for _, words in FATES), ("n", "truth known")]
     table = [
         [
@@ -256,52 +285,66 @@ def _delays(report: ReportData) -> str:
     if not delays.count:
         return '<h3>How long labels take</h3><p class="note">No label has come yet.</p>'
     early = sum(count for value, count in delays.bins if value <= 0)
-    quantiles = [("half", delays.p50), ("90 %", delays.p90), ("99 %", delays.p99), ("all", delays.largest)]
-    said = ", ".join(f"{name} within {duration(value)}" for name, value in quantiles if value is not None)
+    quantiles = [*delays.quantiles(), ("all", delays.largest or 0)]
+    said = ", ".join(f"{name} within {duration(value)}" for name, value in quantiles)
     note = f"From the event to the moment its truth was known, on a logarithmic axis: {said}."
-    note += f" {plural(early, 'truth')} known at or before the event {'is' if early == 1 else 'are'} not drawn." if early else ""
+    note += (
+        f" {plural(early, 'truth')} known at or before the event {'is' if early == 1 else 'are'} not drawn."
+        if early
+        else ""
+    )
     drawn = ""
     if early < delays.count:
-        drawn = figure("delays", "How long labels take", f"Histogram of label delays: {said}", lambda w: label_delays(delays, w))
+        drawn = figure(
+            "delays",
+            "How long labels take",
+            f"Histogram of label delays: {said}",
+            lambda w: label_delays(delays, w),
+        )
     heads = [("w", "share of labels"), ("n", "known within")]
-    rows = [[("w", name), ("n", duration(value))] for name, value in quantiles if value is not None]
+    rows = [[("w", name), ("n", duration(value))] for name, value in quantiles]
     return (
         f'<h3>How long labels take</h3><figure>{drawn}<figcaption class="note">{note}</figcaption></figure>'
         f"{_hidden('the quantiles', heads, rows)}"
     )
 
 
-# Drift, versions, dead letters ----------------------------------------------------------------------------------------
+# Drift, versions, dead letters
 
 
 def _drift(report: ReportData) -> str:
-    alerts = report.alerts
-    if not alerts:
+    if not report.alerts:
         return _section("Drift", '<p class="note">No alert.</p>')
     days = [Day("", row.number, None, row.answered) for row in report.coverage]
-    (first, last), _ = _span(days or [Day("", alert.at // DAY_US, None, 1) for alert in alerts])
-    within = [alert.at // DAY_US for alert in alerts if first <= alert.at // DAY_US <= last + 31]
+    (first, last), _ = _span(days or [Day("", report.alerts[-1].at // DAY_US, None, 1)])
+    within = [day for lane in report.lanes for day, _ in lane.days if first <= day <= last + 31]
     span = first, max(last, *within) if within else last
+    lanes = report.lanes[:LANES]
     drawn = figure(
-        "drift", "Drift alerts in event time", f"{plural(len(alerts), 'alert')}; the table below says each in words.",
-        lambda width: alerts_by_time(alerts, span, width),
+        "drift", "Drift alerts in event time", f"{plural(report.alerted, 'alert')}; the tables say each in words.",
+        lambda width: alerts_by_time(lanes, report.alerts, span, width),
     )  # fmt: skip
-    heads = [("w", "event time"), ("", "what"), ("n", "before"), ("n", "after"), ("n", "at position"), ("", "")]
-    rows = [
-        [
-            ("w", moment(alert.at)),
-            ("", safe(lane_name(alert.monitor, alert.subject), 60)),
-            ("n", number(alert.before)),
-            ("n", number(alert.after)),
-            ("n", whole(alert.position)),
-            ("", _own_words(alert)),
-        ]
-        for alert in reversed(alerts)
-    ]
+    rows = [_alert(alert) for alert in reversed(report.alerts)]
+    heads = [("w", "event time"), ("", "what"), ("n", "before"), ("n", "after"), ("n", "position"), ("", "")]
+    newest = _table(heads, rows[:NEWEST], of=NEWEST, stack=True)
+    older = _table(heads, rows[NEWEST:], of=report.alerted - NEWEST, stack=True, most=5 * ROWS)
+    hidden = f"<details><summary>older alerts</summary>{older}</details>" if len(rows) > NEWEST else ""
     words = (
-        "<p>A mark points up where the mean rose, down where it fell. Position is where the version stood that answered.</p>"
+        f"<p>{plural(report.alerted, 'alert')} about {plural(len(report.lanes), 'thing')}. A triangle is one alert "
+        "and points where the mean went; bars are alerts a day. Position is that of the version that answered.</p>"
     )
-    return _section("Drift", f"{words}<figure>{drawn}</figure>{_table(heads, rows, of=report.alerted, stack=True)}")
+    return _section("Drift", f"{words}<figure>{drawn}</figure><h3>The newest alerts</h3>{newest}{hidden}")
+
+
+def _alert(alert: Alert) -> list[Cell]:
+    return [
+        ("w", moment(alert.at)),
+        ("", safe(lane_name(alert.monitor, alert.subject), 60)),
+        ("n", number(alert.before)),
+        ("n", number(alert.after)),
+        ("n", whole(alert.position)),
+        ("", _own_words(alert)),
+    ]
 
 
 def _own_words(alert: Alert) -> str:
@@ -316,12 +359,22 @@ def _versions(report: ReportData) -> str:
             ("w", safe(row.answers)),
             ("", safe(row.author)),
             ("", safe(row.reason)),
-            ("w", "the start" if row.revision == 0 else "the next answer" if row.at is None else moment(row.at)),
+            (
+                "w",
+                "the start" if row.revision == 0 else "the next answer" if row.at is None else moment(row.at),
+            ),
             ("n", whole(row.position)),
         ]
         for row in reversed(report.rollouts)
     ]
-    heads = [("n", "revision"), ("w", "answers"), ("", "author"), ("", "reason"), ("w", "from event"), ("n", "learner at")]
+    heads = [
+        ("n", "revision"),
+        ("w", "answers"),
+        ("", "author"),
+        ("", "reason"),
+        ("w", "from event"),
+        ("n", "learner at"),
+    ]
     versions = [
         [
             ("w", safe(version.name)),
@@ -352,23 +405,35 @@ def _refused(report: ReportData) -> str:
         ]
         for letter in report.refused
     ]
-    words = "<p>What was refused, by stream and reason, with the first of each. List them: <code>eddyline dead-letters</code></p>"
-    return _section("Dead letters", words + _table([("n", "count"), ("w", "reason"), ("", "first")], rows, of=len(rows), stack=True))
+    words = (
+        "<p>What was refused, by stream and reason, with the first of each. "
+        "List them: <code>eddyline dead-letters PIPELINE.py</code></p>"
+    )
+    return _section(
+        "Dead letters",
+        words + _table([("n", "count"), ("w", "reason"), ("", "first")], rows, of=len(rows), stack=True),
+    )
 
 
 def _example(event_id: str | None, origin: str, detail: str, raw: str) -> str:
-    place = ", ".join(chain((f"id {safe(event_id, 80)}",) if event_id else (), (safe(origin),) if origin else ()))
+    place = ", ".join(
+        chain((f"id {safe(event_id, 80)}",) if event_id else (), (safe(origin),) if origin else ())
+    )
     return f'{safe(detail)}{f" ({place})" if place else ""}<br><span class="raw">{safe(raw, 240)}</span>'
 
 
 def _also(report: ReportData) -> str:
     if not report.also:
         return ""
-    rows: list[list[Cell]] = [[("", safe(one.metric)), ("n", number(one.value)), ("n", whole(one.count))] for one in report.also]
-    return _section("Also measured", _table([("", "what"), ("n", "value"), ("n", "count")], rows, of=len(rows)))
+    rows: list[list[Cell]] = [
+        [("", safe(one.metric)), ("n", number(one.value)), ("n", whole(one.count))] for one in report.also
+    ]
+    return _section(
+        "Also measured", _table([("", "what"), ("n", "value"), ("n", "count")], rows, of=len(rows))
+    )
 
 
-# Pieces ---------------------------------------------------------------------------------------------------------------
+# Pieces
 
 
 def _section(title: str, body: str) -> str:
@@ -382,7 +447,10 @@ def _span(days: Sequence[Day]) -> tuple[tuple[int, int], str]:
     if not out:
         return (first, last), ""
     many = sum(day.count for day in out)
-    return (first, last), f"Not drawn: {whole(many)} on {plural(len(out), 'stray day')}, such as {safe(out[0].day)}."
+    return (
+        first,
+        last,
+    ), f"Not drawn: {whole(many)} on {plural(len(out), 'stray day')}, such as {safe(out[0].day)}."
 
 
 def _hidden(what: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> str:
@@ -392,11 +460,11 @@ def _hidden(what: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) ->
 def _table(
     heads: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, of: int, most: int = ROWS, stack: bool = False
 ) -> str:
-    """A table of at most so many rows, with a word about the rest. `stack`: on a phone each row becomes a block."""
+    """A table of at most so many rows, with a word about the rest. `stack`: on a phone rows become blocks."""
     shown = rows[:most]
     head = "".join(f'<th scope="col"{_kind(kind)}>{name}</th>' for kind, name in heads)
     body = "".join(f"<tr>{_cells(row, heads if stack else ())}</tr>" for row in shown)
-    more = f'<p class="note">These are {whole(len(shown))} of {whole(of)}; all: <code>eddyline report --json</code></p>'
+    more = f'<p class="note">These are {whole(len(shown))} of {whole(of)}.</p>'
     name = ' class="stack"' if stack else ""
     return (
         f'<div class="scroll"><table{name}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -406,7 +474,9 @@ def _table(
 
 def _cells(row: Iterable[Cell], labels: Sequence[Cell]) -> str:
     names = [f' data-label="{name}"' if name else "" for _, name in labels] or [""] * 20
-    return "".join(f"<td{_kind(kind)}{label}>{body}</td>" for (kind, body), label in zip(row, names, strict=False))
+    return "".join(
+        f"<td{_kind(kind)}{label}>{body}</td>" for (kind, body), label in zip(row, names, strict=False)
+    )
 
 
 def _kind(kind: str) -> str:

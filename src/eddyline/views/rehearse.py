@@ -15,7 +15,7 @@ from eddyline.records import Arrival, DeadLetter, Prediction
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
-    """How the first record of a stream fared: `record` is what was read, `raw` is None where there is none."""
+    """How the first record of a stream fared. `raw` is None where there is none, `record` what was read."""
 
     stream: str
     raw: bytes | None

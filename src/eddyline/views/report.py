@@ -1,8 +1,8 @@
 """The state of a pipeline as data and as one page: for whoever is paged at night.
 
-`report_data` gathers what the page shows, from the store alone, and `write_report` writes the page. Nothing here reads a
-clock: the same store gives the same bytes. Reads only, and sees the store as it was at one moment while a runner goes on
-writing. It refuses to know how a page looks: see `page`.
+`report_data` gathers what the page shows, from the store alone, and `write_report` writes the page. Nothing
+here reads a clock: the same store gives the same bytes. Reads only, and sees the store as it was at one
+moment while a runner goes on writing. It refuses to know how a page looks: see `page`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eddyline.engines.loop import States
-from eddyline.monitors.coverage import Fate
 from eddyline.monitors.days import day_name
 from eddyline.monitors.delay import DelayHistogram, _middle
 from eddyline.monitors.metrics import Average, Gauge
 from eddyline.monitors.quality import Series
 from eddyline.pipeline import Pipeline, Plan
 from eddyline.records import Alert, DeadLetter, Measurement, Rollout
+from eddyline.records.time import DAY_US
 from eddyline.store import blocks
 from eddyline.store.database import Store
 from eddyline.views.current import current
 from eddyline.views.facts import (
+    AlertLane,
     Better,
     CoverageDay,
     Day,
@@ -58,13 +59,13 @@ def write_report(store: Store, pipeline: Pipeline, out: Path) -> Path:
 def report_data(store: Store, pipeline: Pipeline) -> ReportData:
     """What `write_report` shows, as plain data: `msgspec.json.encode` makes JSON of it.
 
-    Measurements are brought up to the last block by replaying the inputs since the last checkpoint; that takes seconds
-    when hundreds of thousands came since. Raises StoreCorrupt where the store cannot be read.
+    Measurements are brought up to the last block by replaying the inputs since the last checkpoint; that
+    takes seconds when hundreds of thousands came since. Raises StoreCorrupt where the store cannot be read.
     """
     with unmoved(store) as still:
         plan = pipeline.plan()
         reached = current(still, pipeline, plan)
-        alerts, alerted, rollouts = _noted(still, plan)
+        alerts, rollouts = _noted(still, plan)
         refused = _refused(letters(still))
         last = still.block(still.seq).notes if still.seq else None
         states, first = reached.states, still.prediction_group(0)[1] if still.slots else []
@@ -84,8 +85,9 @@ def report_data(store: Store, pipeline: Pipeline) -> ReportData:
             quality=_quality(plan, states),
             coverage=_coverage(states),
             delays=_delays(states.watch.delay),
-            alerts=list(alerts),
-            alerted=alerted,
+            alerts=list(alerts.newest),
+            alerted=alerts.count,
+            lanes=alerts.lanes(),
             also=_also(plan, states),
             versions=still.versions(),
             rollouts=rollouts,
@@ -97,7 +99,7 @@ def report_data(store: Store, pipeline: Pipeline) -> ReportData:
 
 @contextmanager
 def unmoved(store: Store) -> Iterator[Store]:
-    """The store as it is at one moment, whatever its writer does meanwhile. A writer's own store is given as it is."""
+    """The store as it is at one moment, whatever its writer does meanwhile; a writer's own as it is."""
     reads_only = store.db.execute("PRAGMA query_only").fetchone()[0]
     if not reads_only or store.db.in_transaction:
         yield store
@@ -109,23 +111,51 @@ def unmoved(store: Store) -> Iterator[Store]:
         store.db.execute("ROLLBACK")
 
 
-def _noted(store: Store, plan: Plan) -> tuple[deque[Alert], int, list[RolloutRow]]:
-    """The alerts (the newest, and how many) and rollouts that blocks have noted; the first is the pipeline's start."""
-    alerts: deque[Alert] = deque(maxlen=ALERTS)
-    alerted = 0
+def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
+    """The alerts and rollouts that blocks have noted, in order; the first rollout is the pipeline's start."""
+    alerts = _Alerts()
     start = plan.decide.new_state()
     rollouts = [_rollout_row(store, start, block=0, position=0, answer=0, received_at=None)]
     for seq, answer, packed in store.db.execute("SELECT seq, first_slot, notes FROM blocks ORDER BY seq"):
         if b"alerts" not in packed and b"rollouts" not in packed:
             continue
         notes = blocks.decode_notes(packed)
-        alerts += notes.alerts
-        alerted += len(notes.alerts)
+        for alert in notes.alerts:
+            alerts.add(alert)
         rollouts += [
-            _rollout_row(store, each, block=seq, position=notes.learner, answer=answer, received_at=notes.received_at)
+            _rollout_row(
+                store, each, block=seq, position=notes.learner, answer=answer, received_at=notes.received_at
+            )
             for each in notes.rollouts
         ]
-    return alerts, alerted, rollouts
+    return alerts, rollouts
+
+
+class _Alerts:
+    """Alerts counted as they are read: the newest are held, all are counted by subject and by day."""
+
+    def __init__(self) -> None:
+        self.newest: deque[Alert] = deque(maxlen=ALERTS)
+        self.count = 0
+        self.days: dict[tuple[str, str], Counter[int]] = {}
+        self.last: dict[tuple[str, str], Alert] = {}
+
+    def add(self, alert: Alert) -> None:
+        """Takes one more, in order."""
+        about = alert.monitor, alert.subject
+        self.newest.append(alert)
+        self.count += 1
+        self.days.setdefault(about, Counter())[alert.at // DAY_US] += 1
+        self.last[about] = alert
+
+    def lanes(self) -> list[AlertLane]:
+        """One for each thing that drifted: the error first, then by name."""
+        return [
+            AlertLane(*about, sum(days.values()), sorted(days.items()), self.last[about])
+            for about, days in sorted(
+                self.days.items(), key=lambda lane: (lane[0][0] != "error_drift", lane[0])
+            )
+        ]
 
 
 def _rollout_row(
@@ -162,8 +192,10 @@ def _fates(states: States, refused: list[Refused]) -> Fates:
 
 def _coverage(states: States) -> list[CoverageDay]:
     return [
-        CoverageDay(day_name(day), day, *row, row[Fate.ANSWERED] - sum(row[1:]))
-        for day, row in sorted(states.watch.coverage.rows.items())
+        CoverageDay(
+            day_name(day), day, answered, labelled, absent, expired, answered - labelled - absent - expired
+        )
+        for day, (answered, labelled, absent, expired) in sorted(states.watch.coverage.rows.items())
     ]
 
 
@@ -203,7 +235,7 @@ def _better(gauge: Gauge) -> Better:
 
 
 def worst_first(rows: Iterable[Row], better: Better, few: int) -> list[Row]:
-    """Rows with enough truths by their value, the worst first; then those with few. By count where nobody knows what is good.
+    """Rows with enough truths, the worst first; then those with few. By count where nobody knows what is good.
 
     >>> rows = [Row("a", 0.9, 500), Row("b", 0.5, 500), Row("c", 0.1, 3)]
     >>> [row.name for row in worst_first(rows, "higher", few=30)]
@@ -230,7 +262,7 @@ def _delays(histogram: DelayHistogram) -> Delays:
 
 
 def _also(plan: Plan, states: States) -> list[Measurement]:
-    """The numbers that have no place of their own: what was left out of metrics, and the user's own monitors."""
+    """The numbers without a place of their own: what was left out of metrics, and the user's own monitors."""
     shown = {
         *plan.watch.quality.measurements(states.watch.quality),
         *states.watch.coverage.measurements(),
@@ -252,7 +284,10 @@ def _refused(found: Iterable[DeadLetter]) -> list[Refused]:
         kind = letter.stream, letter.reason
         counts[kind] += 1
         first.setdefault(kind, letter)
-    return [_example_of(first[kind], many) for kind, many in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
+    return [
+        _example_of(first[kind], many)
+        for kind, many in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    ]
 
 
 def _example_of(letter: DeadLetter, count: int) -> Refused:
@@ -265,4 +300,3 @@ def _example_of(letter: DeadLetter, count: int) -> Refused:
         origin=letter.origin,
         raw=letter.raw[:1000].decode("utf-8", "backslashreplace"),
     )
-

@@ -18,7 +18,7 @@ from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.loop import Record
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Source
-from eddyline.records import Arrival
+from eddyline.records.errors import Rejected
 from eddyline.records.time import BEGINNING
 from eddyline.store.blocks import Fault, Input, Kind
 
@@ -55,14 +55,21 @@ class Side:
         if not lines:
             return False
         decode, kind, ahead = self.codec.decode, int(self.kind), self.ahead
+        read = self.codec.event if self.kind is Kind.EVENT else self.codec.label
         for line in lines:
             if line.fault is None:
                 given = Input(kind, line.raw, line.position)
+                try:
+                    record: Record = read(line.raw)
+                    ahead.append((record.at, given, record))
+                    continue
+                except Rejected:
+                    record = decode(given)
             else:
                 raw = _pack(Fault(line.fault, line.raw, line.size, line.sha256))
                 given = Input(int(self.fault), raw, line.position)
-            record = decode(given)
-            ahead.append((record.at if type(record) is Arrival else BEGINNING, given, record))
+                record = decode(given)
+            ahead.append((BEGINNING, given, record))
         self.read_to = lines[-1].position
         return True
 
@@ -79,28 +86,18 @@ class Feed:
         inputs: list[Input] = []
         records: list[Record] = []
         events, labels = self.events, self.labels
-        while len(inputs) < size:
+        while (room := size - len(inputs)) > 0:
             have_events, have_labels = events.fill(), labels.fill()
-            if not have_events and not have_labels:
-                break
-            if not have_events:
-                side, until = labels, None
-            elif not have_labels:
-                side, until = events, None
-            elif labels.ahead[0][0] <= events.ahead[0][0]:
-                side, until = labels, events.ahead[0][0]
+            if have_events and have_labels:
+                _merge(events.ahead, labels.ahead, inputs, records, room)
+            elif have_events or have_labels:
+                _take(events if have_events else labels, inputs, records, room)
             else:
-                side, until = events, labels.ahead[0][0] - 1
-            ahead = side.ahead
-            given = None
-            while ahead and (until is None or ahead[0][0] <= until) and len(inputs) < size:
-                _, given, record = ahead.popleft()
-                inputs.append(given)
-                records.append(record)
-            if given is not None:
-                side.position = given.position
+                break
         if not inputs:
             return None
+        events.position = _last(inputs, events)
+        labels.position = _last(inputs, labels)
         return Batch(inputs, records, {"events": events.position, "labels": labels.position})
 
     def progress(self) -> tuple[int, int] | None:
@@ -114,3 +111,43 @@ class Feed:
         """Batches until both sources have nothing more."""
         while (batch := self.next(size)) is not None:
             yield batch
+
+
+Ahead = deque[tuple[int, Input, Record]]
+
+
+def _merge(events: Ahead, labels: Ahead, inputs: list[Input], records: list[Record], room: int) -> None:
+    """Takes up to `room` from both in event time, until one of them has nothing left; labels first where equal."""
+    next_event, next_label = events.popleft, labels.popleft
+    event, label = events[0][0], labels[0][0]
+    for _ in range(room):
+        if label <= event:
+            _, given, record = next_label()
+            inputs.append(given)
+            records.append(record)
+            if not labels:
+                return
+            label = labels[0][0]
+        else:
+            _, given, record = next_event()
+            inputs.append(given)
+            records.append(record)
+            if not events:
+                return
+            event = events[0][0]
+
+
+def _take(side: Side, inputs: list[Input], records: list[Record], room: int) -> None:
+    """Takes up to `room` from one side, while the other has nothing for now."""
+    for _ in range(min(room, len(side.ahead))):
+        _, given, record = side.ahead.popleft()
+        inputs.append(given)
+        records.append(record)
+
+
+def _last(inputs: list[Input], side: Side) -> int:
+    """The position of the last of these inputs that came from this side."""
+    for given in reversed(inputs):
+        if given.kind == side.kind or given.kind == side.fault:
+            return given.position
+    return side.position
