@@ -49,7 +49,9 @@ class Moved(Label):
 
 Model = Callable[[], Any]
 MODELS: dict[str, Model] = {
-    "StandardScaler | LogisticRegression": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
+    "StandardScaler | LogisticRegression": lambda: (
+        preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    ),
     "ARFClassifier(seed=42)": lambda: forest.ARFClassifier(seed=42),
 }
 
@@ -59,7 +61,10 @@ def rows(limit: int | None) -> list[tuple[dict[str, float], bool]]:
     if not DATA.exists():
         sys.exit(f"the electricity stream is not here: {DATA}")
     with gzip.open(DATA, "rt") as file:
-        read = [({k: float(v) for k, v in row.items() if k != "class"}, row["class"] == "UP") for row in csv.DictReader(file)]
+        read = [
+            ({k: float(v) for k, v in row.items() if k != "class"}, row["class"] == "UP")
+            for row in csv.DictReader(file)
+        ]
     return read[:limit]
 
 
@@ -102,7 +107,9 @@ def durable(folder: Path, model: Any, number: int) -> tuple[float, float, float]
         replay(engine, folder)
         seconds = time.perf_counter() - started
         found = engine.plan.watch.measurements(engine.loop.states.watch)
-    accuracy = next(m.value for m in found if m.metric == "Accuracy" and (m.version, m.day, m.segment) == (None,) * 3)
+    accuracy = next(
+        m.value for m in found if m.metric == "Accuracy" and (m.version, m.day, m.segment) == (None,) * 3
+    )
     store = Store.read(path)
     started = time.perf_counter()
     verdict = verify(store, pipeline)

@@ -7,7 +7,22 @@ from typing import Any, ClassVar
 
 from river import compose, linear_model, metrics, preprocessing
 
-from eddyline import Count, Event, Id, Join, Key, Label, Pipeline, Time, Truth, Versions, Watch, days, hours, jsonl
+from eddyline import (
+    Count,
+    Event,
+    Id,
+    Join,
+    Key,
+    Label,
+    Pipeline,
+    Time,
+    Truth,
+    Versions,
+    Watch,
+    days,
+    hours,
+    jsonl,
+)
 
 
 class Departure(Event):
@@ -60,6 +75,8 @@ flights = Pipeline(
     join=Join(wait=days(2)),
     versions=Versions(every=20_000),
     watch=Watch(
-        metrics=(metrics.Accuracy(), metrics.LogLoss(), metrics.ROCAUC()), segment="carrier", drift=("rain", "wind")
+        metrics=(metrics.Accuracy(), metrics.LogLoss(), metrics.ROCAUC()),
+        segment="carrier",
+        drift=("rain", "wind"),
     ),
 )

@@ -58,7 +58,9 @@ def rows(folder: Path) -> Iterator[dict[str, str]]:
             yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
 
 
-def streams(folder: Path) -> tuple[list[tuple[datetime, dict[str, Any]]], list[tuple[datetime, dict[str, Any]]]]:
+def streams(
+    folder: Path,
+) -> tuple[list[tuple[datetime, dict[str, Any]]], list[tuple[datetime, dict[str, Any]]]]:
     """Departures by scheduled time, and arrivals by the time they became known."""
     sky = weather(folder)
     departures, arrivals = [], []

@@ -6,7 +6,7 @@ before.
 
 from __future__ import annotations
 
-from eddyline.connectors import csv, jsonl, memory, parquet
+from eddyline.connectors import RowId, RowTime, csv, jsonl, memory, parquet
 from eddyline.engines.embedded import Engine
 from eddyline.models import CustomModel, Sklearn
 from eddyline.pipeline import Pipeline, Versions
@@ -52,6 +52,8 @@ __all__ = [
     "Output",
     "Pipeline",
     "Rejected",
+    "RowId",
+    "RowTime",
     "Sklearn",
     "SourceError",
     "StoreCorrupt",

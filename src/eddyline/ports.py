@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
 
 from eddyline.records import Arrival, Features, Output, Prediction, Task
 
@@ -30,7 +32,7 @@ class Model(Protocol):
     def recipe(self) -> dict[str, Any]: ...
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One record as a source hands it over: its bytes as JSON, and the position right after it."""
 
     raw: bytes

@@ -1,4 +1,4 @@
-"""One command line as a script sees it, in this process or in one of its own, and the starter project to run it on."""
+"""A command line as a script sees it, here or in a process of its own, and a project to run it on."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ def _predictions(store: Path) -> int:
     except EddylineError:
         return 0
     with closing(opened):
-        return opened.slots
+        return int(opened.slots)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -121,7 +121,6 @@ def test_a_replay_stops_at_a_signal_and_goes_on_with_the_same_command(
 
 PRICED = """
 from river import linear_model
-from prices_by_currency import PRICES
 from eddyline import EpochSeconds, Event, Id, Join, Label, Pipeline, Truth, jsonl
 
 class Order(Event):
@@ -136,55 +135,62 @@ class Paid(Label):
     paid: Truth[bool]
 
 def features(order: Order) -> dict[str, float]:
-    return {"worth": order.amount * PRICES[order.currency]}
+    prices = json.loads(Path(__file__).with_name("prices.json").read_text())
+    return {"worth": order.amount * prices[order.currency]}
 
 orders = Pipeline(name="orders", events=jsonl("orders.jsonl", Order), labels=jsonl("paid.jsonl", Paid),
                   features=features, model=linear_model.LogisticRegression(), join=Join(early=1))
 """
 
 
-def test_redriving_answers_what_failed_once_its_reason_is_gone_and_only_once(
-    tmp_path: Path, launch: Run
-) -> None:
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    """A pipeline whose features look prices up in a file; there is one for francs."""
     (tmp_path / "orders.py").write_text(PRICED)
-    (tmp_path / "prices_by_currency.py").write_text('PRICES = {"chf": 1.0}\n')
-    orders = [
-        {"id": f"o-{n}", "at": n, "amount": n, "currency": "chf" if n % 2 else "eur"} for n in range(10)
-    ]
-    (tmp_path / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders) + "broken\n")
-    (tmp_path / "paid.jsonl").touch()
-
-    def ran(*arguments: object) -> Any:
-        return launch(*arguments, "--json", cwd=tmp_path).finish().json
-
-    assert ran("replay", "orders.py")["dead"] == {"features_failed": 5, "malformed": 1}
-    again = ran("dead-letters", "orders.py", "--redrive")
-    assert (again["accepted"], again["refused"], again["unreadable"]) == (0, 5, 1)
-    (tmp_path / "prices_by_currency.py").write_text('PRICES = {"chf": 1.0, "eur": 0.9}\n')
-    mended = ran("dead-letters", "orders.py", "--redrive", "--reason", "features_failed")
-    assert (mended["accepted"], mended["refused"], mended["repeated"]) == (5, 0, 5)
-    once_more = ran("dead-letters", "orders.py", "--redrive", "--reason", "features_failed")
-    assert (once_more["accepted"], once_more["settled"]) == (0, 5)
-    assert ran("replay", "orders.py")["answered"] == 10
-    assert ran("verify", "orders.py")["sound"] is True
-
-
-def test_a_label_that_found_no_room_is_learned_when_its_event_has_come(tmp_path: Path, launch: Run) -> None:
-    (tmp_path / "orders.py").write_text(PRICED)
-    (tmp_path / "prices_by_currency.py").write_text('PRICES = {"chf": 1.0}\n')
+    (tmp_path / "prices.json").write_text('{"chf": 1.0}')
     (tmp_path / "orders.jsonl").touch()
-    (tmp_path / "paid.jsonl").write_text(
-        "".join(f'{{"id": "o-{n}", "at": {n}, "paid": true}}\n' for n in (1, 2))
-    )
+    (tmp_path / "paid.jsonl").touch()
+    return tmp_path / "orders.py"
 
-    def ran(*arguments: object) -> Any:
-        return launch(*arguments, "--json", cwd=tmp_path).finish().json
 
-    assert ran("replay", "orders.py")["dead"] == {"too_many_early": 1}
-    orders = [{"id": f"o-{n}", "at": n, "amount": n, "currency": "chf"} for n in (1, 2)]
-    (tmp_path / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders))
-    assert ran("replay", "orders.py")["labelled"] == 1
-    assert ran("dead-letters", "orders.py", "--redrive")["accepted"] == 1
-    again = ran("dead-letters", "orders.py", "--redrive")
+def _order(file: Path, numbers: Iterable[int], currency: str) -> None:
+    with (file.parent / "orders.jsonl").open("a") as out:
+        for n in numbers:
+            out.write(json.dumps({"id": f"o-{n}", "at": n, "amount": n, "currency": currency}) + "\n")
+
+
+def test_redriving_answers_what_failed_once_its_reason_is_gone_and_only_once(orders: Path, run: Run) -> None:
+    _order(orders, range(5), "eur")
+    _order(orders, range(5, 10), "chf")
+    with (orders.parent / "orders.jsonl").open("a") as out:
+        out.write("broken\n")
+    assert run("replay", orders, "--json").json["dead"] == {"features_failed": 5, "malformed": 1}
+    again = run("dead-letters", orders, "--redrive", "--json").json
+    assert (again["accepted"], again["refused"], again["unreadable"]) == (0, 5, 1)
+    (orders.parent / "prices.json").write_text('{"chf": 1.0, "eur": 0.9}')
+    mended = run("dead-letters", orders, "--redrive", "--reason", "features_failed", "--json").json
+    assert (mended["accepted"], mended["refused"], mended["repeated"]) == (5, 0, 5)
+    once_more = run("dead-letters", orders, "--redrive", "--reason", "features_failed", "--json").json
+    assert (once_more["accepted"], once_more["settled"]) == (0, 5)
+    assert run("replay", orders, "--json").json["answered"] == 10
+    assert run("verify", orders).code == 0
+
+
+def test_redriving_looks_at_no_more_letters_than_its_limit(orders: Path, run: Run) -> None:
+    _order(orders, range(5), "eur")
+    run("replay", orders)
+    (orders.parent / "prices.json").write_text('{"eur": 0.9}')
+    assert run("dead-letters", orders, "--redrive", "--limit", 2, "--json").json["accepted"] == 2
+    assert run("replay", orders, "--json").json["answered"] == 2
+
+
+def test_a_label_that_found_no_room_is_learned_when_its_event_has_come(orders: Path, run: Run) -> None:
+    told = "".join(f'{{"id": "o-{n}", "at": {n}, "paid": true}}\n' for n in (1, 2))
+    (orders.parent / "paid.jsonl").write_text(told)
+    assert run("replay", orders, "--json").json["dead"] == {"too_many_early": 1}
+    _order(orders, (1, 2), "chf")
+    assert run("replay", orders, "--json").json["labelled"] == 1
+    assert run("dead-letters", orders, "--redrive", "--json").json["accepted"] == 1
+    again = run("dead-letters", orders, "--redrive", "--json").json
     assert (again["accepted"], again["settled"]) == (0, 1)
-    assert ran("replay", "orders.py")["labelled"] == 2
+    assert run("replay", orders, "--json").json["labelled"] == 2

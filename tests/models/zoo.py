@@ -3,6 +3,7 @@ became.
 
 The program is what the tests start under another PYTHONHASHSEED: one JSON line for each model.
 """
+# mypy: disable-error-code="no-untyped-call,operator"
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from river import (
     anomaly,
+    bandit,
     compose,
     datasets,
     drift,
@@ -25,6 +27,8 @@ from river import (
     forest,
     imblearn,
     linear_model,
+    metrics,
+    model_selection,
     multiclass,
     naive_bayes,
     neighbors,
@@ -74,13 +78,13 @@ def _shops(*, classes: bool) -> Rows:
     draw = random.Random(3)
     rows: Rows = []
     for _ in range(600):
-        x = {
+        x: Features = {
             "height": draw.random(),
             "place": draw.choice(["alpha", "beta", "gamma", "delta"]),
             "warm": draw.random() * 30,
             "weather": draw.choice(["rain", "sun", "fog"]),
         }
-        y = draw.random() * 5 + 5 * x["height"]
+        y = draw.random() * 5 + 5 * float(x["height"] or 0)
         rows.append((x, ("low" if y < 4 else "mid" if y < 7 else "high") if classes else y))
     return rows
 
@@ -189,9 +193,7 @@ ZOO: dict[str, tuple[Make, str]] = {
         "phishing",
     ),
     "half space trees": (
-        lambda: (
-            preprocessing.MinMaxScaler() | anomaly.HalfSpaceTrees(seed=1, n_trees=5, height=4, window_size=50)
-        ),
+        lambda: preprocessing.MinMaxScaler() | anomaly.HalfSpaceTrees(seed=1, n_trees=5, height=4, window_size=50),
         "phishing",
     ),
     "one class svm": (lambda: scaled(anomaly.OneClassSVM()), "phishing"),
@@ -206,8 +208,7 @@ ZOO: dict[str, tuple[Make, str]] = {
     ),
     "one hot": (
         lambda: (
-            (compose.SelectType(str) | preprocessing.OneHotEncoder())
-            + numbers(preprocessing.StandardScaler())
+            (compose.SelectType(str) | preprocessing.OneHotEncoder()) + numbers(preprocessing.StandardScaler())
             | LINEAR()
         ),
         "shops",
@@ -234,9 +235,7 @@ ZOO: dict[str, tuple[Make, str]] = {
     "polynomial": (lambda: numbers(fx.PolynomialExtender(3)) | scaled(LINEAR()), "shops"),
     "grouped": (
         lambda: (
-            compose.Discard("place")
-            | compose.Grouper(numbers(preprocessing.StandardScaler()), by="weather")
-            | LINEAR()
+            compose.Discard("place") | compose.Grouper(numbers(preprocessing.StandardScaler()), by="weather") | LINEAR()
         ),
         "shops",
     ),
@@ -246,10 +245,7 @@ ZOO: dict[str, tuple[Make, str]] = {
         lambda: numbers(preprocessing.SparseRandomProjector(3, density=0.5, seed=1)) | LINEAR(),
         "shops",
     ),
-    "best features": (
-        lambda: feature_selection.SelectKBest(stats.PearsonCorr(), k=3) | LOGISTIC(),
-        "phishing",
-    ),
+    "varying features": (lambda: feature_selection.VarianceThreshold() | LOGISTIC(), "phishing"),
     "poisson inclusion": (
         lambda: numbers(feature_selection.PoissonInclusion(0.1, seed=1)) | LINEAR(),
         "shops",
@@ -265,6 +261,67 @@ ZOO: dict[str, tuple[Make, str]] = {
     "function": (lambda: compose.FuncTransformer(doubled) | scaled(LOGISTIC()), "phishing"),
     "renamed": (lambda: compose.Renamer({"https": "secure"}) | scaled(LOGISTIC()), "phishing"),
     "scaled target": (lambda: scaled(preprocessing.TargetStandardScaler(LINEAR())), "trump"),
+    "factorization of classes": (lambda: facto.FMClassifier(seed=1), "phishing"),
+    "field factorization of classes": (lambda: facto.FFMClassifier(seed=1), "phishing"),
+    "weighted factorization": (lambda: compose.Discard("warm") | facto.FwFMRegressor(seed=1), "shops"),
+    "weighted factorization of classes": (lambda: facto.FwFMClassifier(seed=1), "phishing"),
+    "higher factorization": (lambda: compose.Discard("warm") | facto.HOFMRegressor(seed=1), "shops"),
+    "higher factorization of classes": (lambda: facto.HOFMClassifier(seed=1), "phishing"),
+    "oversampled": (
+        lambda: scaled(imblearn.RandomOverSampler(LOGISTIC(), {False: 0.5, True: 0.5}, seed=1)),
+        "phishing",
+    ),
+    "sampled": (
+        lambda: scaled(imblearn.RandomSampler(LOGISTIC(), {False: 0.5, True: 0.5}, seed=1)),
+        "phishing",
+    ),
+    "hard samples": (
+        lambda: scaled(imblearn.HardSamplingClassifier(LOGISTIC(), p=0.3, size=20, seed=1)),
+        "phishing",
+    ),
+    "rare targets": (lambda: scaled(imblearn.ChebyshevOverSampler(LINEAR())), "trump"),
+    "fewer targets": (lambda: scaled(imblearn.ChebyshevUnderSampler(LINEAR(), seed=1)), "trump"),
+    "passive aggressive numbers": (lambda: scaled(linear_model.PARegressor()), "trump"),
+    "greedy choice": (
+        lambda: scaled(model_selection.GreedyRegressor([LINEAR(), LINEAR(l2=0.1)], metrics.MAE())),
+        "trump",
+    ),
+    "bandit choice": (
+        lambda: scaled(
+            model_selection.BanditClassifier(
+                [LOGISTIC(), LOGISTIC(l2=0.1)], metrics.Accuracy(), bandit.EpsilonGreedy(0.2, seed=1)
+            )
+        ),
+        "phishing",
+    ),
+    "bandit choice of numbers": (
+        lambda: scaled(
+            model_selection.BanditRegressor(
+                [LINEAR(), LINEAR(l2=0.1)], metrics.MAE(), bandit.EpsilonGreedy(0.2, seed=1)
+            )
+        ),
+        "trump",
+    ),
+    "halving": (
+        lambda: scaled(
+            model_selection.SuccessiveHalvingClassifier([LOGISTIC(), LOGISTIC(l2=0.1)], metrics.Accuracy(), budget=100)
+        ),
+        "phishing",
+    ),
+    "halving of numbers": (
+        lambda: scaled(
+            model_selection.SuccessiveHalvingRegressor([LINEAR(), LINEAR(l2=0.1)], metrics.MAE(), budget=100)
+        ),
+        "trump",
+    ),
+    "binarized": (lambda: preprocessing.Binarizer(0.5) | LOGISTIC(), "phishing"),
+    "normalized": (lambda: preprocessing.Normalizer() | LOGISTIC(), "phishing"),
+    "gap encoded": (lambda: preprocessing.GapEncoder(on="text", seed=1) | LOGISTIC(), "notes"),
+    "clipped": (lambda: scaled(preprocessing.PredClipper(LINEAR(), 0, 100)), "trump"),
+    "imputed": (lambda: preprocessing.StatImputer(("https", stats.Mean())) | LOGISTIC(), "phishing"),
+    "imputed by the last": (lambda: preprocessing.PreviousImputer() | LOGISTIC(), "phishing"),
+    "range of the target": (lambda: scaled(preprocessing.TargetMinMaxScaler(LINEAR())), "trump"),
+    "gradient tree of numbers": (lambda: scaled(tree.SGTRegressor()), "trump"),
     "prior": (lambda: dummy.PriorClassifier(), "segments"),
     "no change": (lambda: dummy.NoChangeClassifier(), "segments"),
     "nested": (lambda: compose.Pipeline(preprocessing.MinMaxScaler(), scaled(LOGISTIC())), "phishing"),

@@ -30,7 +30,7 @@ from eddyline.stages.aggregates import (
 )
 
 
-class Payment(Event, frozen=True):
+class Payment(Event):
     id: Id
     card: Key
     at: EpochMicros

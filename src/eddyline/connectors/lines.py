@@ -14,8 +14,6 @@ from eddyline.records import Reason
 
 KEPT = 64 * 1024
 """How many bytes of a refused line are handed over."""
-_tuple = tuple.__new__
-"""Makes a `Line` at the speed of a plain tuple: a file has millions of them."""
 
 
 def faulty(raw: bytes, position: int, reason: Reason) -> Line:
@@ -74,7 +72,7 @@ class LineCutter:
                 continue
             part = part.strip()
             if part:
-                append(_tuple(Line, (part, position, None, 0, "")))
+                append(Line(part, position))
         self.position = position
         if rest:
             self._begin(rest)

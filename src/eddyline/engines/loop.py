@@ -71,7 +71,10 @@ class Loop:
         self.rebuild = rebuild
         self.lateness_us = max(plan.serve.lateness_us, plan.join.lateness_us)
         self.due = plan.join.next_due(states.join, ledger)
-        self.voice = Voice(states.learn.model, plan.decide.model, states.learn.position, states.rollout.revision)
+        self.learned: list[int | Snapshot | DeadLetter] = []
+        self.voice = Voice(
+            states.learn.model, plan.decide.model, states.learn.position, states.rollout.revision
+        )
         self.take_voice()
 
     @staticmethod
@@ -126,15 +129,20 @@ class Loop:
         self.due = self.plan.join.next_due(self.states.join, self.ledger)
 
     def _joined(self, joined: Sequence[Joined], out: Outcome) -> None:
-        learn, results = self.states.learn, out.positions
+        learn, results = self.states.learn, self.learned
         for record in joined:
             if type(record) is Example:
                 out.examples.append(record)
                 out.watched.append(record)
-                self.plan.learn.one(learn, record, results)  # type: ignore[arg-type]
-                while type(results[-1]) is not int:
-                    extra = results.pop()
-                    (out.snapshots if type(extra) is Snapshot else out.dead).append(extra)
+                self.plan.learn.one(learn, record, results)
+                for result in results:
+                    if type(result) is int:
+                        out.positions.append(result)
+                    elif type(result) is Snapshot:
+                        out.snapshots.append(result)
+                    else:
+                        out.dead.append(result)  # type: ignore[arg-type]
+                results.clear()
             elif type(record) is Unlabelled:
                 out.watched.append(record)
             else:
@@ -145,7 +153,7 @@ class Loop:
             else:
                 self.take_voice()
 
-    def _other(self, record: Command | Watermark | DeadLetter, joined: list[Joined], out: Outcome) -> None:
+    def _other(self, record: Record, joined: list[Joined], out: Outcome) -> None:
         if type(record) is Watermark:
             self._time_passes(joined, record.at)
         elif type(record) is Command:

@@ -180,9 +180,7 @@ class _Writer:
 
     def _set(self, obj: set[Any] | frozenset[Any]) -> None:
         members = sorted(
-            _MARK + b"i" + digest(member, self._derived).encode()
-            if (code := self._plain(member)) is None
-            else code
+            _MARK + b"i" + digest(member, self._derived).encode() if (code := self._plain(member)) is None else code
             for member in obj
         )
         self._parts.append(_MARK + (b"S" if type(obj) is set else b"Z") + _pack(members))
@@ -210,9 +208,7 @@ class _Writer:
         name = f"{getattr(obj, '__module__', None)}.{getattr(obj, '__qualname__', obj.__name__)}"
         self._parts.append(_MARK + b"n" + _pack(name))
         owner = getattr(obj, "__self__", None)
-        if isinstance(obj, types.BuiltinFunctionType) and not isinstance(
-            owner, (types.ModuleType, type(None))
-        ):
+        if isinstance(obj, types.BuiltinFunctionType) and not isinstance(owner, (types.ModuleType, type(None))):
             self._stack.append(owner)
         if "<" in name and isinstance(obj, types.FunctionType):
             # A lambda or an inner function shares its name with others: what it does belongs to it.

@@ -70,8 +70,7 @@ class AdaptedCustomModel:
         name = type(model).__name__
         if not isinstance(getattr(model, "task", None), Task):
             raise DeclarationError(
-                f"model: {name} does not say what it answers\n"
-                "  write in the class: task = Task.CLASSIFICATION"
+                f"model: {name} does not say what it answers\n  write in the class: task = Task.CLASSIFICATION"
             )
         try:
             pickle.dumps(model, protocol=5)

@@ -55,8 +55,7 @@ def describe_difference(one: str, other: str) -> str | None:
     ]
     if here.get("") != there.get(""):
         found.append(
-            "the last bits of floating point results "
-            "(another processor, BLAS library or number of BLAS threads)"
+            "the last bits of floating point results (another processor, BLAS library or number of BLAS threads)"
         )
     return "; ".join(found) or None
 

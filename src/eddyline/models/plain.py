@@ -39,9 +39,7 @@ def plain_scores(scores: Mapping[Any, Any] | None) -> Scores:
     """
     if not scores:
         return {}
-    return {
-        name if type(name) in _PLAIN else plain_value(name): float(score) for name, score in scores.items()
-    }
+    return {name if type(name) in _PLAIN else plain_value(name): float(score) for name, score in scores.items()}
 
 
 def finite(answer: Any) -> bool:

@@ -152,9 +152,7 @@ def _number(value: Any) -> float | None:
 def _binary(proba: Callable[[Any], dict[Any, float]]) -> Answer:
     def answer(x: Any) -> Output:
         scores = proba(x)
-        return Output(
-            scores[True] > scores[False], scores
-        )  # max() picks the first, False, when they are equal
+        return Output(scores[True] > scores[False], scores)  # max() picks the first, False, when they are equal
 
     return answer
 

@@ -38,9 +38,9 @@ class Words:
     __slots__ = ("met",)
 
     def __init__(self, last: Any) -> None:
-        self.met = any(
-            isinstance(part, (NominalSplitterClassif, HistogramSplitter)) for part in parts(last)
-        ) or any(getattr(part, "nominal_attributes", None) for part in parts(last))
+        self.met = any(isinstance(part, (NominalSplitterClassif, HistogramSplitter)) for part in parts(last)) or any(
+            getattr(part, "nominal_attributes", None) for part in parts(last)
+        )
 
     def watched(self, learn: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
         """Learning that notices words."""
@@ -70,9 +70,7 @@ def grows_leaves(last: Any) -> bool:
     >>> grows_leaves(forest.ARFClassifier(seed=42)), grows_leaves(forest.AMFClassifier(seed=42))
     (True, False)
     """
-    return any(
-        issubclass(type(part), (tree.HoeffdingTreeClassifier, forest.ARFClassifier)) for part in parts(last)
-    )
+    return any(issubclass(type(part), (tree.HoeffdingTreeClassifier, forest.ARFClassifier)) for part in parts(last))
 
 
 def _taken_back(last: Any, call: Call, x: Any) -> Any:

@@ -101,6 +101,8 @@ def require_repeatable(estimator: Any) -> None:
         reason = _UNREPEATABLE.get(type(part))
         if reason:
             raise DeclarationError(f"model: {type(part).__name__} {reason}")
+        if type(part) is compose.Pipeline:
+            _require_applied(part)
     for part, name in _unseeded(estimator):
         raise DeclarationError(
             f"model: {type(part).__name__} answers differently in every run without a seed\n"
@@ -141,6 +143,16 @@ def parts(root: Any) -> Iterator[Any]:
             pending.extend(reversed(list(obj.values())))
         elif isinstance(obj, (list, tuple, set, frozenset)):
             pending.extend(reversed(list(obj)))
+
+
+def _require_applied(pipeline: compose.Pipeline) -> None:
+    """Refuses steps that River's pipelines do not apply: supervised transformers that are no `Transformer`."""
+    for step in pipeline.steps.values():
+        if isinstance(step, base.SupervisedTransformer) and not isinstance(step, base.Transformer):
+            raise DeclarationError(
+                f"model: River's Pipeline does not apply {type(step).__name__} when it learns, only when it predicts\n"
+                "  leave it out, or choose the features in `features`"
+            )
 
 
 def _unseeded(estimator: Any) -> Iterator[tuple[Any, str]]:

@@ -34,9 +34,7 @@ from eddyline.models.river_refusals import parts
 Call = Callable[[Any], Any]
 
 DERIVED: Derived = {
-    compose.Pipeline: frozenset(
-        {"_plan", "_inference_transformers", "_last_step_cached", "_last_step_params"}
-    ),
+    compose.Pipeline: frozenset({"_plan", "_inference_transformers", "_last_step_cached", "_last_step_params"}),
     linear_model.BayesianLinearRegression: frozenset({"_m_arr", "_m_dirty"}),
     river_proba.Gaussian: frozenset({"_rng"}),
 }
@@ -124,11 +122,7 @@ def copied(step: Any) -> bool:
     >>> copied(ensemble.BaggingClassifier(scaled, seed=1))
     True
     """
-    return (
-        type(step) in ALWAYS
-        or foreign(step)
-        or any(_writes(part) for part in parts(step) if part is not step)
-    )
+    return type(step) in ALWAYS or foreign(step) or any(_writes(part) for part in parts(step) if part is not step)
 
 
 def _writes(part: Any) -> bool:

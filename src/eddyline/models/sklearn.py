@@ -115,9 +115,7 @@ class SklearnModel:
 
     def restored(self, state: bytes) -> SklearnModel:
         """The model with this saved state. Raises StoreMismatch when another scikit-learn wrote it."""
-        version, features, learned, body = msgspec.msgpack.decode(
-            state, type=tuple[str, list[str] | None, bool, bytes]
-        )
+        version, features, learned, body = msgspec.msgpack.decode(state, type=tuple[str, list[str] | None, bool, bytes])
         if version != _version():
             raise StoreMismatch(
                 f"model: saved by scikit-learn {version}, this is scikit-learn {_version()}\n"
@@ -151,9 +149,7 @@ class SklearnModel:
         if not self._declared_features and len(features) != len(names):
             extra = sorted(set(features) - set(names))
             if extra:
-                raise ValueError(
-                    f"feature {extra[0]!r} was not in the first example; name the columns: features=[...]"
-                )
+                raise ValueError(f"feature {extra[0]!r} was not in the first example; name the columns: features=[...]")
         row = np.empty((1, len(names)))
         for column, name in enumerate(names):
             if name not in features:

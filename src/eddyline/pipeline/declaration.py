@@ -17,13 +17,13 @@ from datetime import timedelta
 from typing import Any
 
 from eddyline.models import adapt
+from eddyline.pipeline.code import code_digest
+from eddyline.pipeline.plain import plain_features
 from eddyline.ports import Model, SourceConfig
 from eddyline.records import Event, Label
 from eddyline.records.errors import DeclarationError
 from eddyline.records.schema import Schema
 from eddyline.records.time import show_duration, to_us
-from eddyline.pipeline.code import code_digest
-from eddyline.pipeline.plain import plain_features
 from eddyline.stages.aggregates import Aggregates
 from eddyline.stages.decide import Decide
 from eddyline.stages.join import Join, JoinStage
@@ -48,7 +48,9 @@ class Versions:
 
     def __post_init__(self) -> None:
         if type(self.every) is not int or self.every < 1:
-            raise DeclarationError(f"versions: every={self.every!r} is not a number of examples\nwrite Versions(every=10_000)")
+            raise DeclarationError(
+                f"versions: every={self.every!r} is not a number of examples\nwrite Versions(every=10_000)"
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -102,7 +104,11 @@ class Pipeline:
             raise DeclarationError(f"lateness={self.lateness!r} is not a duration\nwrite lateness=minutes(5)")
         if self.publish is not None and not isinstance(self.publish, Publish):
             raise DeclarationError(f"publish={self.publish!r}\nwrite publish=every(1000)")
-        for word, value, kind in (("join", self.join, Join), ("versions", self.versions, Versions), ("watch", self.watch, Watch)):
+        for word, value, kind in (
+            ("join", self.join, Join),
+            ("versions", self.versions, Versions),
+            ("watch", self.watch, Watch),
+        ):
             if not isinstance(value, kind):
                 raise DeclarationError(f"{word}={value!r}\nwrite {word}={kind.__name__}(...)")
         object.__setattr__(self, "aggregates", dict(self.aggregates))
@@ -134,7 +140,9 @@ class Pipeline:
         aggregates = Aggregates(self.aggregates, lateness_us) if self.aggregates else None
         if aggregates is not None:
             aggregates.check(self.events.type)
-            if self.event_schema.key_field is None and any(spec.by is None for spec in self.aggregates.values()):
+            if self.event_schema.key_field is None and any(
+                spec.by is None for spec in self.aggregates.values()
+            ):
                 raise DeclarationError(
                     f"aggregates go by key, and {self.events.type.__name__} has no Key\n"
                     f"give it one (card: Key), or say by which field: {next(iter(self.aggregates))}=...(by='field')"
@@ -179,7 +187,9 @@ class Pipeline:
     @property
     def digest(self) -> str:
         """The pipeline's meaning in 16 hex digits: equal in every process, whatever the paths of its sources."""
-        return hashlib.sha256(json.dumps(self.parts(), sort_keys=True, default=repr).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.parts(), sort_keys=True, default=repr).encode()).hexdigest()[
+            :16
+        ]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Pipeline) and self.parts() == other.parts()
@@ -189,7 +199,11 @@ class Pipeline:
 
     def describe(self) -> str:
         """The pipeline in sentences, one a line."""
-        serving = "live" if self.publish is None else f"from versions published every {self.publish.examples} examples"
+        serving = (
+            "live"
+            if self.publish is None
+            else f"from versions published every {self.publish.examples} examples"
+        )
         lines = [
             f"{self.name} ({self.digest})",
             f"  events    {self.events.describe()}: {self.event_schema.describe()}",
@@ -218,7 +232,9 @@ class Plan:
 
 def _check_source(word: str, source: Any, kind: type) -> None:
     if not hasattr(source, "open") or not isinstance(getattr(source, "type", None), type):
-        raise DeclarationError(f'{word}={source!r} is not a source\nwrite {word}=jsonl("{word}.jsonl", YourType)')
+        raise DeclarationError(
+            f'{word}={source!r} is not a source\nwrite {word}=jsonl("{word}.jsonl", YourType)'
+        )
     if not issubclass(source.type, kind):
         raise DeclarationError(
             f"{word}: {source.type.__name__} is not {'an' if kind is Event else 'a'} {kind.__name__}\n"
@@ -231,7 +247,9 @@ def _wanted(features: Callable[..., Any], aggregates: tuple[str, ...]) -> tuple[
     """The aggregates that the features function asks for by parameter name."""
     name = getattr(features, "__name__", "features")
     if not callable(features):
-        raise DeclarationError(f"features={features!r} is not a function\nwrite def features(event): return {{...}}")
+        raise DeclarationError(
+            f"features={features!r} is not a function\nwrite def features(event): return {{...}}"
+        )
     parameters = list(inspect.signature(features).parameters.values())
     if not parameters:
         raise DeclarationError(f"{name}() takes no event\nwrite def {name}(event): return {{...}}")
@@ -240,8 +258,14 @@ def _wanted(features: Callable[..., Any], aggregates: tuple[str, ...]) -> tuple[
         if parameter not in aggregates:
             near = difflib.get_close_matches(parameter, aggregates, 1)
             known = ", ".join(aggregates) or "none is declared"
-            mend = f"did you mean {near[0]}?" if near else f'declare it: aggregates={{"{parameter}": Count(over=hours(1))}}'
-            raise DeclarationError(f"{name}() asks for {parameter!r}, which is not an aggregate (known: {known})\n{mend}")
+            mend = (
+                f"did you mean {near[0]}?"
+                if near
+                else f'declare it: aggregates={{"{parameter}": Count(over=hours(1))}}'
+            )
+            raise DeclarationError(
+                f"{name}() asks for {parameter!r}, which is not an aggregate (known: {known})\n{mend}"
+            )
     return wanted
 
 

@@ -68,7 +68,9 @@ def instant(moment: datetime) -> int:
     >>> instant(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    assert moment.tzinfo is not None, "a naive time has no place in the stream: the type's codec gives it a zone"
+    assert moment.tzinfo is not None, (
+        "a naive time has no place in the stream: the type's codec gives it a zone"
+    )
     return (moment - EPOCH) // MICROSECOND
 
 
@@ -96,7 +98,12 @@ def show_duration(us: int) -> str:
     >>> show_duration(to_us(days(7))), show_duration(to_us(minutes(90))), show_duration(1500)
     ('7 days', '90 minutes', '0.0015 seconds')
     """
-    for name, size in (("day", DAY_US), ("hour", 3_600_000_000), ("minute", 60_000_000), ("second", 1_000_000)):
+    for name, size in (
+        ("day", DAY_US),
+        ("hour", 3_600_000_000),
+        ("minute", 60_000_000),
+        ("second", 1_000_000),
+    ):
         if us and us % size == 0:
             count = us // size
             return f"{count} {name}{'' if count == 1 else 's'}"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -40,9 +40,6 @@ class Unit(enum.Enum):
 
 T = TypeVar("T")
 
-_FROZEN: dict[str, Any] = {"frozen": True}
-# Given as **_FROZEN, because type checkers would want users to repeat `frozen=True` in every subclass.
-
 Id = Annotated[str | int, Role.ID]
 """The event's name: unique among events, and the same in its label. `7` and `"7"` are one id."""
 Key = Annotated[str | int, Role.KEY]
@@ -59,7 +56,8 @@ Truth = Annotated[T, Role.TRUTH]
 """What a label tells: `Truth[bool]`, `Truth[str]` or `Truth[int]` for classes, `Truth[float]` for a number."""
 
 
-class Event(msgspec.Struct, **_FROZEN):
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Event(msgspec.Struct, frozen=True):
     """Something that happened and wants an answer. Subclass it and give its fields their roles.
 
     It needs one `Id` and one `Time`; a `Key` when there are aggregates. Unknown fields in the input are ignored, missing
@@ -77,7 +75,8 @@ class Event(msgspec.Struct, **_FROZEN):
     zone: ClassVar[str | None] = None
 
 
-class Label(msgspec.Struct, **_FROZEN):
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Label(msgspec.Struct, frozen=True):
     """The truth about one event, arriving later. Subclass it; it needs an `Id`, a `Time` and a `Truth`.
 
     `Time` is when the truth became known, not when it is read: whether a label is late is judged by it.

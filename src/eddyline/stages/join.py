@@ -71,9 +71,13 @@ class Join:
                 f"join: wait={self.wait!r} is not a duration\nwrite join=Join(wait=days(7)), with `from eddyline import days`"
             )
         if not isinstance(self.lateness, timedelta) or self.lateness < timedelta(0):
-            raise DeclarationError(f"join: lateness={self.lateness!r} is not a duration\nwrite lateness=minutes(5)")
+            raise DeclarationError(
+                f"join: lateness={self.lateness!r} is not a duration\nwrite lateness=minutes(5)"
+            )
         if self.revisions not in ("record", "learn"):
-            raise DeclarationError(f'join: revisions={self.revisions!r}\nwrite revisions="record" or revisions="learn"')
+            raise DeclarationError(
+                f'join: revisions={self.revisions!r}\nwrite revisions="record" or revisions="learn"'
+            )
 
     def sentence(self) -> str:
         """What it does, for people."""

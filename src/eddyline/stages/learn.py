@@ -37,7 +37,9 @@ def every(examples: int) -> Publish:
     1000
     """
     if type(examples) is not int or examples < 1:
-        raise DeclarationError(f"publish=every({examples!r}): write a whole number of examples, such as every(1000)")
+        raise DeclarationError(
+            f"publish=every({examples!r}): write a whole number of examples, such as every(1000)"
+        )
     return Publish(examples)
 
 
@@ -147,4 +149,7 @@ def _unfit(truth: Any, task: Task) -> tuple[Reason, str] | None:
         if not abs(truth) <= LIMIT:
             return Reason.OUT_OF_RANGE, f"the truth is {truth!r}, expected at most ±1e100"
         return None
-    return Reason.TRUTH_CONFLICT, f"the truth {truth!r} is a {type(truth).__name__}, expected a class or a number"
+    return (
+        Reason.TRUTH_CONFLICT,
+        f"the truth {truth!r} is a {type(truth).__name__}, expected a class or a number",
+    )

@@ -158,7 +158,8 @@ def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, .
             return features
     except TypeError as error:
         raise Rejected(
-            Reason.FEATURES_FAILED.value, f"features() returned {type(raw).__name__}, expected a dict by name ({error})"
+            Reason.FEATURES_FAILED.value,
+            f"features() returned {type(raw).__name__}, expected a dict by name ({error})",
         ) from error
     return {name: _plain(name, value) for name, value in features.items()}
 
@@ -186,5 +187,7 @@ def _plain(name: str, value: Any) -> Value:
     if type(value) is float and not abs(value) <= LIMIT:
         raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is {value!r}, expected at most ±1e100")
     if type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT:
-        raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is an integer beyond 64 bits; make it a float")
+        raise Rejected(
+            Reason.OUT_OF_RANGE.value, f"feature {name!r} is an integer beyond 64 bits; make it a float"
+        )
     return value  # type: ignore[no-any-return]

@@ -58,8 +58,13 @@ class Store:
         self.db = connection
         self._lock = lock
         self.broken: str | None = None
-        row = self.db.execute("SELECT seq, hash, first_slot, first_example FROM blocks ORDER BY seq DESC LIMIT 1").fetchone()
-        self.seq, self.head, self.slots, self.examples = row or (0, GENESIS, 0, 0)
+        row = self.db.execute(
+            "SELECT seq, hash, first_slot, first_example FROM blocks ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        self.seq: int = row[0] if row else 0
+        self.head: bytes = row[1] if row else GENESIS
+        self.slots: int = row[2] if row else 0
+        self.examples: int = row[3] if row else 0
         if row:
             last = self.block(self.seq)
             self.slots += len(last.predictions)
@@ -115,10 +120,19 @@ class Store:
             if isinstance(error, sqlite3.Error):
                 self.broken = _said(self.path, error)
                 raise StoreError(self.broken) from error
-            self.broken = f"store {self.path.name}: a commit was given up ({type(error).__name__}); open it again"
+            self.broken = (
+                f"store {self.path.name}: a commit was given up ({type(error).__name__}); open it again"
+            )
             raise
 
-    def append(self, parts: tuple[bytes, bytes, bytes, bytes], deads: int, predictions: int, examples: int, notes: Notes) -> int:
+    def append(
+        self,
+        parts: tuple[bytes, bytes, bytes, bytes],
+        deads: int,
+        predictions: int,
+        examples: int,
+        notes: Notes,
+    ) -> None:
         """Adds one block inside the current transaction: (inputs, predictions, examples, dead) as bytes."""
         noted = blocks.encode_notes(notes)
         seq = self.seq + 1
@@ -130,13 +144,14 @@ class Store:
         self.seq, self.head = seq, head
         self.slots += predictions
         self.examples += examples
-        return seq
 
     # Reading blocks ------------------------------------------------------------------------------------------------
 
     def block(self, seq: int) -> Block:
         """One block, decoded."""
-        row = self.db.execute("SELECT inputs, predictions, examples, dead, notes FROM blocks WHERE seq=?", (seq,)).fetchone()
+        row = self.db.execute(
+            "SELECT inputs, predictions, examples, dead, notes FROM blocks WHERE seq=?", (seq,)
+        ).fetchone()
         if row is None:
             raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
         return _decoded(self.path, seq, row)
@@ -160,7 +175,8 @@ class Store:
     def seq_of_slot(self, slot: int) -> tuple[int, int]:
         """The block that holds a prediction, and the slot of its first prediction."""
         row = self.db.execute(
-            "SELECT seq, first_slot FROM blocks WHERE first_slot<=? ORDER BY first_slot DESC, seq DESC LIMIT 1", (slot,)
+            "SELECT seq, first_slot FROM blocks WHERE first_slot<=? ORDER BY first_slot DESC, seq DESC LIMIT 1",
+            (slot,),
         ).fetchone()
         if row is None or slot >= self.slots:
             raise NotFound(f"store {self.path.name}: no prediction number {slot}")
@@ -213,8 +229,13 @@ class Store:
 
     def keep_checkpoint(self, state: bytes) -> None:
         """Keeps where the stages stand at the current block; the two newest stay."""
-        self.db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?,?,?)", (self.seq, blocks.pack(state), hashlib.sha256(state).digest()))
-        self.db.execute("DELETE FROM checkpoints WHERE seq < (SELECT min(seq) FROM (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT 2))")
+        self.db.execute(
+            "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?)",
+            (self.seq, blocks.pack(state), hashlib.sha256(state).digest()),
+        )
+        self.db.execute(
+            "DELETE FROM checkpoints WHERE seq < (SELECT min(seq) FROM (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT 2))"
+        )
 
     def checkpoint(self) -> tuple[int, bytes] | None:
         """The newest checkpoint: the block it stands at, and the bytes, checked."""
@@ -224,9 +245,13 @@ class Store:
         try:
             state = blocks.unpack(row[1])
         except Exception as error:
-            raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} cannot be unpacked ({error})") from error
+            raise StoreCorrupt(
+                f"store {self.path.name}: the checkpoint at block {row[0]} cannot be unpacked ({error})"
+            ) from error
         if hashlib.sha256(state).digest() != row[2]:
-            raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk")
+            raise StoreCorrupt(
+                f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk"
+            )
         return int(row[0]), state
 
     # Small values and the inbox ------------------------------------------------------------------------------------
@@ -284,7 +309,9 @@ def unpacked_state(path: Path, name: str, snapshot: str, packed: bytes | None) -
     try:
         state = blocks.unpack(packed)
     except Exception as error:
-        raise StoreCorrupt(f"store {path.name}: the snapshot of {name} cannot be unpacked ({error})") from error
+        raise StoreCorrupt(
+            f"store {path.name}: the snapshot of {name} cannot be unpacked ({error})"
+        ) from error
     if content_name(state) != snapshot:
         raise StoreCorrupt(f"store {path.name}: the snapshot of {name} was changed on disk")
     return state
@@ -305,12 +332,16 @@ def _decoded(path: Path, seq: int, row: Any) -> Block:
             notes=blocks.decode_notes(notes),
         )
     except Exception as error:
-        raise StoreCorrupt(f"store {path.name}: block {seq} cannot be read ({error})\nrun eddyline verify") from error
+        raise StoreCorrupt(
+            f"store {path.name}: block {seq} cannot be read ({error})\nrun eddyline verify"
+        ) from error
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:
     try:
-        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False, cached_statements=64)
+        db = sqlite3.connect(
+            uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False, cached_statements=64
+        )
     except sqlite3.Error as error:
         raise StoreError(_said(path, error)) from error
     return db

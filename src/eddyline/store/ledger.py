@@ -190,7 +190,9 @@ class DiskLedger:
                 arrival = self.decode_event(given.raw)
                 if arrival.id == event_id:
                     return arrival
-        raise StoreCorrupt(f"store {self.store.path.name}: block {seq} answers {event_id!r} without its event")
+        raise StoreCorrupt(
+            f"store {self.store.path.name}: block {seq} answers {event_id!r} without its event"
+        )
 
     # What the engine does ----------------------------------------------------------------------------------------------
 
@@ -206,7 +208,9 @@ class DiskLedger:
         for i in range(0, len(wanted), 500):
             some = wanted[i : i + 500]
             marks = ",".join("?" * len(some))
-            self.looked_up.update(self.store.db.execute(f"SELECT id, slot FROM ids WHERE id IN ({marks})", some))
+            self.looked_up.update(
+                self.store.db.execute(f"SELECT id, slot FROM ids WHERE id IN ({marks})", some)
+            )
 
     def committed(self) -> None:
         """After a commit: events can be read from the journal again, and the cache is cut to its size."""
@@ -245,7 +249,9 @@ class DiskLedger:
         self.count, self.flushed = saved["count"], saved["flushed"]
         store, until = self.store, watermark - self.wait_us
         for (number,) in store.db.execute("SELECT chunk FROM slots ORDER BY chunk").fetchall():
-            if number > self.count >> _SHIFT or (number == self.count >> _SHIFT and not self.count & (CHUNK - 1)):
+            if number > self.count >> _SHIFT or (
+                number == self.count >> _SHIFT and not self.count & (CHUNK - 1)
+            ):
                 continue
             chunk = self._load(number)
             _, later = chunk.waiting(until)

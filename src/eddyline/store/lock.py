@@ -27,7 +27,11 @@ class WriterLock:
             holder = os.pread(self._fd, 4096, 0)
             os.close(self._fd)
             raise StoreLocked(_refusal(store, holder)) from None
-        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        note = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, json.dumps(note).encode(), 0)
 

@@ -14,7 +14,6 @@ from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.loop import Loop, States
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline, Plan
-from eddyline.records import Arrival
 from eddyline.records.errors import StoreMismatch
 from eddyline.store.database import Store
 from eddyline.store.ledger import DiskLedger
@@ -48,7 +47,7 @@ def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
     assert isinstance(ledger, DiskLedger)
     for block in store.blocks(after=checkpoint):
         records = [inputs.decode(given) for given in block.inputs]
-        ledger.prefetch([record.id for record in records if type(record) is Arrival])
+        ledger.expect(records)
         if loop.advance(records).predictions != block.predictions:
             _, loop = _at_checkpoint(store, pipeline, pipeline.plan())
             return Reached(

@@ -51,9 +51,7 @@ def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
     seq, _ = store.seq_of_slot(slot)
     block = store.block(seq)
     decode = pipeline.event_schema.decode
-    event = next(
-        raw for raw in _events_with(block.inputs, event_id) if decode(raw).id == event_id
-    )
+    event = next(raw for raw in _events_with(block.inputs, event_id) if decode(raw).id == event_id)
     again, detail = answer_again(store, pipeline, prediction)
     return Explanation(
         event=msgspec.json.decode(event),
@@ -75,7 +73,9 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
         first, group = store.prediction_group(row[0])
         return row[0], group[row[0] - first]
     needle = event_id.encode()
-    for first_slot, packed in store.db.execute("SELECT first_slot, predictions FROM blocks ORDER BY seq DESC"):
+    for first_slot, packed in store.db.execute(
+        "SELECT first_slot, predictions FROM blocks ORDER BY seq DESC"
+    ):
         for offset, group in blocks.groups_containing(packed, needle):
             for i, prediction in enumerate(group):
                 if prediction.event_id == event_id:

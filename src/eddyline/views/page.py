@@ -54,7 +54,8 @@ def render(report: ReportData) -> str:
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="referrer" content="no-referrer"><title>{safe(report.pipeline)} – Eddyline report</title>'
+        f'<meta name="referrer" content="no-referrer">'
+        f"<title>{safe(report.pipeline)} – Eddyline report</title>"
         f"<style>\n{style}</style></head>\n<body>{body}</body></html>\n"
     )
 
@@ -106,11 +107,12 @@ def _facts(report: ReportData) -> str:
                 ("latest day", number(latest.value), f"{safe(latest.day)}, {plural(latest.count, 'truth')}")
             )
     known = fates.labelled + fates.absent
-    said = f"{percent(fates.labelled, fates.answered)} labelled"
-    said += f", {percent(fates.absent, fates.answered)} by absence" if fates.absent else ""
+    said = f"{whole(fates.labelled)} labelled" + (
+        f", {whole(fates.absent)} by absence" if fates.absent else ""
+    )
     last = f"last {moment(report.alerts[-1].at)}" if report.alerts else "nothing drifted"
     facts += [
-        ("events answered", whole(fates.answered), f"{whole(known)} with their truth"),
+        ("events answered", whole(fates.answered), f"on {plural(len(report.coverage), 'day')}"),
         ("truth known", percent(known, fates.answered), said),
         ("waiting", whole(fates.waiting), "for their truth"),
         ("unlabelled", whole(fates.expired), "the horizon passed"),
@@ -136,9 +138,9 @@ def _latest(quality: Quality) -> Day | None:
 def _foot(report: ReportData) -> str:
     return (
         "<footer><strong>How to verify this page</strong><p>"
-        f"<code>eddyline verify PIPELINE.py --store {safe(report.store)} --head {safe(report.head)}</code><br>"
-        "checks the chain of blocks, rebuilds every version and asks it each answer again. The head names "
-        "everything that was recorded when this page was made: note it, and nothing before it can change unseen.</p>"
+        f"<code>eddyline verify FILE.py --store {safe(report.store)} --head {safe(report.head)}</code><br>"
+        "checks the chain of blocks, rebuilds every version and asks it each answer again. The head names all "
+        "that was recorded when this page was made: note it, and nothing before it can change unseen.</p>"
         f"<dl><dt>chain head</dt><dd><code>{safe(report.head)}</code></dd>"
         f"<dt>block</dt><dd>{whole(report.blocks)}</dd>"
         f"<dt>numeric fingerprint</dt><dd><code>{safe(report.fingerprint)}</code></dd>"
@@ -163,11 +165,12 @@ def _quality(report: ReportData) -> str:
     span, stray = _span(quality.days)
     words = (
         f"<p>{safe(quality.metric)} {number(overall.value)} over {plural(overall.count, 'truth')}"
-        f"{'; ' + others if others else ''}. {ways}By the day an event happened, and by the day its truth came: "
-        "how good the answers of a day were, and what was found out on a day.</p>"
+        f"{'; ' + others if others else ''}. {ways}By the day an event happened, and by the day its truth "
+        "came: how good the answers of a day were, and what was found out on a day.</p>"
     )
+    span = _stretched(span, [day.number for day in quality.label_days])
     title = f"{quality.metric} by day"
-    desc = f"{title} of event and by day of label, with the count of truths. Overall {number(overall.value)}."
+    desc = f"{title} of event and by day of label, with counts of truths. Overall {number(overall.value)}."
     drawn = figure(
         "quality", title, desc,
         lambda width: quality_by_day(quality, span, width),
@@ -200,7 +203,7 @@ def _by_version(quality: Quality) -> str:
     rows = quality.versions[::-1]
     return (
         "<h3>By version</h3>"
-        '<p class="note">Each row holds the answers given from this version up to the next; the newest first.</p>'
+        '<p class="note">Answers given from this version up to the next; the newest first.</p>'
         + _strips("version", rows, quality)
     )
 
@@ -208,10 +211,10 @@ def _by_version(quality: Quality) -> str:
 def _by_segment(quality: Quality) -> str:
     if not quality.segments:
         return ""
-    order = "the largest first" if quality.better == "unknown" else "the worst first"
+    order = "The largest first" if quality.better == "unknown" else "The worst first"
     return (
-        f"<h3>By segment</h3>"
-        f'<p class="note">{order.capitalize()}; those with fewer than {plural(quality.few, "truth")} come last.</p>'
+        f"<h3>By segment</h3><p class='note'>{order}; "
+        f"those with fewer than {plural(quality.few, 'truth')} come last.</p>"
         + _strips("segment", quality.segments, quality)
     )
 
@@ -316,22 +319,22 @@ def _drift(report: ReportData) -> str:
     if not report.alerts:
         return _section("Drift", '<p class="note">No alert.</p>')
     days = [Day("", row.number, None, row.answered) for row in report.coverage]
-    (first, last), _ = _span(days or [Day("", report.alerts[-1].at // DAY_US, None, 1)])
-    within = [day for lane in report.lanes for day, _ in lane.days if first <= day <= last + 31]
-    span = first, max(last, *within) if within else last
+    span, _ = _span(days or [Day("", report.alerts[-1].at // DAY_US, None, 1)])
+    span = _stretched(span, [day for lane in report.lanes for day, _ in lane.days])
     lanes = report.lanes[:LANES]
+    many = plural(report.alerted, "alert")
     drawn = figure(
-        "drift", "Drift alerts in event time", f"{plural(report.alerted, 'alert')}; the tables say each in words.",
+        "drift", "Drift alerts in event time", f"{many}; the tables say them in words.",
         lambda width: alerts_by_time(lanes, report.alerts, span, width),
     )  # fmt: skip
     rows = [_alert(alert) for alert in reversed(report.alerts)]
     heads = [("w", "event time"), ("", "what"), ("n", "before"), ("n", "after"), ("n", "position"), ("", "")]
-    newest = _table(heads, rows[:NEWEST], of=NEWEST, stack=True)
+    newest = _table(heads, rows[:NEWEST], of=len(rows[:NEWEST]), stack=True)
     older = _table(heads, rows[NEWEST:], of=report.alerted - NEWEST, stack=True, most=5 * ROWS)
     hidden = f"<details><summary>older alerts</summary>{older}</details>" if len(rows) > NEWEST else ""
     words = (
-        f"<p>{plural(report.alerted, 'alert')} about {plural(len(report.lanes), 'thing')}. A triangle is one alert "
-        "and points where the mean went; bars are alerts a day. Position is that of the version that answered.</p>"
+        f"<p>{many} about {plural(len(report.lanes), 'thing')}. A triangle is one alert and points where the "
+        "mean went; bars are alerts a day. Position is that of the version that answered.</p>"
     )
     return _section("Drift", f"{words}<figure>{drawn}</figure><h3>The newest alerts</h3>{newest}{hidden}")
 
@@ -451,6 +454,12 @@ def _span(days: Sequence[Day]) -> tuple[tuple[int, int], str]:
         first,
         last,
     ), f"Not drawn: {whole(many)} on {plural(len(out), 'stray day')}, such as {safe(out[0].day)}."
+
+
+def _stretched(span: tuple[int, int], days: Sequence[int]) -> tuple[int, int]:
+    """The span, longer where labels and alerts come after the last event; not for those that are far away."""
+    first, last = span
+    return first, max((day for day in days if last < day <= 2 * last - first + 31), default=last)
 
 
 def _hidden(what: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> str:

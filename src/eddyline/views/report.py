@@ -48,7 +48,32 @@ ALERTS = 1_000
 def write_report(store: Store, pipeline: Pipeline, out: Path) -> Path:
     """Writes the state of a pipeline as one HTML page that needs nothing else, and gives its path.
 
-    The same store gives the same bytes. Whatever users, events or dead letters say is shown as text.
+    The same store gives the same bytes. Whatever users, events or dead letters say is shown as text. Reading a
+    store does not wait for its runner, nor keep it waiting.
+
+    >>> import tempfile
+    >>> from river import linear_model
+    >>> from eddyline import Engine, EpochSeconds, Event, Id, Label, Truth, memory
+    >>> class Payment(Event):
+    ...     id: Id
+    ...     at: EpochSeconds
+    ...     amount: float
+    >>> class Chargeback(Label):
+    ...     id: Id
+    ...     at: EpochSeconds
+    ...     fraud: Truth[bool]
+    >>> fraud = Pipeline(name="fraud", events=memory([], Payment), labels=memory([], Chargeback),
+    ...                  model=linear_model.LogisticRegression())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "fraud.eddyline"
+    ...     with Engine(fraud, path) as engine:
+    ...         answer = engine.answer(Payment(id="p-1", at=0, amount=12.0))
+    ...         engine.tell(Chargeback(id="p-1", at=60, fraud=True))
+    ...     store = Store.read(path)
+    ...     page = write_report(store, fraud, Path(folder) / "report.html").read_text()
+    ...     store.close()
+    >>> "<strong>fraud@1</strong> answers now" in page, "script" in page
+    (True, False)
     """
     page = render(report_data(store, pipeline))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -235,7 +260,7 @@ def _better(gauge: Gauge) -> Better:
 
 
 def worst_first(rows: Iterable[Row], better: Better, few: int) -> list[Row]:
-    """Rows with enough truths, the worst first; then those with few. By count where nobody knows what is good.
+    """Rows with enough truths, the worst first, then those with few; by count where neither way is good.
 
     >>> rows = [Row("a", 0.9, 500), Row("b", 0.5, 500), Row("c", 0.1, 3)]
     >>> [row.name for row in worst_first(rows, "higher", few=30)]

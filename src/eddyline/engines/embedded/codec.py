@@ -48,7 +48,12 @@ class InputCodec:
             stream = "events" if kind == Kind.EVENT else "labels"
             event_id = id_within(given.raw)
             return refuse_bytes(
-                stream, rejected.reason, rejected.detail, given.raw, event_id=event_id, origin=f"{stream}:{given.position}"
+                stream,
+                rejected.reason,
+                rejected.detail,
+                given.raw,
+                event_id=event_id,
+                origin=f"{stream}:{given.position}",
             )
         if kind == Kind.COMMAND:
             return _command(given.raw)
@@ -156,7 +161,9 @@ def save_states(states: States, plan: Plan, labels: Schema, ledger: dict[str, in
             repeated=serve.repeated,
             windows=windows,
             early=early,
-            held=[labels.encode(label.value) for _, _, _, label in sorted(join.held, key=lambda held: held[:3])],
+            held=[
+                labels.encode(label.value) for _, _, _, label in sorted(join.held, key=lambda held: held[:3])
+            ],
             label_frontier=join.frontier,
             watermark=join.watermark,
             revisions=join.revisions,
@@ -189,7 +196,9 @@ def load_states(raw: bytes, plan: Plan, labels: Schema) -> tuple[States, dict[st
         frontier=saved.frontier,
         repeated=saved.repeated,
     )
-    states = States(serve, _load_join(saved, plan, labels), learn, plan.watch.restore(saved.watch), saved.rollout)
+    states = States(
+        serve, _load_join(saved, plan, labels), learn, plan.watch.restore(saved.watch), saved.rollout
+    )
     return states, saved.ledger
 
 
@@ -206,5 +215,7 @@ def _load_join(saved: SavedStates, plan: Plan, labels: Schema) -> JoinState:
         join.early_count += 1
         join.early_due.append((label.at + plan.join.wait_us, label.id))
     join.early_due.sort()
-    join.held = [(label.at, label.id, truth_bytes(label.truth), label) for label in map(labels.decode, saved.held)]
+    join.held = [
+        (label.at, label.id, truth_bytes(label.truth), label) for label in map(labels.decode, saved.held)
+    ]
     return join

@@ -107,7 +107,10 @@ class Engine:
 
     def _check_meaning(self) -> None:
         """Refuses a store that another declaration filled: its past would not follow from this file any more."""
-        parts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in self.pipeline.parts().items()}
+        parts = {
+            name: json.dumps(part, sort_keys=True, default=repr)
+            for name, part in self.pipeline.parts().items()
+        }
         kept = self.store.get("parts")
         if kept is None:
             with self.store.transaction():
@@ -116,7 +119,9 @@ class Engine:
             return
         changed = [name for name in parts if parts[name] != kept.get(name)]
         if changed:
-            shown = "\n".join(f"  {name}: was {kept.get(name)}\n  {' ' * len(name)}  now {parts[name]}" for name in changed)
+            shown = "\n".join(
+                f"  {name}: was {kept.get(name)}\n  {' ' * len(name)}  now {parts[name]}" for name in changed
+            )
             raise StoreMismatch(
                 f"store {self.path.name}: the pipeline changed since it was made, in {', '.join(changed)}\n{shown}\n"
                 "put that back, or start a new store: --store NEW.eddyline"
@@ -132,7 +137,10 @@ class Engine:
         else:
             seq, raw = found
             states, remembered = codec.load_states(raw, self.plan, self.pipeline.label_schema)
-            ledger.restore(remembered, states.serve.frontier - max(self.plan.serve.lateness_us, self.plan.join.lateness_us))
+            ledger.restore(
+                remembered,
+                states.serve.frontier - max(self.plan.serve.lateness_us, self.plan.join.lateness_us),
+            )
         self._since = 0
         self._checkpointed = time.monotonic()
         self.loop = Loop(self.plan, states, ledger, self._rebuild)
@@ -155,8 +163,14 @@ class Engine:
         rows = codec.example_rows(outcome, self.loop)
         if outcome.predictions != block.predictions or rows != block.examples:
             here, there = fingerprint(), self.store.get("fingerprint")
-            why = f"this machine computes as {here}, the store was written as {there}" if here != there else "the store was changed"
-            raise StoreCorrupt(f"store {self.path.name}: replaying block {block.seq} gave other answers than were recorded; {why}")
+            why = (
+                f"this machine computes as {here}, the store was written as {there}"
+                if here != there
+                else "the store was changed"
+            )
+            raise StoreCorrupt(
+                f"store {self.path.name}: replaying block {block.seq} gave other answers than were recorded; {why}"
+            )
         self.ledger.committed()
         self._since += len(block.inputs)
 
@@ -191,17 +205,25 @@ class Engine:
                     rollouts=outcome.rollouts,
                 )
                 with store.transaction():
-                    store.append(parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes)
+                    store.append(
+                        parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes
+                    )
                     for snapshot in outcome.snapshots:
                         self._keep(snapshot, "cadence")
                     if inbox:
                         store.taken(inbox)
             except BaseException as error:
-                store.broken = store.broken or f"store {self.path.name}: a commit was given up ({type(error).__name__}: {error})"
+                store.broken = (
+                    store.broken
+                    or f"store {self.path.name}: a commit was given up ({type(error).__name__}: {error})"
+                )
                 raise
             ledger.committed()
             self._since += len(inputs)
-            if self._since >= CHECKPOINT_INPUTS and time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
+            if (
+                self._since >= CHECKPOINT_INPUTS
+                and time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS
+            ):
                 self.checkpoint()
             return outcome
 
@@ -212,8 +234,12 @@ class Engine:
             self._open()
 
     def _keep(self, snapshot: Snapshot, created_by: str) -> None:
-        recipe = json.dumps({"pipeline": self.pipeline.digest, **self.plan.model.recipe()}, sort_keys=True, default=repr)
-        versions = self.store.db.execute("SELECT max(position) FROM versions WHERE position<?", (snapshot.position,))
+        recipe = json.dumps(
+            {"pipeline": self.pipeline.digest, **self.plan.model.recipe()}, sort_keys=True, default=repr
+        )
+        versions = self.store.db.execute(
+            "SELECT max(position) FROM versions WHERE position<?", (snapshot.position,)
+        )
         parent = versions.fetchone()[0]
         name = self.pipeline.name
         self.store.keep_version(
@@ -327,10 +353,12 @@ class Engine:
                 else:
                     future.set_result(result)
 
-    def _take_together(self, batch: Sequence[tuple[Input, Record, Any]]) -> list[Prediction | None | Rejected]:
+    def _take_together(
+        self, batch: Sequence[tuple[Input, Record, Any]]
+    ) -> list[Prediction | Rejected | None]:
         with self._turn:
             outcome = self.take([given for given, _, _ in batch], [record for _, record, _ in batch])
-            results: list[Prediction | None | Rejected] = []
+            results: list[Prediction | Rejected | None] = []
             for _, record, _ in batch:
                 try:
                     results.append(self._result(outcome, record))
@@ -349,7 +377,9 @@ class Engine:
             model, position = version_of(to)
             now = self.loop.states.learn.position
             if model != self.pipeline.name or position > now:
-                raise NotFound(f"no version {to}; the learner is at {self.pipeline.name}@{now}\nlist them: eddyline versions")
+                raise NotFound(
+                    f"no version {to}; the learner is at {self.pipeline.name}@{now}\nlist them: eddyline versions"
+                )
         command = Command(to=to, author=author, reason=reason)
         return self.take([codec.command_input(command)], [command])
 

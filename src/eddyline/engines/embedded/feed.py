@@ -60,8 +60,8 @@ class Side:
             if line.fault is None:
                 given = Input(kind, line.raw, line.position)
                 try:
-                    record: Record = read(line.raw)
-                    ahead.append((record.at, given, record))
+                    arrival = read(line.raw)
+                    ahead.append((arrival.at, given, arrival))
                     continue
                 except Rejected:
                     record = decode(given)
@@ -77,9 +77,21 @@ class Side:
 class Feed:
     """The events and labels of a pipeline as batches, from the positions that a store committed."""
 
-    def __init__(self, pipeline: Pipeline, codec: InputCodec, base: Path, positions: dict[str, int]) -> None:
-        self.events = Side("events", pipeline.events.open(base), codec, positions.get("events", 0))
-        self.labels = Side("labels", pipeline.labels.open(base), codec, positions.get("labels", 0))
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        codec: InputCodec,
+        base: Path,
+        positions: dict[str, int],
+        *,
+        growing: bool = False,
+    ) -> None:
+        self.events = Side(
+            "events", pipeline.events.open(base, follow=growing), codec, positions.get("events", 0)
+        )
+        self.labels = Side(
+            "labels", pipeline.labels.open(base, follow=growing), codec, positions.get("labels", 0)
+        )
 
     def next(self, size: int) -> Batch | None:
         """Up to `size` inputs in event time, or None when neither source has anything for now."""

@@ -105,7 +105,7 @@ def follow(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Progress:
     """Takes what the sources hold and what is added to them, until `stop` says so; then returns after the last commit."""
-    feed = Feed(engine.pipeline, engine.codec, base, engine.positions)
+    feed = Feed(engine.pipeline, engine.codec, base, engine.positions, growing=True)
     progress, started = Progress(), time.perf_counter()
     looked = 0.0
     while not stop():
