@@ -120,6 +120,8 @@ def test_a_replay_stops_at_a_signal_and_goes_on_with_the_same_command(
 
 
 PRICED = """
+import json
+from pathlib import Path
 from river import linear_model
 from eddyline import EpochSeconds, Event, Id, Join, Label, Pipeline, Truth, jsonl
 

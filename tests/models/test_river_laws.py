@@ -47,9 +47,7 @@ def strange(x: Features) -> Iterator[Features]:
     names = list(x)
     yield {**x, "unseen": 3.5}
     yield {**x, "unseen word": "never"}
-    yield {
-        name: value * 1.7 + 3 if isinstance(value, (int, float)) else f"{value} new word" for name, value in x.items()
-    }
+    yield {name: value * 1.7 + 3 if isinstance(value, (int, float)) else f"{value} new word" for name, value in x.items()}
     yield {**x, names[0]: "never"}
     yield {name: x[name] for name in names[1:]}
     yield {}

@@ -207,10 +207,7 @@ ZOO: dict[str, tuple[Make, str]] = {
         "phishing",
     ),
     "one hot": (
-        lambda: (
-            (compose.SelectType(str) | preprocessing.OneHotEncoder()) + numbers(preprocessing.StandardScaler())
-            | LINEAR()
-        ),
+        lambda: (compose.SelectType(str) | preprocessing.OneHotEncoder()) + numbers(preprocessing.StandardScaler()) | LINEAR(),
         "shops",
     ),
     "selected": (
@@ -234,9 +231,7 @@ ZOO: dict[str, tuple[Make, str]] = {
     "hashed": (lambda: preprocessing.FeatureHasher(n_features=8, seed=1) | LINEAR(), "shops"),
     "polynomial": (lambda: numbers(fx.PolynomialExtender(3)) | scaled(LINEAR()), "shops"),
     "grouped": (
-        lambda: (
-            compose.Discard("place") | compose.Grouper(numbers(preprocessing.StandardScaler()), by="weather") | LINEAR()
-        ),
+        lambda: compose.Discard("place") | compose.Grouper(numbers(preprocessing.StandardScaler()), by="weather") | LINEAR(),
         "shops",
     ),
     "random features": (lambda: numbers(fx.RBFSampler(seed=1, n_components=10)) | LINEAR(), "shops"),
@@ -296,9 +291,7 @@ ZOO: dict[str, tuple[Make, str]] = {
     ),
     "bandit choice of numbers": (
         lambda: scaled(
-            model_selection.BanditRegressor(
-                [LINEAR(), LINEAR(l2=0.1)], metrics.MAE(), bandit.EpsilonGreedy(0.2, seed=1)
-            )
+            model_selection.BanditRegressor([LINEAR(), LINEAR(l2=0.1)], metrics.MAE(), bandit.EpsilonGreedy(0.2, seed=1))
         ),
         "trump",
     ),
@@ -309,9 +302,7 @@ ZOO: dict[str, tuple[Make, str]] = {
         "phishing",
     ),
     "halving of numbers": (
-        lambda: scaled(
-            model_selection.SuccessiveHalvingRegressor([LINEAR(), LINEAR(l2=0.1)], metrics.MAE(), budget=100)
-        ),
+        lambda: scaled(model_selection.SuccessiveHalvingRegressor([LINEAR(), LINEAR(l2=0.1)], metrics.MAE(), budget=100)),
         "trump",
     ),
     "binarized": (lambda: preprocessing.Binarizer(0.5) | LOGISTIC(), "phishing"),

@@ -52,8 +52,7 @@ def adapt(model: Any) -> Model:
         return RiverModel(model)
     if library == "sklearn":
         raise DeclarationError(
-            f"model: {name} is a scikit-learn estimator\n"
-            f"  write Sklearn({name}(...)), for a classifier with classes=[...]"
+            f"model: {name} is a scikit-learn estimator\n  write Sklearn({name}(...)), for a classifier with classes=[...]"
         )
     missing = [part for part in _CONTRACT if not hasattr(model, part)]
     raise DeclarationError(

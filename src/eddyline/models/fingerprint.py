@@ -54,9 +54,7 @@ def describe_difference(one: str, other: str) -> str | None:
         if here.get(name) != there.get(name)
     ]
     if here.get("") != there.get(""):
-        found.append(
-            "the last bits of floating point results (another processor, BLAS library or number of BLAS threads)"
-        )
+        found.append("the last bits of floating point results (another processor, BLAS library or number of BLAS threads)")
     return "; ".join(found) or None
 
 

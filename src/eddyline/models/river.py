@@ -152,7 +152,10 @@ def _number(value: Any) -> float | None:
 def _binary(proba: Callable[[Any], dict[Any, float]]) -> Answer:
     def answer(x: Any) -> Output:
         scores = proba(x)
-        return Output(scores[True] > scores[False], scores)  # max() picks the first, False, when they are equal
+        likely = scores[True]
+        if type(likely) is not float:  # River answers the integers 0 and 1 where the sum is far out
+            scores = plain_scores(scores)
+        return Output(likely > scores[False], scores)  # max() picks the first, False, when they are equal
 
     return answer
 

@@ -80,7 +80,5 @@ def require_order(estimator: Any) -> None:
 
 
 def _hidden(inner: str, outer: str) -> str:
-    mend = (
-        f"put it in front: Select(...) | {outer}(...)" if inner == "Select" else "use HoeffdingTreeClassifier() in it"
-    )
+    mend = f"put it in front: Select(...) | {outer}(...)" if inner == "Select" else "use HoeffdingTreeClassifier() in it"
     return f"model: {inner} inside {outer} answers differently in every process\n  {mend}"

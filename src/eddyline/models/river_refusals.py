@@ -12,7 +12,19 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
-from river import active, bandit, base, feature_extraction, neighbors, proba, reco, rules, stats, time_series
+from river import (
+    active,
+    bandit,
+    base,
+    compose,
+    feature_extraction,
+    neighbors,
+    proba,
+    reco,
+    rules,
+    stats,
+    time_series,
+)
 
 from eddyline.records import Task
 from eddyline.records.errors import DeclarationError

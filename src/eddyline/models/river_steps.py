@@ -40,9 +40,7 @@ def flat_steps(estimator: Any) -> list[Any]:
 def writes_input(front: list[Any]) -> bool:
     """Whether one of these steps may write into the features it is given, so that it gets a copy of them."""
     return any(
-        isinstance(part, (compose.FuncTransformer, compose.Renamer)) or foreign(part)
-        for step in front
-        for part in parts(step)
+        isinstance(part, (compose.FuncTransformer, compose.Renamer)) or foreign(part) for step in front for part in parts(step)
     )
 
 

@@ -38,9 +38,7 @@ class Sklearn:
     Sklearn(SGDClassifier(loss='log_loss', random_state=1), classes=[False, True])
     """
 
-    def __init__(
-        self, estimator: Any, *, classes: Sequence[Any] | None = None, features: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, estimator: Any, *, classes: Sequence[Any] | None = None, features: Sequence[str] | None = None) -> None:
         self.estimator = estimator
         self.classes = None if classes is None else list(classes)
         self.features = None if features is None else list(features)
@@ -109,9 +107,7 @@ class SklearnModel:
 
     def save(self) -> bytes:
         """The whole state: a pickle, behind the version of scikit-learn that can read it."""
-        return msgspec.msgpack.encode(
-            [_version(), self._features, self._learned, pickle.dumps(self._estimator, protocol=5)]
-        )
+        return msgspec.msgpack.encode([_version(), self._features, self._learned, pickle.dumps(self._estimator, protocol=5)])
 
     def restored(self, state: bytes) -> SklearnModel:
         """The model with this saved state. Raises StoreMismatch when another scikit-learn wrote it."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
+
 from math import isfinite
 from operator import length_hint
 from typing import Any, NamedTuple
@@ -110,8 +111,11 @@ class Series:
                 few = [[column[i] for i in chosen] for column in columns]
                 self._add(gauges, key, [truths[i] for i in chosen], few, gaps)
         else:
-            for i, key in enumerate(keys):
-                self._add(gauges, key, truths[i : i + 1], [column[i : i + 1] for column in columns], gaps)
+            start = 0
+            for key, same in groupby(keys):
+                end = start + len(list(same))
+                self._add(gauges, key, truths[start:end], [column[start:end] for column in columns], gaps)
+                start = end
 
     def _add(
         self, gauges: tuple[Gauge, ...], key: Any, truths: list[Any], columns: Columns, gaps: list[bool]

@@ -59,7 +59,7 @@ class Join:
     'wait 7 days for the truth; silence means False'
     """
 
-    wait: timedelta = days(7)
+    wait: timedelta = timedelta(days=7)
     absent: Any = UNSET
     revisions: Literal["record", "learn"] = "record"
     lateness: timedelta = timedelta(0)

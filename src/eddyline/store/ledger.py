@@ -76,6 +76,7 @@ class DiskLedger:
         self.current_min = _FAR
         self.open: list[tuple[int, int]] = []
         self.predictions: dict[int, Prediction] = {}
+        self.settled: list[int] = []
         self.batch: Sequence[object] = ()
         self.groups: OrderedDict[int, list[Prediction]] = OrderedDict()
 
@@ -122,6 +123,7 @@ class DiskLedger:
         if settled == 0:
             chunk.marks[slot & (CHUNK - 1)] = mark
             chunk.dirty = True
+            self.settled.append(slot)
         return settled
 
     def next_at(self) -> int:
@@ -213,7 +215,10 @@ class DiskLedger:
             )
 
     def committed(self) -> None:
-        """After a commit: events can be read from the journal again, and the cache is cut to its size."""
+        """After a commit: what was settled can be read from the journal again, and the cache is cut to its size."""
+        for slot in self.settled:
+            self.predictions.pop(slot, None)
+        self.settled.clear()
         excess = len(self.predictions) - self.cached
         if excess > 0:
             for slot in list(islice(self.predictions, excess)):

@@ -27,8 +27,10 @@ from eddyline.views.charts import (
 from eddyline.views.facts import Day, Quality, ReportData, RolloutRow, Row
 from eddyline.views.markup import duration, moment, number, percent, plural, safe, whole
 
+DRAWN = 400
+"""Days that are drawn, and that the tables under the charts hold: the newest."""
 ROWS = 60
-"""Rows of a table on the page; the JSON report has all."""
+"""Rows of a table on the page; `report_data` has all."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 LANES = 20
 """Things that drifted, as the chart draws them."""
@@ -225,7 +227,8 @@ def _strips(what: str, rows: Sequence[Row], quality: Quality) -> str:
     shown = rows[:ROWS]
     seen = [row.value for row in shown if row.value is not None and row.count >= quality.few]
     seen += [] if overall is None else [overall]
-    seen = seen or [row.value for row in shown if row.value is not None] or [0.0]
+    if len(set(seen)) < 2:
+        seen += [row.value for row in shown if row.value is not None] or [0.0]
     low, high = min(seen), max(seen)
     body = [
         [
@@ -446,14 +449,15 @@ def _section(title: str, body: str) -> str:
 def _span(days: Sequence[Day]) -> tuple[tuple[int, int], str]:
     """The days to draw, and a sentence about those that are left out."""
     first, last = drawn_days((day.number, day.count) for day in days)
-    out = [day for day in days if not first <= day.number <= last]
-    if not out:
-        return (first, last), ""
-    many = sum(day.count for day in out)
-    return (
-        first,
-        last,
-    ), f"Not drawn: {whole(many)} on {plural(len(out), 'stray day')}, such as {safe(out[0].day)}."
+    stray = [day for day in days if not first <= day.number <= last]
+    said = ""
+    if stray:
+        many = whole(sum(day.count for day in stray))
+        said = f"Not drawn: {many} on {plural(len(stray), 'stray day')}, such as {safe(stray[0].day)}. "
+    if last - first >= DRAWN:
+        first = last - DRAWN + 1
+        said += f"Drawn: the last {DRAWN} days."
+    return (first, last), said
 
 
 def _stretched(span: tuple[int, int], days: Sequence[int]) -> tuple[int, int]:
@@ -463,7 +467,7 @@ def _stretched(span: tuple[int, int], days: Sequence[int]) -> tuple[int, int]:
 
 
 def _hidden(what: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> str:
-    return f"<details><summary>{what}</summary>{_table(heads, rows, of=len(rows), most=len(rows))}</details>"
+    return f"<details><summary>{what}</summary>{_table(heads, rows, of=len(rows), most=DRAWN)}</details>"
 
 
 def _table(

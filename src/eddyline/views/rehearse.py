@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from eddyline.engines.embedded import Engine
-from eddyline.engines.embedded.feed import Feed, Side
 from eddyline.pipeline import Pipeline
+from eddyline.ports import SourceConfig
 from eddyline.records import Arrival, DeadLetter, Prediction
+from eddyline.store.blocks import Fault, Input, Kind
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
@@ -27,27 +28,36 @@ class Rehearsal(msgspec.Struct, frozen=True):
 
 def rehearse(pipeline: Pipeline, base: Path) -> list[Rehearsal]:
     """Tries the first event and the first label, and keeps nothing. Relative paths start in `base`."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Engine(pipeline, Path(folder) / "rehearsal.eddyline") as engine,
-    ):
-        feed = Feed(pipeline, engine.codec, base, {})
-        return [_first(engine, side) for side in (feed.events, feed.labels)]
+    with tempfile.TemporaryDirectory() as folder, Engine(pipeline, Path(folder) / "rehearsal.eddyline") as engine:
+        event = _first(pipeline.events, base, Kind.EVENT, Kind.EVENT_FAULT)
+        label = _first(pipeline.labels, base, Kind.LABEL, Kind.LABEL_FAULT)
+        return [_tried(engine, "events", event), _tried(engine, "labels", label)]
 
 
-def _first(engine: Engine, side: Side) -> Rehearsal:
-    if not side.fill():
-        return Rehearsal(side.word, None)
-    _, given, record = side.ahead[0]
+def _first(config: SourceConfig, base: Path, kind: Kind, fault: Kind) -> Input | None:
+    """The first record of a source, as an engine takes it."""
+    lines = config.open(base).read(0, 1)
+    if not lines:
+        return None
+    line = lines[0]
+    if line.fault is None:
+        return Input(kind, line.raw, line.position)
+    return Input(fault, msgspec.msgpack.encode(Fault(line.fault, line.raw, line.size, line.sha256)), line.position)
+
+
+def _tried(engine: Engine, stream: str, given: Input | None) -> Rehearsal:
+    if given is None:
+        return Rehearsal(stream, None)
+    record = engine.codec.decode(given)
     if isinstance(record, DeadLetter):
-        return Rehearsal(side.word, record.raw, refused=record)
+        return Rehearsal(stream, record.raw, refused=record)
     assert isinstance(record, Arrival)
     fields = {name: getattr(record.value, name) for name in record.value.__struct_fields__}
-    if side.word == "labels":
-        return Rehearsal(side.word, given.raw, fields, record.at)
+    if stream == "labels":
+        return Rehearsal(stream, given.raw, fields, record.at)
     outcome = engine.take([given], [record])
     return Rehearsal(
-        side.word,
+        stream,
         given.raw,
         fields,
         record.at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -36,25 +36,18 @@ class InputCodec:
         self.event = pipeline.event_schema.decode
         self.label = pipeline.label_schema.decode
 
+    def reader(self, kind: int) -> Callable[[bytes], Arrival]:
+        """How events, or labels, are read."""
+        return self.event if kind == Kind.EVENT else self.label
+
     def decode(self, given: Input) -> Record:
         """The record an input stands for; a dead letter when it cannot be read."""
         kind = given.kind
-        try:
-            if kind == Kind.EVENT:
-                return self.event(given.raw)
-            if kind == Kind.LABEL:
-                return self.label(given.raw)
-        except Rejected as rejected:
-            stream = "events" if kind == Kind.EVENT else "labels"
-            event_id = id_within(given.raw)
-            return refuse_bytes(
-                stream,
-                rejected.reason,
-                rejected.detail,
-                given.raw,
-                event_id=event_id,
-                origin=f"{stream}:{given.position}",
-            )
+        if kind == Kind.EVENT or kind == Kind.LABEL:
+            try:
+                return self.reader(kind)(given.raw)
+            except Rejected as rejected:
+                return self.refused(given, rejected)
         if kind == Kind.COMMAND:
             return _command(given.raw)
         if kind == Kind.WATERMARK:
@@ -69,6 +62,19 @@ class InputCodec:
             raw=fault.raw,
             size=fault.size,
             sha256=fault.sha256,
+            origin=f"{stream}:{given.position}",
+        )
+
+
+    def refused(self, given: Input, rejected: Rejected) -> DeadLetter:
+        """The dead letter for an event or a label that could not be read."""
+        stream = "events" if given.kind == Kind.EVENT else "labels"
+        return refuse_bytes(
+            stream,
+            rejected.reason,
+            rejected.detail,
+            given.raw,
+            event_id=id_within(given.raw),
             origin=f"{stream}:{given.position}",
         )
 
