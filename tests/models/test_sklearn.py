@@ -1,4 +1,5 @@
 """scikit-learn estimators as models: they answer as scikit-learn does, row by row, and are refused in words."""
+# mypy: disable-error-code="import-untyped"
 
 from __future__ import annotations
 

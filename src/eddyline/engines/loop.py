@@ -71,7 +71,7 @@ class Loop:
         self.rebuild = rebuild
         self.lateness_us = max(plan.serve.lateness_us, plan.join.lateness_us)
         self.due = plan.join.next_due(states.join, ledger)
-        self.learned: list[int | Snapshot | DeadLetter] = []
+        self.extras: list[Snapshot | DeadLetter] = []
         self.voice = Voice(
             states.learn.model, plan.decide.model, states.learn.position, states.rollout.revision
         )
@@ -112,6 +112,9 @@ class Loop:
                 elif prediction is not None:
                     out.dead.append(prediction)  # type: ignore[arg-type]
             else:
+                # Join is told the time only when something falls due; a label is judged by what it is now.
+                if serve.frontier - self.lateness_us > join.watermark:
+                    join.watermark = serve.frontier - self.lateness_us
                 hear(join, ledger, record, joined)
                 if join.early or join.held:
                     self.due = min(self.due, self.plan.join.next_due(join, ledger))
@@ -129,20 +132,15 @@ class Loop:
         self.due = self.plan.join.next_due(self.states.join, self.ledger)
 
     def _joined(self, joined: Sequence[Joined], out: Outcome) -> None:
-        learn, results = self.states.learn, self.learned
+        learn, learn_one, extras = self.states.learn, self.plan.learn.one, self.extras
         for record in joined:
             if type(record) is Example:
                 out.examples.append(record)
                 out.watched.append(record)
-                self.plan.learn.one(learn, record, results)
-                for result in results:
-                    if type(result) is int:
-                        out.positions.append(result)
-                    elif type(result) is Snapshot:
-                        out.snapshots.append(result)
-                    else:
-                        out.dead.append(result)  # type: ignore[arg-type]
-                results.clear()
+                out.positions.append(learn_one(learn, record, extras))
+                for extra in extras:
+                    (out.snapshots if type(extra) is Snapshot else out.dead).append(extra)  # type: ignore[attr-defined]
+                extras.clear()
             elif type(record) is Unlabelled:
                 out.watched.append(record)
             else:

@@ -6,7 +6,6 @@ form. It knows no library; that `predict` leaves the attributes alone (law *stil
 
 from __future__ import annotations
 
-import copy
 import inspect
 import pickle
 import platform
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from eddyline.models import deep
 from eddyline.models.canonical import digest
 from eddyline.models.plain import finite, plain_scores, plain_value
 from eddyline.records import Features, Output, Task
@@ -73,13 +73,13 @@ class AdaptedCustomModel:
                 f"model: {name} does not say what it answers\n  write in the class: task = Task.CLASSIFICATION"
             )
         try:
-            pickle.dumps(model, protocol=5)
+            deep.dumps(model)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise DeclarationError(
                 f"model: {name} cannot be saved: {error}\n"
                 "  define the class and its functions at the top of a file, and keep plain state in it"
             ) from error
-        self._own(copy.deepcopy(model))
+        self._own(deep.copied(model))
         self._initial = self.digest()
 
     @property
@@ -97,11 +97,11 @@ class AdaptedCustomModel:
 
     def save(self) -> bytes:
         """The whole state: a pickle of the object."""
-        return pickle.dumps(self._model, protocol=5)
+        return deep.dumps(self._model)
 
     def restored(self, state: bytes) -> AdaptedCustomModel:
         """The model with this saved state. Raises StoreMismatch when the state is of another class."""
-        model = pickle.loads(state)
+        model = deep.loads(state)
         if type(model) is not type(self._model):
             raise StoreMismatch(
                 f"model: the saved state is a {type(model).__qualname__}, the pipeline declares a "

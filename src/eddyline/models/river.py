@@ -8,8 +8,6 @@ store.
 
 from __future__ import annotations
 
-import copy
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +15,7 @@ import msgspec
 from river import base, linear_model
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 
+from eddyline.models import deep
 from eddyline.models.canonical import digest
 from eddyline.models.plain import finite, plain_scores, plain_value
 from eddyline.models.river_leaves import Words, grows_leaves
@@ -75,15 +74,15 @@ class RiverModel:
         self.task = task_of(estimator)
         require_repeatable(estimator)
         require_order(estimator)
-        mine = copy.deepcopy(estimator)
+        require_saveable(estimator)
+        mine = deep.copied(estimator)
         put_in_order(mine)
-        require_saveable(mine)
         self._recipe = recipe_of(mine, digest(mine, DERIVED))
         self._own(mine)
 
     def save(self) -> bytes:
         """The whole state: a pickle, behind the version of River that can read it."""
-        return msgspec.msgpack.encode([RIVER_VERSION, pickle.dumps(self._estimator, protocol=5)])
+        return msgspec.msgpack.encode([RIVER_VERSION, deep.dumps(self._estimator)])
 
     def restored(self, state: bytes) -> RiverModel:
         """The model with this saved state; this one stays as it is.
@@ -100,7 +99,7 @@ class RiverModel:
         other = object.__new__(RiverModel)
         other.task = self.task
         other._recipe = self._recipe
-        other._own(pickle.loads(body))
+        other._own(deep.loads(body))
         return other
 
     def digest(self) -> str:

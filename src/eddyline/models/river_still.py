@@ -11,7 +11,6 @@ a copy.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +27,7 @@ from river import (
 )
 from river import proba as river_proba
 
+from eddyline.models import deep
 from eddyline.models.canonical import Derived
 from eddyline.models.river_refusals import parts
 
@@ -137,14 +137,14 @@ def foreign(part: Any) -> bool:
 
 def _on_a_copy(step: Any, method: str) -> Call:
     def ask(x: Any) -> Any:
-        return getattr(copy.deepcopy(step), method)(x)
+        return getattr(deep.copied(step), method)(x)
 
     return ask
 
 
 def _on_a_copy_if(unseen: Callable[[Any], bool], step: Any, call: Call, method: str) -> Call:
     def ask(x: Any) -> Any:
-        return getattr(copy.deepcopy(step), method)(x) if unseen(x) else call(x)
+        return getattr(deep.copied(step), method)(x) if unseen(x) else call(x)
 
     return ask
 

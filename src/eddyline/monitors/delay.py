@@ -6,6 +6,7 @@ has at most 7,424 bins whatever it is fed. Refuses to know what the numbers mean
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from math import ceil
 
@@ -52,9 +53,9 @@ class DelayHistogram:
         least, largest = min(values), max(values)
         assert max(-least, largest) <= LARGEST, "a duration is beyond the range of event time"
         bins = self.bins
-        for value in values:
+        for value, many in Counter(values).items():
             index = _bin(value)
-            bins[index] = bins.get(index, 0) + 1
+            bins[index] = bins.get(index, 0) + many
         self.count += len(values)
         self.total += sum(values)
         self.least = least if self.least is None else min(least, self.least)

@@ -31,8 +31,12 @@ from eddyline.records.time import BEGINNING, days, show_duration, show_instant, 
 from eddyline.stages.refuse import refuse
 
 Joined = Example | Unlabelled | DeadLetter
+Held = tuple[int, str, bytes, bytes, Arrival]
+"""A label that is held back, in the order of letting go: when it was known, its id, its truth, its other fields."""
 GONE = 1
 """The mark of a prediction whose horizon passed."""
+_INT_LIMIT = 2**63
+_LONGEST = days(365_000)
 
 
 class Unset(msgspec.Struct, frozen=True):
@@ -66,17 +70,22 @@ class Join:
     early: int = 100_000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.wait, timedelta) or self.wait < timedelta(0):
+        if not isinstance(self.wait, timedelta) or not timedelta(0) <= self.wait <= _LONGEST:
             raise DeclarationError(
-                f"join: wait={self.wait!r} is not a duration\nwrite join=Join(wait=days(7)), with `from eddyline import days`"
+                f"join: wait={self.wait!r} is not a duration of at most a thousand years\nwrite join=Join(wait=days(7)), with `from eddyline import days`"
             )
-        if not isinstance(self.lateness, timedelta) or self.lateness < timedelta(0):
+        if not isinstance(self.lateness, timedelta) or not timedelta(0) <= self.lateness <= _LONGEST:
             raise DeclarationError(
-                f"join: lateness={self.lateness!r} is not a duration\nwrite lateness=minutes(5)"
+                f"join: lateness={self.lateness!r} is not a duration of at most a thousand years\nwrite lateness=minutes(5)"
             )
         if self.revisions not in ("record", "learn"):
             raise DeclarationError(
                 f'join: revisions={self.revisions!r}\nwrite revisions="record" or revisions="learn"'
+            )
+        if self.absent is not UNSET and type(self.absent) not in (bool, int, float, str):
+            raise DeclarationError(
+                f"join: absent={self.absent!r} is not a truth\n"
+                "write what silence stands for, such as absent=False; leave it out where silence means nothing"
             )
 
     def sentence(self) -> str:
@@ -92,7 +101,7 @@ class JoinState:
     early: dict[str, list[Arrival]] = field(default_factory=dict)
     early_due: list[tuple[int, str]] = field(default_factory=list)
     early_count: int = 0
-    held: list[tuple[int, str, bytes, Arrival]] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     frontier: int = BEGINNING
     watermark: int = BEGINNING
     revisions: dict[int, list[int]] = field(default_factory=dict)
@@ -149,17 +158,21 @@ class JoinStage:
 
     def label(self, state: JoinState, ledger: Ledger, label: Arrival, out: list[Joined]) -> None:
         """Takes one label. What is found out is appended to `out`."""
+        if type(label.truth) is int and not -_INT_LIMIT <= label.truth < _INT_LIMIT:
+            detail = f"the truth {label.truth} is an integer beyond 64 bits; declare it as Truth[float] or Truth[str]"
+            out.append(refuse("labels", Reason.OUT_OF_RANGE, detail, label.value, event_id=label.id))
+            return
         if self.lateness_us == 0:
             self._apply(state, ledger, label, out)
             return
-        heappush(state.held, (label.at, label.id, truth_bytes(label.truth), label))
+        heappush(state.held, held(label))
         if label.at > state.frontier:
             state.frontier = label.at
         self._release(state, ledger, state.frontier - self.lateness_us, out)
 
     def _release(self, state: JoinState, ledger: Ledger, until: int, out: list[Joined]) -> None:
         while state.held and state.held[0][0] <= until:
-            self._apply(state, ledger, heappop(state.held)[3], out)
+            self._apply(state, ledger, heappop(state.held)[-1], out)
 
     def _apply(self, state: JoinState, ledger: Ledger, label: Arrival, out: list[Joined]) -> None:
         slot = ledger.find(label.id)
@@ -188,7 +201,8 @@ class JoinStage:
             out.append(self._unmatched(label))
             return
         waiting = state.early.get(label.id, [])
-        if any(other.truth == label.truth and type(other.truth) is type(label.truth) for other in waiting):
+        mark = truth_mark(label.truth)
+        if any(other.at == label.at and truth_mark(other.truth) == mark for other in waiting):
             state.repeated += 1
             return
         if state.early_count >= self.early:
@@ -200,9 +214,7 @@ class JoinStage:
         heappush(state.early_due, (label.at + self.wait_us, label.id))
 
     def _watermark(self, state: JoinState, ledger: Ledger, at: int, out: list[Joined]) -> None:
-        if at <= state.watermark:
-            return
-        state.watermark = at
+        state.watermark = at = max(at, state.watermark)
         self._release(state, ledger, at, out)
         for slot in ledger.due(at):
             prediction = ledger.prediction(slot)
@@ -244,6 +256,11 @@ _encode = msgspec.msgpack.Encoder().encode
 def truth_bytes(truth: Any) -> bytes:
     """The truth as bytes, for comparing and ordering."""
     return _encode(truth)
+
+
+def held(label: Arrival) -> Held:
+    """A label as it is held back. Equal labels are equal, and all others have an order."""
+    return label.at, label.id, truth_bytes(label.truth), _encode(label.value), label
 
 
 def truth_mark(truth: Any) -> int:

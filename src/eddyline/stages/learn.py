@@ -88,14 +88,15 @@ class Learn:
         """
         out: list[int | Snapshot | DeadLetter] = []
         for example in batch:
-            self.one(state, example, out)
+            extras: list[Snapshot | DeadLetter] = []
+            out.append(self.one(state, example, extras))
+            out += extras
         return out
 
-    def one(self, state: LearnState, example: Example, out: list[int | Snapshot | DeadLetter]) -> None:
-        """Learns one example; what `step` gives is appended to `out`."""
+    def one(self, state: LearnState, example: Example, extras: list[Snapshot | DeadLetter]) -> int:
+        """Learns one example; gives the position it reached, or -1, and appends what else `step` gives to `extras`."""
         if example.revision and not self.learn_revisions:
-            out.append(-1)
-            return
+            return -1
         model, features, truth = state.model, example.prediction.features, example.truth
         reason = None if type(truth) is bool else _unfit(truth, model.task)
         if reason is None:
@@ -108,22 +109,23 @@ class Learn:
             if reason is not None:
                 state.model = undone(state)
         if reason is not None:
-            out += (-1, refuse_example(*reason, example))
-            return
+            extras.append(refuse_example(*reason, example))
+            return -1
         state.position = position = state.position + 1
-        state.since.append((features, truth))
-        out.append(position)
-        if len(state.since) >= self.remember or position % self.snapshot_every == 0:
-            self._save(state, out)
+        since = state.since
+        since.append((features, truth))
+        if len(since) >= self.remember or position % self.snapshot_every == 0:
+            self._save(state, extras)
         if self.publish_every is not None and position % self.publish_every == 0:
             state.published = model.restored(model.save())
             state.published_position = position
+        return position
 
-    def _save(self, state: LearnState, out: list[int | Snapshot | DeadLetter]) -> None:
+    def _save(self, state: LearnState, extras: list[Snapshot | DeadLetter]) -> None:
         state.saved = state.model.save()
         state.since.clear()
         if state.position % self.snapshot_every == 0:
-            out.append(Snapshot(state.position, state.saved, state.model.digest()))
+            extras.append(Snapshot(state.position, state.saved, state.model.digest()))
 
 
 def undone(state: LearnState) -> Model:

@@ -23,6 +23,11 @@ def kept_bytes(value: Any) -> bytes:
     return _encoder.encode(value)[:KEPT]
 
 
+def digest_of(value: Any) -> str:
+    """The `sha256` under which a record that was understood is found again among the dead letters."""
+    return hashlib.sha256(_encoder.encode(value)).hexdigest()
+
+
 def refuse_bytes(
     stream: str, reason: str, detail: str, raw: bytes, *, event_id: str | None = None, origin: str = ""
 ) -> DeadLetter:

@@ -119,7 +119,7 @@ class Serve:
             voice.revision,
             segment,
         )
-        ledger.add(prediction)
+        ledger.add(prediction, arrival)
         return prediction
 
     def _again(self, state: ServeState, ledger: Ledger, arrival: Arrival, slot: int) -> DeadLetter | None:
@@ -168,10 +168,18 @@ def _order(names: tuple[str, ...], orders: dict[tuple[str, ...], tuple[str, ...]
     for name in names:
         if type(name) is not str:
             raise Rejected(Reason.FEATURES_FAILED.value, f"feature name {name!r} is not text")
+        _require_utf8(name, name)
     order = tuple(sorted(names))
     if len(orders) < 1000 and len(names) < 1000:
         orders[names] = order
     return order
+
+
+def _require_utf8(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Rejected(Reason.FEATURES_FAILED.value, f"feature {name!r}: {error}") from error
 
 
 def _plain(name: str, value: Any) -> Value:
@@ -184,6 +192,8 @@ def _plain(name: str, value: Any) -> Value:
                 Reason.FEATURES_FAILED.value,
                 f"feature {name!r} is a {type(value).__name__}, expected a number, text, a boolean or None",
             )
+    if type(value) is str:
+        _require_utf8(name, value)
     if type(value) is float and not abs(value) <= LIMIT:
         raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is {value!r}, expected at most ±1e100")
     if type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT:

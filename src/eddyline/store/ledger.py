@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 
 from eddyline.records import Arrival, Prediction
-from eddyline.records.errors import StoreCorrupt
+from eddyline.records.errors import Rejected, StoreCorrupt
+from eddyline.stages.refuse import digest_of
 from eddyline.store import blocks
 from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
@@ -77,7 +78,8 @@ class DiskLedger:
         self.open: list[tuple[int, int]] = []
         self.predictions: dict[int, Prediction] = {}
         self.settled: list[int] = []
-        self.batch: Sequence[object] = ()
+        self.arrivals: list[Arrival] = []
+        self.answered: OrderedDict[int, dict[str, Arrival]] = OrderedDict()
         self.groups: OrderedDict[int, list[Prediction]] = OrderedDict()
 
     # What the stages ask ---------------------------------------------------------------------------------------------
@@ -93,10 +95,11 @@ class DiskLedger:
             found = self.looked_up[event_id] = None if row is None else int(row[0])
             return found
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, prediction: Prediction, arrival: Arrival) -> None:
         slot, at, chunk = self.count, prediction.at, self.current
         self.recent[prediction.event_id] = slot
         self.predictions[slot] = prediction
+        self.arrivals.append(arrival)
         chunk.ats.append(at)
         chunk.marks.append(0)
         if at < self.current_min:
@@ -106,11 +109,8 @@ class DiskLedger:
             self._turn()
 
     def arrival(self, slot: int) -> Arrival:
-        event_id = self.prediction(slot).event_id
-        for record in self.batch:
-            if type(record) is Arrival and record.id == event_id and record.truth is None:
-                return record
-        return self._journaled(slot, event_id)
+        fresh = slot - (self.count - len(self.arrivals))
+        return self.arrivals[fresh] if fresh >= 0 else self._journaled(slot, self.prediction(slot).event_id)
 
     def prediction(self, slot: int) -> Prediction:
         prediction = self.predictions.get(slot)
@@ -187,20 +187,46 @@ class DiskLedger:
 
     def _journaled(self, slot: int, event_id: str) -> Arrival:
         seq, _ = self.store.seq_of_slot(slot)
-        for given in self.store.block(seq).inputs:
-            if given.kind == Kind.EVENT:
-                arrival = self.decode_event(given.raw)
-                if arrival.id == event_id:
-                    return arrival
-        raise StoreCorrupt(
-            f"store {self.store.path.name}: block {seq} answers {event_id!r} without its event"
-        )
+        answered = self.answered.get(seq)
+        if answered is None:
+            answered = self.answered[seq] = self._answered_in(seq)
+            if len(self.answered) > 4:
+                self.answered.popitem(last=False)
+        if event_id not in answered:
+            raise StoreCorrupt(
+                f"store {self.store.path.name}: block {seq} answers {event_id!r} without its event"
+            )
+        return answered[event_id]
+
+    def _answered_in(self, seq: int) -> dict[str, Arrival]:
+        """The events that a block answered. An id may have been refused in it, too, before it was answered."""
+        block = self.store.block(seq)
+        wanted = {prediction.event_id for prediction in block.predictions}
+        refused = [(letter.event_id, letter.sha256) for letter in block.dead if letter.event_id in wanted]
+        found: dict[str, Arrival] = {}
+        for given in block.inputs:
+            arrival = self._event(given)
+            if arrival is None or arrival.id not in wanted or arrival.id in found:
+                continue
+            if refused and (letter := (arrival.id, digest_of(arrival.value))) in refused:
+                refused.remove(letter)
+            else:
+                found[arrival.id] = arrival
+        return found
+
+    def _event(self, given: blocks.Input) -> Arrival | None:
+        if given.kind != Kind.EVENT:
+            return None
+        try:
+            return self.decode_event(given.raw)
+        except Rejected:
+            return None  # in the dead letters of its block
 
     # What the engine does ----------------------------------------------------------------------------------------------
 
     def expect(self, batch: Sequence[object]) -> None:
         """Is told the records of a batch before the stages see them, and looks their ids up together."""
-        self.batch = batch
+        self.arrivals = []
         self.looked_up.clear()
         if not self.flushed:
             return
@@ -246,6 +272,7 @@ class DiskLedger:
         if len(self.recent) >= self.bulk:
             store.db.executemany("INSERT INTO ids VALUES (?,?)", sorted(self.recent.items()))
             self.recent.clear()
+            self.looked_up.clear()
             self.flushed = self.count
         return {"count": self.count, "flushed": self.flushed}
 

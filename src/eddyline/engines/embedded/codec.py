@@ -15,7 +15,7 @@ from eddyline.records.errors import Rejected
 from eddyline.records.schema import Schema
 from eddyline.stages.aggregates import AggregatesState
 from eddyline.stages.decide import Command
-from eddyline.stages.join import JoinState, truth_bytes
+from eddyline.stages.join import JoinState, held
 from eddyline.stages.learn import LearnState
 from eddyline.stages.refuse import KEPT, refuse_bytes
 from eddyline.stages.serve import ServeState
@@ -167,9 +167,7 @@ def save_states(states: States, plan: Plan, labels: Schema, ledger: dict[str, in
             repeated=serve.repeated,
             windows=windows,
             early=early,
-            held=[
-                labels.encode(label.value) for _, _, _, label in sorted(join.held, key=lambda held: held[:3])
-            ],
+            held=[labels.encode(label.value) for *_, label in sorted(join.held, key=lambda held: held[:4])],
             label_frontier=join.frontier,
             watermark=join.watermark,
             revisions=join.revisions,
@@ -221,7 +219,5 @@ def _load_join(saved: SavedStates, plan: Plan, labels: Schema) -> JoinState:
         join.early_count += 1
         join.early_due.append((label.at + plan.join.wait_us, label.id))
     join.early_due.sort()
-    join.held = [
-        (label.at, label.id, truth_bytes(label.truth), label) for label in map(labels.decode, saved.held)
-    ]
+    join.held = [held(label) for label in map(labels.decode, saved.held)]
     return join

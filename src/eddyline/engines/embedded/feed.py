@@ -25,7 +25,7 @@ from eddyline.records.time import BEGINNING
 from eddyline.store.blocks import Fault, Input, Kind
 
 _pack = msgspec.msgpack.Encoder().encode
-READ = 2_000
+READ = 4_000
 
 Entry = tuple[int, Input, Record]
 _at = itemgetter(0)
