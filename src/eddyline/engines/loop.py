@@ -72,9 +72,7 @@ class Loop:
         self.lateness_us = max(plan.serve.lateness_us, plan.join.lateness_us)
         self.due = plan.join.next_due(states.join, ledger)
         self.extras: list[Snapshot | DeadLetter] = []
-        self.voice = Voice(
-            states.learn.model, plan.decide.model, states.learn.position, states.rollout.revision
-        )
+        self.voice = Voice(states.learn.model, plan.decide.model, states.learn.position, states.rollout.revision)
         self.take_voice()
 
     @staticmethod
@@ -139,7 +137,10 @@ class Loop:
                 out.watched.append(record)
                 out.positions.append(learn_one(learn, record, extras))
                 for extra in extras:
-                    (out.snapshots if type(extra) is Snapshot else out.dead).append(extra)  # type: ignore[attr-defined]
+                    if type(extra) is Snapshot:
+                        out.snapshots.append(extra)
+                    else:
+                        out.dead.append(extra)  # type: ignore[arg-type]
                 extras.clear()
             elif type(record) is Unlabelled:
                 out.watched.append(record)

@@ -11,7 +11,6 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
-
 from math import isfinite
 from operator import length_hint
 from typing import Any, NamedTuple

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import msgspec
 
 from eddyline.ports import Ledger
-from eddyline.records import Arrival, DeadLetter, Example, Prediction, Reason, Unlabelled, Watermark
+from eddyline.records import LIMIT, Arrival, DeadLetter, Example, Prediction, Reason, Unlabelled, Watermark
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, days, show_duration, show_instant, to_us
 from eddyline.stages.refuse import refuse
@@ -79,10 +79,8 @@ class Join:
                 f"join: lateness={self.lateness!r} is not a duration of at most a thousand years\nwrite lateness=minutes(5)"
             )
         if self.revisions not in ("record", "learn"):
-            raise DeclarationError(
-                f'join: revisions={self.revisions!r}\nwrite revisions="record" or revisions="learn"'
-            )
-        if self.absent is not UNSET and type(self.absent) not in (bool, int, float, str):
+            raise DeclarationError(f'join: revisions={self.revisions!r}\nwrite revisions="record" or revisions="learn"')
+        if self.absent is not UNSET and not _is_truth(self.absent):
             raise DeclarationError(
                 f"join: absent={self.absent!r} is not a truth\n"
                 "write what silence stands for, such as absent=False; leave it out where silence means nothing"
@@ -126,9 +124,7 @@ class JoinStage:
         """The memory before the first record."""
         return JoinState()
 
-    def step(
-        self, state: JoinState, ledger: Ledger, batch: Sequence[Prediction | Arrival | Watermark]
-    ) -> list[Joined]:
+    def step(self, state: JoinState, ledger: Ledger, batch: Sequence[Prediction | Arrival | Watermark]) -> list[Joined]:
         """Takes predictions, labels and watermarks in their order and gives what was found out."""
         out: list[Joined] = []
         for record in batch:
@@ -158,7 +154,7 @@ class JoinStage:
 
     def label(self, state: JoinState, ledger: Ledger, label: Arrival, out: list[Joined]) -> None:
         """Takes one label. What is found out is appended to `out`."""
-        if type(label.truth) is int and not -_INT_LIMIT <= label.truth < _INT_LIMIT:
+        if type(label.truth) is int and not _is_truth(label.truth):
             detail = f"the truth {label.truth} is an integer beyond 64 bits; declare it as Truth[float] or Truth[str]"
             out.append(refuse("labels", Reason.OUT_OF_RANGE, detail, label.value, event_id=label.id))
             return
@@ -248,6 +244,12 @@ class JoinStage:
     def _unmatched(self, label: Arrival) -> DeadLetter:
         detail = f"no event {label.id!r} within {show_duration(self.wait_us)} of this label"
         return refuse("labels", Reason.LABEL_UNMATCHED, detail, label.value, event_id=label.id)
+
+
+def _is_truth(value: Any) -> bool:
+    if type(value) is int:
+        return -_INT_LIMIT <= value < _INT_LIMIT
+    return type(value) in (bool, str) or (type(value) is float and abs(value) <= LIMIT)
 
 
 _encode = msgspec.msgpack.Encoder().encode

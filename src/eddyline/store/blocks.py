@@ -7,6 +7,7 @@ read without reading a thousand. Knows nothing of SQLite.
 from __future__ import annotations
 
 import enum
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -94,13 +95,17 @@ _decompressor = zstandard.ZstdDecompressor()
 
 
 def pack(raw: bytes) -> bytes:
-    """Bytes with a first byte that says whether they are compressed; small ones are not."""
-    return b"\x00" + raw if len(raw) < _SMALL else b"\x01" + _compressor.compress(raw)
+    """Bytes behind a checksum and a byte that says whether they are compressed; small ones are not."""
+    body = b"\x00" + raw if len(raw) < _SMALL else b"\x01" + _compressor.compress(raw)
+    return zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def unpack(packed: bytes) -> bytes:
-    """The bytes that `pack` was given."""
-    return packed[1:] if packed[:1] == b"\x00" else _decompressor.decompress(packed[1:])
+    """The bytes that `pack` was given; `ValueError` when they are not what was packed."""
+    body = packed[4:]
+    if zlib.crc32(body).to_bytes(4, "big") != packed[:4]:
+        raise ValueError("its checksum is another")
+    return body[1:] if body[:1] == b"\x00" else _decompressor.decompress(body[1:])
 
 
 def encode_inputs(inputs: Sequence[Input]) -> bytes:
@@ -153,8 +158,8 @@ _notes = msgspec.msgpack.Decoder(Notes).decode
 
 
 def encode_notes(notes: Notes) -> bytes:
-    return _encode(notes)
+    return pack(_encode(notes))
 
 
 def decode_notes(packed: bytes) -> Notes:
-    return _notes(packed)
+    return _notes(unpack(packed))

@@ -58,9 +58,7 @@ class Store:
         self.db = connection
         self._lock = lock
         self.broken: str | None = None
-        row = self.db.execute(
-            "SELECT seq, hash, first_slot, first_example FROM blocks ORDER BY seq DESC LIMIT 1"
-        ).fetchone()
+        row = self.db.execute("SELECT seq, hash, first_slot, first_example FROM blocks ORDER BY seq DESC LIMIT 1").fetchone()
         self.seq: int = row[0] if row else 0
         self.head: bytes = row[1] if row else GENESIS
         self.slots: int = row[2] if row else 0
@@ -75,11 +73,10 @@ class Store:
     @classmethod
     def write(cls, path: Path, *, pipeline: str) -> Store:
         """Opens the store for its one writer, making it when it is new."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = WriterLock(path)
         try:
             db = _connect(path, f"file:{_quote(path)}?mode=rwc")
-            with _mended(path):
+            with in_words(path):
                 _prepare(db, path, pipeline)
                 return cls(path, db, lock)
         except BaseException:
@@ -91,7 +88,7 @@ class Store:
         """Opens the store for looking. It never blocks the writer and never waits for it."""
         if not path.exists():
             raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
-        with _mended(path):
+        with in_words(path):
             db = _connect(path, f"file:{_quote(path)}?mode=rw")
             db.execute("PRAGMA query_only=ON")
             _check_schema(db, path)
@@ -119,10 +116,8 @@ class Store:
             self.slots, self.examples, self.seq, self.head = slots, examples, seq, head
             if isinstance(error, sqlite3.Error):
                 self.broken = _said(self.path, error)
-                raise StoreError(self.broken) from error
-            self.broken = (
-                f"store {self.path.name}: a commit was given up ({type(error).__name__}); open it again"
-            )
+                raise _kind(error)(self.broken) from error
+            self.broken = f"store {self.path.name}: a commit was given up ({type(error).__name__}); open it again"
             raise
 
     def append(
@@ -149,9 +144,7 @@ class Store:
 
     def block(self, seq: int) -> Block:
         """One block, decoded."""
-        row = self.db.execute(
-            "SELECT inputs, predictions, examples, dead, notes FROM blocks WHERE seq=?", (seq,)
-        ).fetchone()
+        row = self.db.execute("SELECT inputs, predictions, examples, dead, notes FROM blocks WHERE seq=?", (seq,)).fetchone()
         if row is None:
             raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
         return _decoded(self.path, seq, row)
@@ -249,9 +242,7 @@ class Store:
                 f"store {self.path.name}: the checkpoint at block {row[0]} cannot be unpacked ({error})"
             ) from error
         if hashlib.sha256(state).digest() != row[2]:
-            raise StoreCorrupt(
-                f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk"
-            )
+            raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk")
         return int(row[0]), state
 
     # Small values and the inbox ------------------------------------------------------------------------------------
@@ -278,7 +269,7 @@ def post(path: Path, body: bytes) -> None:
     """Leaves a request for whoever runs on this store, now or next; it takes effect when it is journaled."""
     if not path.exists():
         raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
-    with _mended(path):
+    with in_words(path):
         db = _connect(path, f"file:{_quote(path)}?mode=rw")
         try:
             _check_schema(db, path)
@@ -297,6 +288,11 @@ def link(head: bytes, seq: int, parts: tuple[bytes, ...]) -> bytes:
     return digest.digest()
 
 
+def content_digest(text: str) -> str:
+    """Recipes are named by what they say."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def content_name(state: bytes) -> str:
     """Snapshots are named by what they hold."""
     return hashlib.blake2b(state, digest_size=16).hexdigest()
@@ -309,9 +305,7 @@ def unpacked_state(path: Path, name: str, snapshot: str, packed: bytes | None) -
     try:
         state = blocks.unpack(packed)
     except Exception as error:
-        raise StoreCorrupt(
-            f"store {path.name}: the snapshot of {name} cannot be unpacked ({error})"
-        ) from error
+        raise StoreCorrupt(f"store {path.name}: the snapshot of {name} cannot be unpacked ({error})") from error
     if content_name(state) != snapshot:
         raise StoreCorrupt(f"store {path.name}: the snapshot of {name} was changed on disk")
     return state
@@ -332,18 +326,14 @@ def _decoded(path: Path, seq: int, row: Any) -> Block:
             notes=blocks.decode_notes(notes),
         )
     except Exception as error:
-        raise StoreCorrupt(
-            f"store {path.name}: block {seq} cannot be read ({error})\nrun eddyline verify"
-        ) from error
+        raise StoreCorrupt(f"store {path.name}: block {seq} cannot be read ({error})\nrun eddyline verify") from error
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:
     try:
-        db = sqlite3.connect(
-            uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False, cached_statements=64
-        )
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False, cached_statements=64)
     except sqlite3.Error as error:
-        raise StoreError(_said(path, error)) from error
+        raise _kind(error)(_said(path, error)) from error
     return db
 
 
@@ -384,12 +374,17 @@ def _check_schema(db: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _mended(path: Path) -> Iterator[None]:
+def in_words(path: Path) -> Iterator[None]:
     """SQLite's errors in our words."""
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(_said(path, error)) from error
+        raise _kind(error)(_said(path, error)) from error
+
+
+def _kind(error: sqlite3.Error) -> type[StoreError]:
+    code = getattr(error, "sqlite_errorname", "")
+    return StoreCorrupt if code.startswith("SQLITE_CORRUPT") or code == "SQLITE_NOTADB" else StoreError
 
 
 def _said(path: Path, error: sqlite3.Error) -> str:
@@ -397,7 +392,9 @@ def _said(path: Path, error: sqlite3.Error) -> str:
     if code == "SQLITE_FULL":
         return f"store {path.name}: the disk is full; nothing was acknowledged\nmake room and go on: nothing is lost"
     if code.startswith("SQLITE_CORRUPT") or code == "SQLITE_NOTADB":
-        return f"store {path.name}: the file is damaged ({error})\nrestore it from a backup; eddyline verify says what can be read"
+        return (
+            f"store {path.name}: the file is damaged ({error})\nrestore it from a backup; eddyline verify says what can be read"
+        )
     return f"store {path.name}: {error} ({code}); nothing was acknowledged"
 
 

@@ -10,6 +10,7 @@ Keeps `twice`, I21 (bounded). Implements `eddyline.ports.Ledger`.
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -169,7 +170,7 @@ class DiskLedger:
         row = self.store.db.execute("SELECT data FROM slots WHERE chunk=?", (number,)).fetchone()
         if row is None:
             raise StoreCorrupt(f"store {self.store.path.name}: chunk {number} of the ledger is missing")
-        ats, marks = msgspec.msgpack.decode(blocks.unpack(row[0]), type=tuple[bytes, bytes])
+        ats, marks = msgspec.msgpack.decode(sealed(self.store, number, row[0]), type=tuple[bytes, bytes])
         return Chunk(array("q", ats), array("Q", marks))
 
     # Predictions and events of long ago --------------------------------------------------------------------------------
@@ -193,9 +194,7 @@ class DiskLedger:
             if len(self.answered) > 4:
                 self.answered.popitem(last=False)
         if event_id not in answered:
-            raise StoreCorrupt(
-                f"store {self.store.path.name}: block {seq} answers {event_id!r} without its event"
-            )
+            raise StoreCorrupt(f"store {self.store.path.name}: block {seq} answers {event_id!r} without its event")
         return answered[event_id]
 
     def _answered_in(self, seq: int) -> dict[str, Arrival]:
@@ -236,9 +235,7 @@ class DiskLedger:
         for i in range(0, len(wanted), 500):
             some = wanted[i : i + 500]
             marks = ",".join("?" * len(some))
-            self.looked_up.update(
-                self.store.db.execute(f"SELECT id, slot FROM ids WHERE id IN ({marks})", some)
-            )
+            self.looked_up.update(self.store.db.execute(f"SELECT id, slot FROM ids WHERE id IN ({marks})", some))
 
     def committed(self) -> None:
         """After a commit: what was settled can be read from the journal again, and the cache is cut to its size."""
@@ -259,10 +256,7 @@ class DiskLedger:
             rows.append((partial, self.current))
         store.db.executemany(
             "INSERT OR REPLACE INTO slots VALUES (?,?)",
-            [
-                (number, blocks.pack(msgspec.msgpack.encode((chunk.ats.tobytes(), chunk.marks.tobytes()))))
-                for number, chunk in rows
-            ],
+            [(number, seal(msgspec.msgpack.encode((chunk.ats.tobytes(), chunk.marks.tobytes())))) for number, chunk in rows],
         )
         waiting = {number for _, number in self.open}
         for _, chunk in rows:
@@ -281,9 +275,7 @@ class DiskLedger:
         self.count, self.flushed = saved["count"], saved["flushed"]
         store, until = self.store, watermark - self.wait_us
         for (number,) in store.db.execute("SELECT chunk FROM slots ORDER BY chunk").fetchall():
-            if number > self.count >> _SHIFT or (
-                number == self.count >> _SHIFT and not self.count & (CHUNK - 1)
-            ):
+            if number > self.count >> _SHIFT or (number == self.count >> _SHIFT and not self.count & (CHUNK - 1)):
                 continue
             chunk = self._load(number)
             _, later = chunk.waiting(until)
@@ -307,3 +299,16 @@ class DiskLedger:
                 at += 1
             if at >= self.count:
                 return
+
+
+def seal(raw: bytes) -> bytes:
+    """Bytes with a digest of them in front, so that a flipped bit is seen when they are read."""
+    packed = blocks.pack(raw)
+    return hashlib.blake2b(packed, digest_size=16).digest() + packed
+
+
+def sealed(store: Store, number: int, row: bytes) -> bytes:
+    """The bytes of one chunk, checked."""
+    if hashlib.blake2b(row[16:], digest_size=16).digest() != row[:16]:
+        raise StoreCorrupt(f"store {store.path.name}: chunk {number} of the ledger was changed on disk")
+    return blocks.unpack(row[16:])

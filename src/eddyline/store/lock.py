@@ -12,7 +12,7 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eddyline.records.errors import StoreLocked
+from eddyline.records.errors import StoreError, StoreLocked
 
 
 class WriterLock:
@@ -20,13 +20,26 @@ class WriterLock:
 
     def __init__(self, store: Path) -> None:
         self.path = store.with_name(store.name + "-lock")
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = -1
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._hold(store)
+        except OSError as error:
+            self.release()
+            raise StoreError(
+                f"store {store.name}: its lock {self.path} cannot be held ({error.strerror or error})\n"
+                "name a store in a folder that can be written and has room: --store FOLDER/NAME.eddyline"
+            ) from error
+        except StoreLocked:
+            self.release()
+            raise
+
+    def _hold(self, store: Path) -> None:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._fd, 4096, 0)
-            os.close(self._fd)
-            raise StoreLocked(_refusal(store, holder)) from None
+            raise StoreLocked(_refusal(store, os.pread(self._fd, 4096, 0))) from None
         note = {
             "pid": os.getpid(),
             "host": socket.gethostname(),

@@ -24,9 +24,7 @@ def rebuild(store: Store, blank: Model, position: int) -> Model:
         model.learn(features, truth)
         at = number
     if at != position:
-        raise StoreCorrupt(
-            f"store {store.path.name}: the examples log ends at {at}, before {version.model}@{position}"
-        )
+        raise StoreCorrupt(f"store {store.path.name}: the examples log ends at {at}, before {version.model}@{position}")
     return model
 
 

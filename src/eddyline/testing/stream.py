@@ -76,6 +76,6 @@ def cut(records: Sequence[Record], places: Sequence[int]) -> list[list[Record]]:
     >>> cut("abcdef", [4, 1, 1])
     [['a'], ['b', 'c', 'd'], ['e', 'f']]
     """
-    ends = sorted({place for place in places if 0 < place < len(records)}) + [len(records)]
+    ends = [*sorted({place for place in places if 0 < place < len(records)}), len(records)]
     starts = [0, *ends[:-1]]
     return [list(records[start:end]) for start, end in zip(starts, ends, strict=True) if start < end]

@@ -8,6 +8,7 @@ nothing, so it is faster than the run was.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,10 +18,11 @@ from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
 from eddyline.records import ModelVersion, Prediction
-from eddyline.records.errors import StoreCorrupt
+from eddyline.records.errors import StoreCorrupt, StoreError
 from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow
-from eddyline.store.database import Store, unpacked_state
+from eddyline.store.database import Store, content_digest, unpacked_state
+from eddyline.store.ledger import sealed
 from eddyline.store.rebuild import PredictionReader, rebuild
 from eddyline.views.explain import output_bytes
 
@@ -63,9 +65,10 @@ def verify(
 ) -> Verdict:
     """Verifies a whole store. `head` is a chain head noted earlier: then what was there before must still be there."""
     verdict = Verdict(fingerprint=fingerprint(), written_as=store.get("fingerprint") or "")
-    fold = _Fold(store, pipeline, verdict)
     heads = set()
     try:
+        _check_side_tables(store)
+        fold = _Fold(store, pipeline, verdict)
         for seq, stored, computed, parts in store.chain():
             heads.add(stored.hex())
             if seq != verdict.blocks + 1:
@@ -79,14 +82,26 @@ def verify(
             if on_progress is not None:
                 on_progress(seq, store.seq)
         fold.finish()
-    except StoreCorrupt as error:
+    except StoreError as error:
         verdict.faults.append(str(error))
+    except sqlite3.Error as error:
+        verdict.faults.append(f"the file is damaged: {error}")
     verdict.head = store.head.hex()
     if head is not None and head not in heads:
         verdict.faults.append(
             f"the chain does not hold the head {head}: it was cut, or rewritten, since that was noted"
         )
     return verdict
+
+
+def _check_side_tables(store: Store) -> None:
+    """What stands beside the chain and is read by its own digest: the ledger, the recipes, the checkpoint."""
+    for number, row in store.db.execute("SELECT chunk, data FROM slots"):
+        sealed(store, number, row)
+    for digest, recipe in store.db.execute("SELECT digest, recipe FROM recipes"):
+        if content_digest(recipe) != digest:
+            raise StoreCorrupt(f"store {store.path.name}: recipe {digest} was changed on disk")
+    store.checkpoint()
 
 
 class _Fold:

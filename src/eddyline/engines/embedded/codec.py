@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,7 +64,6 @@ class InputCodec:
             origin=f"{stream}:{given.position}",
         )
 
-
     def refused(self, given: Input, rejected: Rejected) -> DeadLetter:
         """The dead letter for an event or a label that could not be read."""
         stream = "events" if given.kind == Kind.EVENT else "labels"
@@ -102,11 +100,6 @@ def command_input(command: Command) -> Input:
 
 def watermark_input(watermark: Watermark) -> Input:
     return Input(Kind.WATERMARK, _json(watermark))
-
-
-def short_digest(text: str) -> str:
-    """A text as 16 hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def example_rows(outcome: Outcome, loop: Loop) -> list[ExampleRow]:
@@ -200,9 +193,7 @@ def load_states(raw: bytes, plan: Plan, labels: Schema) -> tuple[States, dict[st
         frontier=saved.frontier,
         repeated=saved.repeated,
     )
-    states = States(
-        serve, _load_join(saved, plan, labels), learn, plan.watch.restore(saved.watch), saved.rollout
-    )
+    states = States(serve, _load_join(saved, plan, labels), learn, plan.watch.restore(saved.watch), saved.rollout)
     return states, saved.ledger
 
 

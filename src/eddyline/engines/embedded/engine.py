@@ -30,7 +30,7 @@ from eddyline.stages.decide import LIVE, Command, version_of
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import kept_bytes
 from eddyline.store.blocks import Block, Input, Kind, Notes
-from eddyline.store.database import Store
+from eddyline.store.database import Store, content_digest
 from eddyline.store.ledger import DiskLedger
 from eddyline.store.rebuild import rebuild
 
@@ -100,17 +100,12 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def _check_meaning(self) -> None:
         """Refuses a store that another declaration filled: its past would not follow from this file any more."""
-        parts = {
-            name: json.dumps(part, sort_keys=True, default=repr)
-            for name, part in self.pipeline.parts().items()
-        }
+        parts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in self.pipeline.parts().items()}
         kept = self.store.get("parts")
         if kept is None:
             with self.store.transaction():
@@ -119,9 +114,7 @@ class Engine:
             return
         changed = [name for name in parts if parts[name] != kept.get(name)]
         if changed:
-            shown = "\n".join(
-                f"  {name}: was {kept.get(name)}\n  {' ' * len(name)}  now {parts[name]}" for name in changed
-            )
+            shown = "\n".join(f"  {name}: was {kept.get(name)}\n  {' ' * len(name)}  now {parts[name]}" for name in changed)
             raise StoreMismatch(
                 f"store {self.path.name}: the pipeline changed since it was made, in {', '.join(changed)}\n{shown}\n"
                 "put that back, or start a new store: --store NEW.eddyline"
@@ -205,25 +198,19 @@ class Engine:
                     rollouts=outcome.rollouts,
                 )
                 with store.transaction():
-                    store.append(
-                        parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes
-                    )
+                    store.append(parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes)
                     for snapshot in outcome.snapshots:
                         self._keep(snapshot, "cadence")
                     if inbox:
                         store.taken(inbox)
             except BaseException as error:
                 store.broken = (
-                    store.broken
-                    or f"store {self.path.name}: a commit was given up ({type(error).__name__}: {error})"
+                    store.broken or f"store {self.path.name}: a commit was given up ({type(error).__name__}: {error})"
                 )
                 raise
             ledger.committed()
             self._since += len(inputs)
-            if (
-                self._since >= CHECKPOINT_INPUTS
-                and time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS
-            ):
+            if self._since >= CHECKPOINT_INPUTS and time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
                 self.checkpoint()
             return outcome
 
@@ -234,12 +221,8 @@ class Engine:
             self._open()
 
     def _keep(self, snapshot: Snapshot, created_by: str) -> None:
-        recipe = json.dumps(
-            {"pipeline": self.pipeline.digest, **self.plan.model.recipe()}, sort_keys=True, default=repr
-        )
-        versions = self.store.db.execute(
-            "SELECT max(position) FROM versions WHERE position<?", (snapshot.position,)
-        )
+        recipe = json.dumps({"pipeline": self.pipeline.digest, **self.plan.model.recipe()}, sort_keys=True, default=repr)
+        versions = self.store.db.execute("SELECT max(position) FROM versions WHERE position<?", (snapshot.position,))
         parent = versions.fetchone()[0]
         name = self.pipeline.name
         self.store.keep_version(
@@ -247,7 +230,7 @@ class Engine:
                 model=name,
                 position=snapshot.position,
                 digest=snapshot.digest,
-                recipe=codec.short_digest(recipe),
+                recipe=content_digest(recipe),
                 parent=None if parent is None else f"{name}@{parent}",
                 fingerprint=fingerprint(),
                 created_by=created_by,
@@ -262,9 +245,7 @@ class Engine:
             states = self.loop.states
             with self.store.transaction():
                 remembered = self.ledger.save(states.serve.frontier)
-                self.store.keep_checkpoint(
-                    codec.save_states(states, self.plan, self.pipeline.label_schema, remembered)
-                )
+                self.store.keep_checkpoint(codec.save_states(states, self.plan, self.pipeline.label_schema, remembered))
             self._since = 0
             self._checkpointed = time.monotonic()
 
@@ -353,9 +334,7 @@ class Engine:
                 else:
                     future.set_result(result)
 
-    def _take_together(
-        self, batch: Sequence[tuple[Input, Record, Any]]
-    ) -> list[Prediction | Rejected | None]:
+    def _take_together(self, batch: Sequence[tuple[Input, Record, Any]]) -> list[Prediction | Rejected | None]:
         with self._turn:
             outcome = self.take([given for given, _, _ in batch], [record for _, record, _ in batch])
             results: list[Prediction | Rejected | None] = []
@@ -377,9 +356,7 @@ class Engine:
             model, position = version_of(to)
             now = self.loop.states.learn.position
             if model != self.pipeline.name or position > now:
-                raise NotFound(
-                    f"no version {to}; the learner is at {self.pipeline.name}@{now}\nlist them: eddyline versions"
-                )
+                raise NotFound(f"no version {to}; the learner is at {self.pipeline.name}@{now}\nlist them: eddyline versions")
         command = Command(to=to, author=author, reason=reason)
         return self.take([codec.command_input(command)], [command])
 

@@ -71,7 +71,7 @@ class Side:
                         ahead.append((arrival.at, given, arrival))
                         continue
                     except Rejected as rejected:
-                        record = self.codec.refused(given, rejected)
+                        record: Record = self.codec.refused(given, rejected)
                 else:
                     raw = _pack(Fault(line.fault, line.raw, line.size, line.sha256))
                     given = Input(self.fault, raw, line.position)
