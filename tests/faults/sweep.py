@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from tests.faults.workload import FRAUD, Result, complaints, read_notes, recover, work
 
 from eddyline import Engine
-from tests.faults.workload import FRAUD, Result, complaints, read_notes, recover, work
 
 WRITES = ("pwrite64", "write", "fsync", "fdatasync", "ftruncate", "unlink", "rename", "openat", "mkdir")
 READS = ("pread64", "flock")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -154,9 +155,9 @@ def work(path: Path, notes: Path) -> None:
                     out.write(b"error\n")
             return call()
 
-        engine = insist(lambda: Engine(FRAUD, path))
+        engine = insist(partial(Engine, FRAUD, path))
         for number, step in enumerate(steps()):
-            gave = insist(lambda step=step: step.call(engine))
+            gave = insist(partial(step.call, engine))
             out.write(f"{number} {gave.hex()}\n".encode())
         insist(engine.close)
         out.write(b"end\n")

@@ -225,8 +225,8 @@ def test_the_horizon_is_in_event_time_so_disorder_within_the_lateness_moves_noth
         12    c at 10
         12               a=yes at 9   a is yes
         13    d
-        23    e
-        25    f                       c unlabelled, b unlabelled
+        23    e                       c unlabelled
+        25    f                       b unlabelled
     """
     played(table, join=wait(10), lateness=seconds(3))
 

@@ -156,13 +156,16 @@ def _undrawn(step: Any, x: dict[str, Any]) -> bool:
 
 
 def _taken_back(step: Any, call: Call, names: tuple[str, ...]) -> Call:
-    """Calls, and takes new entries off the ends of the dicts, which keep the order of arrival."""
-    if len(names) == 1:
-        return _taken_back_from_one(step, call, names[0])
-    first, second = names
+    """Calls, and takes new entries off the ends of the dicts, which keep the order of arrival.
+
+    A River step keeps its dicts for life, so they are looked up once.
+    """
+    one, *others = [getattr(step, name) for name in names]
+    if not others:
+        return _taken_back_from_one(call, one)
+    (two,) = others
 
     def ask(x: Any) -> Any:
-        one, two = getattr(step, first), getattr(step, second)
         ones, twos = len(one), len(two)
         try:
             return call(x)
@@ -175,9 +178,8 @@ def _taken_back(step: Any, call: Call, names: tuple[str, ...]) -> Call:
     return ask
 
 
-def _taken_back_from_one(step: Any, call: Call, name: str) -> Call:
+def _taken_back_from_one(call: Call, table: dict[Any, Any]) -> Call:
     def ask(x: Any) -> Any:
-        table = getattr(step, name)
         size = len(table)
         try:
             return call(x)

@@ -72,7 +72,8 @@ class Join:
     def __post_init__(self) -> None:
         if not isinstance(self.wait, timedelta) or not timedelta(0) <= self.wait <= _LONGEST:
             raise DeclarationError(
-                f"join: wait={self.wait!r} is not a duration of at most a thousand years\nwrite join=Join(wait=days(7)), with `from eddyline import days`"
+                f"join: wait={self.wait!r} is not a duration of at most a thousand years\n"
+                "write join=Join(wait=days(7)), with `from eddyline import days`"
             )
         if not isinstance(self.lateness, timedelta) or not timedelta(0) <= self.lateness <= _LONGEST:
             raise DeclarationError(

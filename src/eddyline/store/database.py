@@ -58,15 +58,17 @@ class Store:
         self.db = connection
         self._lock = lock
         self.broken: str | None = None
-        row = self.db.execute("SELECT seq, hash, first_slot, first_example FROM blocks ORDER BY seq DESC LIMIT 1").fetchone()
+        row = self.db.execute(
+            "SELECT seq, hash, first_slot, first_example, predictions, examples FROM blocks ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
         self.seq: int = row[0] if row else 0
         self.head: bytes = row[1] if row else GENESIS
         self.slots: int = row[2] if row else 0
         self.examples: int = row[3] if row else 0
         if row:
-            last = self.block(self.seq)
-            self.slots += len(last.predictions)
-            self.examples += len(last.examples)
+            with _as_written(path, f"block {self.seq}"):
+                self.slots += len(blocks.decode_predictions(row[4]))
+                self.examples += len(blocks.decode_examples(row[5]))
 
     # Opening and closing -------------------------------------------------------------------------------------------
 
@@ -131,7 +133,7 @@ class Store:
         """Adds one block inside the current transaction: (inputs, predictions, examples, dead) as bytes."""
         noted = blocks.encode_notes(notes)
         seq = self.seq + 1
-        head = link(self.head, seq, (*parts, noted))
+        head = link(self.head, (seq, self.slots, self.examples, deads), (*parts, noted))
         self.db.execute(
             "INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?)",
             (seq, self.slots, self.examples, deads, *parts, noted, head),
@@ -143,27 +145,41 @@ class Store:
     # Reading blocks ------------------------------------------------------------------------------------------------
 
     def block(self, seq: int) -> Block:
-        """One block, decoded."""
-        row = self.db.execute("SELECT inputs, predictions, examples, dead, notes FROM blocks WHERE seq=?", (seq,)).fetchone()
-        if row is None:
-            raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
-        return _decoded(self.path, seq, row)
+        """One block, checked and decoded."""
+        for block in self.blocks(seq - 1, seq):
+            return block
+        raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
 
     def blocks(self, after: int = 0, until: int | None = None) -> Iterator[Block]:
-        """The blocks after a sequence number, in order."""
-        rows = self.db.execute(
-            "SELECT seq, inputs, predictions, examples, dead, notes FROM blocks WHERE seq>? AND seq<=? ORDER BY seq",
-            (after, self.seq if until is None else until),
-        )
-        for seq, *row in rows:
-            yield _decoded(self.path, seq, row)
+        """The blocks after a sequence number, in order, each checked against the one before it, and decoded."""
+        until = self.seq if until is None else until
+        for seq, stored, computed, parts in self._links(after, until):
+            if stored != computed:
+                raise StoreCorrupt(
+                    f"store {self.path.name}: block {seq}, or one before it, was changed on disk\nrun eddyline verify"
+                )
+            yield _decoded(self.path, seq, parts)
+
+    def _links(self, after: int, until: int) -> Iterator[tuple[int, bytes, bytes, tuple[bytes, ...]]]:
+        """Blocks as (seq, hash as stored, hash as it must be, parts); what is before them is taken as it is stored."""
+        with in_words(self.path):
+            row = self.db.execute("SELECT hash FROM blocks WHERE seq=?", (after,)).fetchone() if after else (GENESIS,)
+            head = row[0] if row else GENESIS
+            for seq, stored, slot, example, deads, *parts in self.db.execute(
+                "SELECT seq, hash, first_slot, first_example, deads, inputs, predictions, examples, dead, notes "
+                "FROM blocks WHERE seq>? AND seq<=? ORDER BY seq",
+                (after, until),
+            ):
+                head = link(head, (seq, slot, example, deads), tuple(parts))
+                yield seq, stored, head, tuple(parts)
 
     def examples_of(self, seq: int) -> list[ExampleRow]:
         """The examples of one block."""
         row = self.db.execute("SELECT examples FROM blocks WHERE seq=?", (seq,)).fetchone()
         if row is None:
             raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
-        return blocks.decode_examples(row[0])
+        with _as_written(self.path, f"block {seq}"):
+            return blocks.decode_examples(row[0])
 
     def seq_of_slot(self, slot: int) -> tuple[int, int]:
         """The block that holds a prediction, and the slot of its first prediction."""
@@ -180,16 +196,12 @@ class Store:
         seq, first = self.seq_of_slot(slot)
         packed = self.db.execute("SELECT predictions FROM blocks WHERE seq=?", (seq,)).fetchone()[0]
         offset = slot - first
-        return first + offset // blocks.GROUP * blocks.GROUP, blocks.decode_group(packed, offset)
+        with _as_written(self.path, f"block {seq}"):
+            return first + offset // blocks.GROUP * blocks.GROUP, blocks.decode_group(packed, offset)
 
     def chain(self) -> Iterator[tuple[int, bytes, bytes, tuple[bytes, ...]]]:
         """Every block as (seq, hash as stored, hash as computed, its five parts as bytes), for verifying."""
-        head = GENESIS
-        for seq, stored, *parts in self.db.execute(
-            "SELECT seq, hash, inputs, predictions, examples, dead, notes FROM blocks ORDER BY seq"
-        ):
-            head = link(head, seq, tuple(parts))
-            yield seq, stored, head, tuple(parts)
+        yield from self._links(0, self.seq)
 
     # Versions and checkpoints --------------------------------------------------------------------------------------
 
@@ -205,7 +217,9 @@ class Store:
 
     def versions(self) -> list[ModelVersion]:
         """The kept versions, by position."""
-        return [_version(row[0]) for row in self.db.execute("SELECT version FROM versions ORDER BY position")]
+        rows = self.db.execute("SELECT version FROM versions ORDER BY position").fetchall()
+        with _as_written(self.path, "the list of versions"):
+            return [_version(row[0]) for row in rows]
 
     def nearest_version(self, position: int) -> tuple[ModelVersion, bytes]:
         """The newest kept version at or before a position, with the bytes of its state, checked."""
@@ -216,7 +230,8 @@ class Store:
         ).fetchone()
         if row is None:
             raise NotFound(f"store {self.path.name}: no version at or before position {position}")
-        version = _version(row[0])
+        with _as_written(self.path, f"the version at or before position {position}"):
+            version = _version(row[0])
         state = unpacked_state(self.path, version.name, row[1], row[2])
         return version, state
 
@@ -224,7 +239,7 @@ class Store:
         """Keeps where the stages stand at the current block; the two newest stay."""
         self.db.execute(
             "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?)",
-            (self.seq, blocks.pack(state), hashlib.sha256(state).digest()),
+            (self.seq, blocks.pack(state), _checkpoint_digest(self.seq, state)),
         )
         self.db.execute(
             "DELETE FROM checkpoints WHERE seq < (SELECT min(seq) FROM (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT 2))"
@@ -235,13 +250,9 @@ class Store:
         row = self.db.execute("SELECT seq, state, hash FROM checkpoints ORDER BY seq DESC LIMIT 1").fetchone()
         if row is None:
             return None
-        try:
+        with _as_written(self.path, f"the checkpoint at block {row[0]}"):
             state = blocks.unpack(row[1])
-        except Exception as error:
-            raise StoreCorrupt(
-                f"store {self.path.name}: the checkpoint at block {row[0]} cannot be unpacked ({error})"
-            ) from error
-        if hashlib.sha256(state).digest() != row[2]:
+        if _checkpoint_digest(row[0], state) != row[2]:
             raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk")
         return int(row[0]), state
 
@@ -250,7 +261,8 @@ class Store:
     def get(self, key: str) -> Any:
         """A small value by name, or None."""
         row = self.db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
-        return None if row is None else msgspec.msgpack.decode(row[0])
+        with _as_written(self.path, key):
+            return None if row is None else msgspec.msgpack.decode(row[0])
 
     def put(self, key: str, value: Any) -> None:
         """Keeps a small value, inside the current transaction."""
@@ -278,10 +290,11 @@ def post(path: Path, body: bytes) -> None:
             db.close()
 
 
-def link(head: bytes, seq: int, parts: tuple[bytes, ...]) -> bytes:
-    """The digest of a block: of the one before it, its number, and its parts with their lengths."""
+def link(head: bytes, numbers: tuple[int, ...], parts: tuple[bytes, ...]) -> bytes:
+    """The digest of a block: of the one before it, its numbers, and its parts with their lengths."""
     digest = hashlib.blake2b(head, digest_size=32)
-    digest.update(seq.to_bytes(8, "big"))
+    for number in numbers:
+        digest.update(number.to_bytes(8, "big", signed=True))
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
@@ -302,10 +315,8 @@ def unpacked_state(path: Path, name: str, snapshot: str, packed: bytes | None) -
     """The bytes of a snapshot, or words about what happened to them."""
     if packed is None:
         raise StoreCorrupt(f"store {path.name}: the snapshot of {name} is missing")
-    try:
+    with _as_written(path, f"the snapshot of {name}"):
         state = blocks.unpack(packed)
-    except Exception as error:
-        raise StoreCorrupt(f"store {path.name}: the snapshot of {name} cannot be unpacked ({error})") from error
     if content_name(state) != snapshot:
         raise StoreCorrupt(f"store {path.name}: the snapshot of {name} was changed on disk")
     return state
@@ -315,7 +326,7 @@ _version: Callable[[bytes], ModelVersion] = msgspec.msgpack.Decoder(ModelVersion
 
 
 def _decoded(path: Path, seq: int, row: Any) -> Block:
-    try:
+    with _as_written(path, f"block {seq}"):
         inputs, predictions, examples, dead, notes = row
         return Block(
             seq=seq,
@@ -325,8 +336,19 @@ def _decoded(path: Path, seq: int, row: Any) -> Block:
             dead=blocks.decode_dead(dead),
             notes=blocks.decode_notes(notes),
         )
+
+
+@contextmanager
+def _as_written(path: Path, what: str) -> Iterator[None]:
+    """Bytes that were written whole can be read again; when they cannot, something changed them."""
+    try:
+        yield
     except Exception as error:
-        raise StoreCorrupt(f"store {path.name}: block {seq} cannot be read ({error})\nrun eddyline verify") from error
+        raise StoreCorrupt(f"store {path.name}: {what} cannot be read ({error})\nrun eddyline verify") from error
+
+
+def _checkpoint_digest(seq: int, state: bytes) -> bytes:
+    return hashlib.sha256(seq.to_bytes(8, "big", signed=True) + state).digest()
 
 
 def _connect(path: Path, uri: str) -> sqlite3.Connection:

@@ -37,7 +37,7 @@ class Voyage:
         self.pipeline = pipeline
         self.folder = folder
         self._names = count()
-        self.engine = Engine(pipeline, self._next_path())
+        self.engine = self._open(self._next_path())
 
     def take(self, *given: Given) -> Outcome:
         """Takes records in one commit, in the order they are given. Commands need one of their own."""
@@ -52,7 +52,7 @@ class Voyage:
         """Closes the engine properly and opens it again."""
         path = self.engine.path
         self.engine.close()
-        self.engine = Engine(self.pipeline, path)
+        self.engine = self._open(path)
 
     def crash(self) -> None:
         """Leaves the engine as a dead process would, and opens what it left on the disk."""
@@ -62,7 +62,13 @@ class Voyage:
             if source.exists():
                 shutil.copy(source, path.with_name(path.name + ending))
         old.store.close()
-        self.engine = Engine(self.pipeline, path)
+        self.engine = self._open(path)
+
+    def _open(self, path: Path) -> Engine:
+        engine = Engine(self.pipeline, path)
+        # Power does not fail here, so the disk need not be waited for: a dead process takes nothing with it.
+        engine.store.db.execute("PRAGMA synchronous=OFF")
+        return engine
 
     def _next_path(self) -> Path:
         return self.folder / f"voyage-{next(self._names)}.eddyline"

@@ -142,8 +142,6 @@ def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
     start = plan.decide.new_state()
     rollouts = [_rollout_row(store, start, block=0, position=0, answer=0, received_at=None)]
     for seq, answer, packed in store.db.execute("SELECT seq, first_slot, notes FROM blocks ORDER BY seq"):
-        if b"alerts" not in packed and b"rollouts" not in packed:
-            continue
         notes = blocks.decode_notes(packed)
         for alert in notes.alerts:
             alerts.add(alert)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Sequence
@@ -25,12 +26,12 @@ from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
 from eddyline.records import Arrival, DeadLetter, Event, Label, ModelVersion, Prediction, Watermark
-from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreMismatch
+from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError, StoreMismatch
 from eddyline.stages.decide import LIVE, Command, version_of
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import kept_bytes
 from eddyline.store.blocks import Block, Input, Kind, Notes
-from eddyline.store.database import Store, content_digest
+from eddyline.store.database import Store, content_digest, in_words
 from eddyline.store.ledger import DiskLedger
 from eddyline.store.rebuild import rebuild
 
@@ -82,9 +83,11 @@ class Engine:
         self.store = Store.write(self.path, pipeline=self.pipeline.name)
         try:
             self.plan = self.pipeline.plan()
-            self._check_meaning()
-            self._recover()
-        except BaseException:
+            with in_words(self.path):
+                self._check_meaning()
+                self._recover()
+        except BaseException as error:
+            self.store.broken = self.store.broken or f"store {self.path.name}: it could not be opened again ({error})"
             self.store.close()
             raise
 
@@ -129,6 +132,11 @@ class Engine:
             states = Loop.first_states(self.plan)
         else:
             seq, raw = found
+            if seq > self.store.seq:
+                raise StoreCorrupt(
+                    f"store {self.path.name}: its checkpoint stands at block {seq}, its journal ends at {self.store.seq}: "
+                    "it was cut\nrestore it from a backup"
+                )
             states, remembered = codec.load_states(raw, self.plan, self.pipeline.label_schema)
             ledger.restore(
                 remembered,
@@ -142,6 +150,11 @@ class Engine:
             self._keep_first_version()
         for block in self.store.blocks(after=seq):
             self._replay_block(block)
+        if ledger.count != self.store.slots:
+            raise StoreCorrupt(
+                f"store {self.path.name}: its last block says {self.store.slots} answers, its blocks hold {ledger.count}\n"
+                "run eddyline verify"
+            )
         self.positions = dict(self.store.block(self.store.seq).notes.positions) if self.store.seq else {}
 
     def _keep_first_version(self) -> None:
@@ -183,10 +196,10 @@ class Engine:
         with self._turn:
             self._mend()
             ledger, loop, store = self.ledger, self.loop, self.store
-            ledger.expect(records)
             if positions:
                 self.positions.update(positions)
             try:
+                ledger.expect(records)
                 outcome = loop.advance(records)
                 parts = codec.outcome_parts(outcome, loop, inputs)
                 notes = Notes(
@@ -207,6 +220,8 @@ class Engine:
                 store.broken = (
                     store.broken or f"store {self.path.name}: a commit was given up ({type(error).__name__}: {error})"
                 )
+                if isinstance(error, sqlite3.Error):
+                    raise StoreError(store.broken) from error
                 raise
             ledger.committed()
             self._since += len(inputs)
@@ -242,6 +257,7 @@ class Engine:
     def checkpoint(self) -> None:
         """Keeps where all stages stand, so that recovery starts here."""
         with self._turn:
+            self._mend()
             states = self.loop.states
             with self.store.transaction():
                 remembered = self.ledger.save(states.serve.frontier)
@@ -258,7 +274,7 @@ class Engine:
         it is in the dead letters then.
         """
         given, record = self._event(event)
-        with self._turn:
+        with self._turn, in_words(self.path):
             prediction = self._result(self.take([given], [record]), record)
         assert prediction is not None
         return prediction

@@ -76,9 +76,10 @@ def replay(
     """
     feed = Feed(engine.pipeline, engine.codec, base, engine.positions)
     progress, started = Progress(), time.perf_counter()
-    engine.take_inbox()
+    looked = 0.0
     with paced_gc():
         while not stop():
+            looked = _take_inbox(engine, looked)
             size = batch if limit is None else min(batch, limit - progress.inputs)
             if size <= 0 or not _step(engine, feed, size, progress):
                 break
@@ -109,16 +110,22 @@ def follow(
     progress, started = Progress(), time.perf_counter()
     looked = 0.0
     while not stop():
-        now = time.monotonic()
-        if now - looked >= INBOX_SECONDS:
-            engine.take_inbox()
-            looked = now
+        looked = _take_inbox(engine, looked)
         if not _step(engine, feed, batch, progress):
             time.sleep(POLL_SECONDS)
         progress.seconds = time.perf_counter() - started
         if on_progress is not None:
             on_progress(progress)
     return progress
+
+
+def _take_inbox(engine: Engine, looked: float) -> float:
+    """Takes operators' requests, at most every so often; when that was last."""
+    now = time.monotonic()
+    if now - looked < INBOX_SECONDS:
+        return looked
+    engine.take_inbox()
+    return now
 
 
 def _step(engine: Engine, feed: Feed, size: int, progress: Progress) -> bool:

