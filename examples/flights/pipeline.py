@@ -77,6 +77,6 @@ flights = Pipeline(
     watch=Watch(
         metrics=(metrics.Accuracy(), metrics.LogLoss(), metrics.ROCAUC()),
         segment="carrier",
-        drift=("rain", "wind"),
+        drift=("distance",),
     ),
 )

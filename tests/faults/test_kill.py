@@ -29,7 +29,7 @@ AGAIN = ("pread64", "pwrite64", "openat", "ftruncate", "flock", "fdatasync", "un
 
 def every_plan(counts: dict[str, int]) -> list[Plan]:
     """Every strike there is."""
-    faults = {call: ["KILL", "EIO"] for call in sweep.WRITES} | dict.fromkeys(sweep.READS, ["EIO"])
+    faults = {call: ["KILL", "EIO"] for call in sweep.WRITES} | {call: ["EIO"] for call in sweep.READS}
     for call in FULL:
         faults[call] = [*faults[call], "ENOSPC"]
     faults["pwrite64"].append("EINTR")

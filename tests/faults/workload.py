@@ -34,7 +34,7 @@ from eddyline import (
     minutes,
 )
 from eddyline.records.errors import StoreError
-from eddyline.store.database import Store
+from eddyline.store.database import Store, in_words
 from eddyline.views.history import changes
 from eddyline.views.verify import verify
 
@@ -127,7 +127,7 @@ def _rollback(to: str, reason: str) -> Step:
     """A command has no id: whoever is not sure that it was heard looks at what is recorded."""
 
     def call(engine: Engine) -> bytes:
-        with closing(Store.read(engine.path)) as store:
+        with in_words(engine.path), closing(Store.read(engine.path)) as store:
             if any(change.rollout.reason == reason for change in changes(store)):
                 return b""
         engine.rollback(to, author="ops", reason=reason)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
-    default=1_000,
+    default=4_000,
     metavar="N",
-    help="Records in a commit.  [default: 1000]",
+    help="Records in a commit.  [default: 4000]",
 )
 @click.option(
     "--drain",

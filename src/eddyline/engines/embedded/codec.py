@@ -48,7 +48,10 @@ class InputCodec:
             except Rejected as rejected:
                 return self.refused(given, rejected)
         if kind == Kind.COMMAND:
-            return _command(given.raw)
+            try:
+                return _command(given.raw)
+            except msgspec.MsgspecError as error:
+                return refuse_bytes("commands", Reason.MALFORMED.value, f"not a command: {error}", given.raw)
         if kind == Kind.WATERMARK:
             return _watermark(given.raw)
         fault = _fault(given.raw)

@@ -72,6 +72,7 @@ class Engine:
         self.path = Path(path)
         self.codec = InputCodec(pipeline)
         self.positions: dict[str, int] = {}
+        self._acknowledged = 0
         self._turn = threading.RLock()
         self._waiting: list[tuple[Input, Record, asyncio.Future[Prediction | None]]] = []
         self._drainer: asyncio.Task[None] | None = None
@@ -86,6 +87,12 @@ class Engine:
             with in_words(self.path):
                 self._check_meaning()
                 self._recover()
+            if self.store.seq < self._acknowledged:
+                raise StoreCorrupt(
+                    f"store {self.path.name}: it ends at block {self.store.seq}, {self._acknowledged} were acknowledged\n"
+                    "restore it from a backup"
+                )
+            self._acknowledged = self.store.seq
         except BaseException as error:
             self.store.broken = self.store.broken or f"store {self.path.name}: it could not be opened again ({error})"
             self.store.close()
@@ -224,6 +231,7 @@ class Engine:
                     raise StoreError(store.broken) from error
                 raise
             ledger.committed()
+            self._acknowledged = store.seq
             self._since += len(inputs)
             if self._since >= CHECKPOINT_INPUTS and time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
                 self.checkpoint()
@@ -231,9 +239,12 @@ class Engine:
 
     def _mend(self) -> None:
         """After an error of the disk: recovers from the store, as a new process would, before it takes anything more."""
-        if self.store.broken is not None:
-            self.store.close()
-            self._open()
+        if self.store.broken is None:
+            return
+        self.store.close()
+        if not self.path.exists():
+            raise StoreError(f"store {self.path.name}: the file is gone\nput it back at {self.path}, and go on")
+        self._open()
 
     def _keep(self, snapshot: Snapshot, created_by: str) -> None:
         recipe = json.dumps({"pipeline": self.pipeline.digest, **self.plan.model.recipe()}, sort_keys=True, default=repr)

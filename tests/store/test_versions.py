@@ -1,0 +1,141 @@
+"""Versions: kept as bytes by their digest, rebuilt between, and every change to them found (I6, I8, I14)."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.store.shop import SHOP, edited, found
+
+from eddyline import Engine
+from eddyline.models import adapt
+from eddyline.records import ModelVersion
+from eddyline.records.errors import NotFound, StoreCorrupt
+from eddyline.store import blocks
+from eddyline.store.database import Store
+from eddyline.store.rebuild import rebuild
+from eddyline.views.explain import explain
+from eddyline.views.verify import verify
+
+
+def test_versions_are_kept_at_the_start_and_every_so_many_examples(store: Path) -> None:
+    with closing(Store.read(store)) as opened:
+        assert [version.position for version in opened.versions()] == [0, 50, 100, 150, 200, 250, 300, 350]
+        assert [version.parent for version in opened.versions()[:3]] == [None, "shop@0", "shop@50"]
+
+
+@pytest.mark.parametrize("position", [0, 49, 50, 51, 180])
+def test_any_version_is_rebuilt_to_the_digest_of_a_fold_from_the_start(store: Path, position: int) -> None:
+    with closing(Store.read(store)) as opened:
+        model = adapt(SHOP.model)
+        slots = [row for seq in range(1, opened.seq + 1) for row in opened.examples_of(seq) if row.position > 0]
+        for row in slots[:position]:
+            first, group = opened.prediction_group(row.slot)
+            model.learn(group[row.slot - first].features, row.truth)
+        assert rebuild(opened, adapt(SHOP.model), position).digest() == model.digest()
+
+
+def test_a_version_that_was_never_reached_is_not_rebuilt(store: Path) -> None:
+    with closing(Store.read(store)) as opened, pytest.raises(StoreCorrupt, match="the examples log ends at"):
+        rebuild(opened, adapt(SHOP.model), 100_000)
+
+
+def test_a_position_before_the_first_kept_version_is_not_found(store: Path) -> None:
+    with closing(Store.read(store)) as opened, pytest.raises(NotFound, match="no version at or before position -1"):
+        opened.nearest_version(-1)
+
+
+@pytest.mark.parametrize("position", [0, 100, 350])
+def test_a_snapshot_that_was_edited_is_found(store: Path, position: int) -> None:
+    with edited(store) as db:
+        name, state = _snapshot_of(store, position)
+        flipped = state[:40] + bytes([state[40] ^ 4]) + state[41:]
+        db.execute("UPDATE snapshots SET state=? WHERE hash=?", (flipped, name))
+    assert f"the snapshot of shop@{position}" in found(store)[0]
+
+
+def test_a_snapshot_that_was_replaced_by_that_of_another_version_is_found(store: Path) -> None:
+    with edited(store) as db:
+        name, _ = _snapshot_of(store, 100)
+        _, other = _snapshot_of(store, 150)
+        db.execute("UPDATE snapshots SET state=? WHERE hash=?", (other, name))
+    assert found(store) == ["store shop.eddyline: the snapshot of shop@100 was changed on disk"]
+
+
+def test_a_version_that_was_pointed_at_another_snapshot_is_found(store: Path) -> None:
+    with edited(store) as db:
+        name, _ = _snapshot_of(store, 150)
+        db.execute("UPDATE versions SET snapshot=? WHERE position=100", (name,))
+    assert found(store) == ["shop@100: its kept bytes has another digest than was recorded"]
+
+
+def test_a_snapshot_that_was_deleted_is_found(store: Path) -> None:
+    with edited(store) as db:
+        db.execute("DELETE FROM snapshots WHERE hash=?", (_snapshot_of(store, 200)[0],))
+    assert found(store) == ["store shop.eddyline: the snapshot of shop@200 is missing"]
+
+
+@pytest.mark.parametrize("position", [0, 200])
+def test_a_digest_that_was_edited_is_found(store: Path, position: int) -> None:
+    _rewrite(store, position, digest="0" * 32)
+    assert any(f"shop@{position}: the fold over the examples has another digest" in fault for fault in found(store))
+
+
+def test_an_answer_is_not_given_from_a_snapshot_that_was_edited(store: Path) -> None:
+    with edited(store) as db:
+        name, state = _snapshot_of(store, 50)
+        db.execute("UPDATE snapshots SET state=? WHERE hash=?", (blocks.pack(blocks.unpack(state) + b"!"), name))
+    with Engine(SHOP, store) as engine:
+        before = engine.store.seq
+        with pytest.raises(StoreCorrupt, match="the snapshot of shop@50 was changed on disk"):
+            engine.rollback("shop@60")
+        assert engine.store.seq == before
+
+
+def test_on_another_fingerprint_nothing_is_claimed(store: Path) -> None:
+    other = "cp311-np1.0.0-river0.26.1-00000000"
+    with edited(store) as db:
+        db.execute("UPDATE meta SET value=? WHERE key='fingerprint'", (msgspec.msgpack.encode(other),))
+    with closing(Store.read(store)) as opened:
+        verdict = verify(opened, SHOP)
+    assert verdict.written_as == other
+    assert not verdict.comparable
+    assert not verdict.sound
+    assert (verdict.faults, verdict.differences) == ([], 0)
+
+
+def test_an_explanation_on_another_fingerprint_claims_nothing(store: Path) -> None:
+    for position in (0, 50, 100):
+        _rewrite(store, position, fingerprint="cp311-np1.0.0-river0.26.1-00000000")
+    with closing(Store.read(store)) as opened:
+        said = explain(opened, SHOP, "v-100")
+    assert said.again == "not claimed"
+    assert "cp311-np1.0.0-river0.26.1-00000000" in said.again_detail
+
+
+def test_an_explanation_holds_the_event_the_answer_its_version_and_its_truth(store: Path) -> None:
+    with closing(Store.read(store)) as opened:
+        said = explain(opened, SHOP, "v-300")
+        assert said.event["id"] == "v-300"
+        assert said.prediction.event_id == "v-300"
+        assert said.again == "equal"
+        (truth,) = said.truths
+        assert (truth.known, truth.at, truth.revision) == ("label", (300 * 60 + 600) * 1_000_000, 0)
+        assert truth.version is not None
+
+
+def _snapshot_of(path: Path, position: int) -> tuple[str, bytes]:
+    with closing(Store.read(path)) as opened:
+        name, state = opened.db.execute(
+            "SELECT s.hash, s.state FROM versions v JOIN snapshots s ON s.hash=v.snapshot WHERE v.position=?", (position,)
+        ).fetchone()
+        return str(name), bytes(state)
+
+
+def _rewrite(path: Path, position: int, **changes: str) -> None:
+    with edited(path) as db:
+        (packed,) = db.execute("SELECT version FROM versions WHERE position=?", (position,)).fetchone()
+        version = msgspec.structs.replace(msgspec.msgpack.decode(packed, type=ModelVersion), **changes)
+        db.execute("UPDATE versions SET version=? WHERE position=?", (msgspec.msgpack.encode(version), position))
