@@ -30,7 +30,7 @@ from eddyline.engines.loop import Outcome
 SIZES = {
     "full": (10_000, 100_000, 300_000, 1_000_000, 2_000_000, 3_000_000),
     "quick": (10_000, 100_000, 300_000),
-    "tiny": (1_000, 2_000, 3_000),
+    "tiny": (16_000, 32_000),
 }
 LAST = 0.25
 """The share of a size over which its cost is taken."""

@@ -3,7 +3,7 @@
 100 simulated turbofan engines of NASA, run until they failed: 20,631 readings.
 """
 
-from river import forest, metrics
+from river import metrics, tree
 
 from eddyline import Event, Id, Join, Key, Label, Max, Mean, Min, Pipeline, Time, Truth, Versions, Watch, days, hours, jsonl
 
@@ -69,7 +69,7 @@ engines = Pipeline(
         "coolant": Mean("coolant_bleed", over=recent),
     },
     features=features,
-    model=forest.ARFRegressor(n_models=5, seed=1),
+    model=tree.HoeffdingTreeRegressor(grace_period=100, delta=1e-3, tau=0.1),
     join=Join(wait=days(20)),
     versions=Versions(every=5_000),
     watch=Watch(metrics=(metrics.MAE(), metrics.RMSE()), segment="engine", drift=("temperature", "fuel")),

@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def source() -> Path:
 def rows(path: Path) -> list[dict[str, Any]]:
     """One row for each cycle of each engine."""
     try:
-        from pyarrow import parquet
+        parquet = import_module("pyarrow.parquet")
     except ImportError:
         sys.exit("reading the engines needs pyarrow\npip install 'eddyline[parquet]'")
     table: list[dict[str, Any]] = parquet.read_table(path).to_pylist()

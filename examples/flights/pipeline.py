@@ -63,7 +63,7 @@ def features(departure: Departure, leaving: int, legs: int) -> dict[str, Any]:
 
 
 numbers = compose.SelectType(float) | preprocessing.StandardScaler()
-words = compose.SelectType(str) | preprocessing.OneHotEncoder()
+words = compose.SelectType(str) | preprocessing.OneHotEncoder(drop_zeros=True)
 
 flights = Pipeline(
     name="flights",

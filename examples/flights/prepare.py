@@ -13,7 +13,7 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,15 @@ def rows(folder: Path) -> Iterator[dict[str, str]]:
             yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
 
 
-def streams(
-    folder: Path,
-) -> tuple[list[tuple[datetime, dict[str, Any]]], list[tuple[datetime, dict[str, Any]]]]:
+Stream = list[tuple[datetime, dict[str, Any]]]
+"""Records with the moment by which they are in order."""
+
+
+def streams(flown: Iterable[dict[str, str]], sky: dict[tuple[str, str], dict[str, float | None]]) -> tuple[Stream, Stream]:
     """Departures by scheduled time, and arrivals by the time they became known."""
-    sky = weather(folder)
-    departures, arrivals = [], []
-    for row in rows(folder):
+    departures: Stream = []
+    arrivals: Stream = []
+    for row in flown:
         clock = int(row["sched_dep_time"])
         local = datetime(int(row["year"]), int(row["month"]), int(row["day"]), clock // 100 % 24, clock % 100)
         moment = local.replace(tzinfo=NEW_YORK)
@@ -90,18 +92,24 @@ def streams(
     return departures, arrivals
 
 
+def write(file: Path, stream: Stream) -> None:
+    """A stream as JSON lines, whole or not at all."""
+    part = file.with_suffix(".part")
+    with part.open("w") as out:
+        out.writelines(json.dumps(record, separators=(",", ":")) + "\n" for _, record in stream)
+    part.replace(file)
+
+
 def main() -> None:
     """Writes both streams, unless they are there."""
     target = HERE / "data"
     files = target / "departures.jsonl", target / "arrivals.jsonl"
     if all(file.exists() for file in files):
         return
+    folder = package_data()
     target.mkdir(exist_ok=True)
-    for file, stream in zip(files, streams(package_data()), strict=True):
-        part = file.with_suffix(".part")
-        with part.open("w") as out:
-            out.writelines(json.dumps(record, separators=(",", ":")) + "\n" for _, record in stream)
-        part.replace(file)
+    for file, stream in zip(files, streams(rows(folder), weather(folder)), strict=True):
+        write(file, stream)
         print(f"{file.relative_to(HERE)}: {len(stream):,} lines")
 
 

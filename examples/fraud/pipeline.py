@@ -25,9 +25,7 @@ class Chargeback(Label):
     fraud: Truth[bool]
 
 
-def features(
-    payment: Payment, spent_1d: float, often_1d: int, usual_7d: float | None, busy_7d: int
-) -> dict[str, float | int]:
+def features(payment: Payment, spent_1d: float, often_1d: int, usual_7d: float | None, busy_7d: int) -> dict[str, float | int]:
     """What is unusual about a payment for its card, and where it was made."""
     usual = payment.amount if usual_7d is None else usual_7d
     return {

@@ -40,7 +40,7 @@ urls = Pipeline(
     events=jsonl("data/addresses.jsonl", Address),
     labels=jsonl("data/verdicts.jsonl", Verdict),
     features=words,
-    model=linear_model.LogisticRegression(optim.AdaGrad(0.3)),
+    model=linear_model.LogisticRegression(optim.AdaGrad(1.0)),
     join=Join(wait=days(2)),
     versions=Versions(every=50_000),
     watch=Watch(metrics=(metrics.Accuracy(), metrics.F1()), segment=month),

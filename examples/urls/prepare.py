@@ -11,8 +11,10 @@ import csv
 import gzip
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "data"
@@ -34,6 +36,15 @@ def source() -> Path:
     return path
 
 
+def streams(table: Iterable[dict[str, str]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each address with its verdict."""
+    for number, row in enumerate(table, 1):
+        name, seen = f"url-{number}", datetime.fromtimestamp(int(row["ts"]), UTC)
+        address = {"id": name, "at": seen.isoformat(), "url": row["url"]}
+        verdict = {"id": name, "at": (seen + VERDICT_AFTER).isoformat(), "phishing": row["label"] == "1"}
+        yield address, verdict
+
+
 def main() -> None:
     """Writes both streams, unless they are there."""
     target = HERE / "data"
@@ -43,21 +54,19 @@ def main() -> None:
     found = source()
     target.mkdir(exist_ok=True)
     parts = [file.with_suffix(".part") for file in files]
-    number = 0
+    count = 0
     with (
         gzip.open(found, "rt", encoding="utf-8", newline="") as table,
         parts[0].open("w") as addresses,
         parts[1].open("w") as verdicts,
     ):
-        for number, row in enumerate(csv.DictReader(table), 1):
-            name, seen = f"url-{number}", datetime.fromtimestamp(int(row["ts"]), UTC)
-            address = {"id": name, "at": seen.isoformat(), "url": row["url"]}
-            verdict = {"id": name, "at": (seen + VERDICT_AFTER).isoformat(), "phishing": row["label"] == "1"}
-            addresses.write(json.dumps(address, separators=(",", ":")) + "\n")
-            verdicts.write(json.dumps(verdict, separators=(",", ":")) + "\n")
+        for pair in streams(csv.DictReader(table)):
+            count += 1
+            for out, record in zip((addresses, verdicts), pair, strict=True):
+                out.write(json.dumps(record, separators=(",", ":")) + "\n")
     for part, file in zip(parts, files, strict=True):
         part.replace(file)
-        print(f"{file.relative_to(HERE)}: {number:,} lines")
+        print(f"{file.relative_to(HERE)}: {count:,} lines")
 
 
 if __name__ == "__main__":

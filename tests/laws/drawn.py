@@ -6,18 +6,36 @@ be read or answered, the same id with other fields, commands, and time that jump
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
+from random import Random
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from river import linear_model, preprocessing, tree
 
-from eddyline import Count, Distinct, EpochMicros, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, Watch
-from eddyline import every, memory
+from eddyline import (
+    Count,
+    Distinct,
+    EpochMicros,
+    Event,
+    Id,
+    Join,
+    Key,
+    Label,
+    Pipeline,
+    Sum,
+    Truth,
+    Versions,
+    Watch,
+    every,
+    memory,
+)
 from eddyline.records import Watermark
+from eddyline.records.time import to_us
 from eddyline.stages.decide import Command
 from eddyline.store.blocks import Input, Kind
 from eddyline.testing.given import Given
@@ -115,7 +133,7 @@ def _command(place: int, now: int) -> Given:
     return Command(to=to, author="a test", reason=str(place))
 
 
-STRANGE = {
+STRANGE: dict[str, Callable[[int, int], Given]] = {
     "an event that is not JSON": lambda place, now: Input(Kind.EVENT, b'{"id":', place),
     "a label that is not JSON": lambda place, now: Input(Kind.LABEL, b"\xff", place),
     "infinity": lambda place, now: Input(
@@ -139,3 +157,40 @@ def batches(records: Sequence[Given], places: Sequence[int]) -> list[list[Given]
 
 
 PLACES = st.lists(st.integers(0, 80), max_size=8)
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> tuple[list[Payment], list[Chargeback]]:
+    """Events that can all be answered, and labels about them and about nobody, each with its time."""
+    events, labels, now = [], [], 0
+    for number in range(draw(st.integers(1, 30))):
+        now += draw(st.integers(0, 5))
+        card, amount, shop = draw(st.tuples(CARDS, AMOUNTS, HONEST))
+        events.append(Payment(id=f"p-{number}", card=card, at=now, amount=amount, shop=shop))
+        for after, fraud, _ in draw(TOLD):
+            labels.append(Chargeback(id=f"p-{number}", at=now + after, fraud=fraud))
+    for at, fraud in draw(st.lists(st.tuples(st.integers(0, 100), st.booleans()), max_size=3)):
+        labels.append(Chargeback(id="nobody", at=at, fraud=fraud))
+    return events, sorted(labels, key=lambda label: label.at)
+
+
+def roomy(name: str) -> Pipeline:
+    """The pipeline with room for every early label: which one a bound refuses depends on which came first."""
+    declared = pipeline(name)
+    return declared.replace(join=replace(declared.join, early=100_000))
+
+
+def interleaved(name: str, given: tuple[list[Payment], list[Chargeback]], random: Random) -> list[Event | Label]:
+    """One legal arrival of everything, drawn at random."""
+    events, labels = given
+    declared = pipeline(name)
+    for_events, for_labels = to_us(declared.lateness), to_us(declared.join.lateness)
+    # Labels of one source without lateness keep their order; all of them together may run ahead, or behind a little.
+    behind = max(for_events, for_labels) - for_labels
+    shift = random.choice([-1_000, -7, 0, max(0, behind - 1)])
+    stream = Stream()
+    for event in events:
+        stream.event(event, arrives=event.at + random.randrange(max(1, for_events)))
+    for label in labels:
+        stream.label(label, arrives=label.at + shift + random.randrange(max(1, for_labels)))
+    return stream.records()

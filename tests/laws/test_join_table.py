@@ -311,6 +311,7 @@ def test_stopping_and_crashing_keep_early_held_and_waiting_records() -> None:
 
 
 def test_an_absence_that_is_no_truth_is_refused_when_it_is_declared() -> None:
-    for absent in (None, [], float("nan"), float("inf"), 2**70):
+    absents: list[Any] = [None, [], float("nan"), float("inf"), 2**70]
+    for absent in absents:
         with pytest.raises(DeclarationError, match="absent="):
             Join(absent=absent)

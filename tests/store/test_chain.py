@@ -130,7 +130,7 @@ def test_every_bit_of_a_packed_record_is_checked_when_it_is_read() -> None:
         for bit in range(8 * len(packed)):
             flipped = bytearray(packed)
             flipped[bit // 8] ^= 1 << bit % 8
-            with pytest.raises(ValueError, match="checksum"):
+            with pytest.raises(StoreCorrupt, match="checksum"):
                 blocks.unpack(bytes(flipped))
 
 

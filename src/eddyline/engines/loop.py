@@ -105,7 +105,7 @@ class Loop:
                         self.plan.join.answered(join, ledger, prediction, joined)
                     if record.at + wait_us < self.due:
                         self.due = record.at + wait_us
-                    if serve.frontier - self.lateness_us >= self.due:
+                    if serve.frontier - self.lateness_us >= self.due or join.watermark >= self.due:
                         self._time_passes(joined)
                 elif prediction is not None:
                     out.dead.append(prediction)  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ def refuse_bytes(
     return DeadLetter(
         stream=stream,
         reason=reason,
-        detail=detail[:2000],
+        detail=detail[:2000].encode(errors="backslashreplace").decode(),
         event_id=event_id,
         raw=raw[:KEPT],
         size=len(raw),

@@ -83,6 +83,9 @@ class Serve:
                 raw = self.features(event)
             else:
                 seen = self.aggregates.values(state.windows, arrival.key, at, event, watermark)
+                if (large := _too_large(seen)) is not None:
+                    detail = f"aggregate {large!r} is an integer beyond 64 bits; make the field a float or text"
+                    return refuse("events", Reason.OUT_OF_RANGE, detail, event, event_id=event_id)
                 raw = self.features(event, **{name: seen[name] for name in self.wanted})
             segment = None if self.segment is None else self.segment(event)
         except Exception as error:
@@ -97,10 +100,13 @@ class Serve:
             detail = f"{voice.name}@{voice.position} while answering: {_said(error)}"
             return refuse("events", Reason.MODEL_FAILED, detail, event, event_id=event_id)
         value, scores = output.value, output.scores
-        if (type(value) is float and not abs(value) <= LIMIT) or (
-            scores and not abs(sum(scores.values())) <= LIMIT
+        if (
+            (type(value) is float and not abs(value) <= LIMIT)
+            or (type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT)
+            or (scores and not abs(sum(scores.values())) <= LIMIT)
         ):
-            detail = f"{voice.name}@{voice.position} answered {value!r} {scores!r}"
+            shown = f"an integer of {value.bit_length()} bits" if type(value) is int else repr(value)
+            detail = f"{voice.name}@{voice.position} answered {shown} {scores!r}"
             return refuse("events", Reason.NOT_FINITE, detail, event, event_id=event_id)
         if self.aggregates is not None:
             self.aggregates.enter(state.windows, arrival.key, at, event, watermark)
@@ -132,6 +138,14 @@ class Serve:
 _CONFLICT = "an event with this id and other fields was answered before; the first answer stands"
 
 
+def _too_large(seen: Mapping[str, Value]) -> str | None:
+    """The first aggregate that is an integer nobody could write down in 64 bits; only `Last` can be one."""
+    for name, value in seen.items():
+        if type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT:
+            return name
+    return None
+
+
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
@@ -156,6 +170,8 @@ def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, .
                 return features
         elif kinds <= _NUMBERS and sum(map(abs, features.values())) < _INT_LIMIT:
             return features
+    except OverflowError:  # an integer beyond every float; it is named below
+        pass
     except TypeError as error:
         raise Rejected(
             Reason.FEATURES_FAILED.value,
@@ -186,7 +202,7 @@ def _plain(name: str, value: Any) -> Value:
     """One feature as plain Python, or a refusal that names it."""
     if type(value) not in _PLAIN:
         item = getattr(value, "item", None)
-        value = item() if callable(item) else value
+        value = item() if callable(item) and getattr(value, "size", 1) == 1 else value
         if type(value) not in _PLAIN:
             raise Rejected(
                 Reason.FEATURES_FAILED.value,

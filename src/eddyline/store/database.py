@@ -193,11 +193,16 @@ class Store:
 
     def prediction_group(self, slot: int) -> tuple[int, list[Prediction]]:
         """The small group of predictions that holds this slot, with the slot of the first of them."""
+        first, group = self.packed_group(slot)
+        return first, list(map(blocks.decode_single, group))
+
+    def packed_group(self, slot: int) -> tuple[int, list[msgspec.Raw]]:
+        """The same group, each prediction still packed for `blocks.decode_single`."""
         seq, first = self.seq_of_slot(slot)
         packed = self.db.execute("SELECT predictions FROM blocks WHERE seq=?", (seq,)).fetchone()[0]
         offset = slot - first
         with _as_written(self.path, f"block {seq}"):
-            return first + offset // blocks.GROUP * blocks.GROUP, blocks.decode_group(packed, offset)
+            return first + offset // blocks.GROUP * blocks.GROUP, blocks.split_group(packed, offset)
 
     def chain(self) -> Iterator[tuple[int, bytes, bytes, tuple[bytes, ...]]]:
         """Every block as (seq, hash as stored, hash as computed, its five parts as bytes), for verifying."""
@@ -217,22 +222,27 @@ class Store:
 
     def versions(self) -> list[ModelVersion]:
         """The kept versions, by position."""
-        rows = self.db.execute("SELECT version FROM versions ORDER BY position").fetchall()
-        with _as_written(self.path, "the list of versions"):
-            return [_version(row[0]) for row in rows]
+        rows = self.db.execute("SELECT position, version FROM versions ORDER BY position").fetchall()
+        return [self._version(*row) for row in rows]
+
+    def _version(self, position: int, packed: bytes) -> ModelVersion:
+        with _as_written(self.path, f"the version at position {position}"):
+            version = _version(packed)
+            if version.position != position:
+                raise ValueError(f"it says that it is {version.name}")
+            return version
 
     def nearest_version(self, position: int) -> tuple[ModelVersion, bytes]:
         """The newest kept version at or before a position, with the bytes of its state, checked."""
         row = self.db.execute(
-            "SELECT v.version, v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash = v.snapshot "
+            "SELECT v.position, v.version, v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash = v.snapshot "
             "WHERE v.position<=? ORDER BY v.position DESC LIMIT 1",
             (position,),
         ).fetchone()
         if row is None:
             raise NotFound(f"store {self.path.name}: no version at or before position {position}")
-        with _as_written(self.path, f"the version at or before position {position}"):
-            version = _version(row[0])
-        state = unpacked_state(self.path, version.name, row[1], row[2])
+        version = self._version(row[0], row[1])
+        state = unpacked_state(self.path, version.name, row[2], row[3])
         return version, state
 
     def keep_checkpoint(self, state: bytes) -> None:

@@ -2,7 +2,7 @@
 
 Ids of the last hundred thousands of events are a dict; older ones are a B-tree, filled in sorted bulk so that neighbours
 share pages. What waits costs 16 bytes of memory an event (when it happened, what settled it), in chunks that are written
-when a checkpoint finds them changed and forgotten when their horizon has passed. Features of waiting predictions stay in
+when a checkpoint finds them changed and forgotten when nothing in them waits any more. Features of waiting predictions stay in
 the journal, behind a bounded cache. Memory on disk is always as of the last checkpoint; replay does the rest.
 
 Keeps `twice`, I21 (bounded). Implements `eddyline.ports.Ledger`.
@@ -14,7 +14,7 @@ import hashlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
 
@@ -27,6 +27,7 @@ from eddyline.stages.refuse import digest_of
 from eddyline.store import blocks
 from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
+from eddyline.store.reader import PredictionReader
 
 CHUNK: Final = 4096
 _SHIFT: Final = 12
@@ -43,13 +44,20 @@ class Chunk:
         self.marks = marks
         self.dirty = False
 
-    def waiting(self, until: int) -> tuple[list[int], int]:
-        """Offsets that wait since `until` or longer, and the earliest time of those that wait since later."""
-        ats = np.frombuffer(self.ats, dtype=np.int64)
-        open_ = np.frombuffer(self.marks, dtype=np.uint64) == 0
-        due = open_ & (ats <= until)
-        later = ats[open_ & ~due]
-        return np.flatnonzero(due).tolist(), int(later.min()) if later.size else _FAR
+    def waiting(self, start: int = 0) -> list[tuple[int, int]]:
+        """What still waits, from an offset on: when it happened, and its offset."""
+        marks = np.frombuffer(self.marks, dtype=np.uint64)[start:]
+        offsets = np.flatnonzero(marks == 0) + start
+        ats = np.frombuffer(self.ats, dtype=np.int64)[offsets]
+        return list(zip(ats.tolist(), offsets.tolist(), strict=True))
+
+    def settled(self) -> bool:
+        """Whether nothing waits here any more."""
+        return bool(np.frombuffer(self.marks, dtype=np.uint64).all())
+
+    def earliest(self) -> int:
+        """When the first that still waits happened."""
+        return min((at for at, _ in self.waiting()), default=_FAR)
 
 
 class DiskLedger:
@@ -76,12 +84,14 @@ class DiskLedger:
         self.chunks: dict[int, Chunk] = {}
         self.current = Chunk(array("q"), array("Q"))
         self.current_min = _FAR
-        self.open: list[tuple[int, int]] = []
+        self.lined = 0
+        self.open: list[tuple[int, int, int]] = []
+        self.line: list[tuple[int, int]] = []
         self.predictions: dict[int, Prediction] = {}
         self.settled: list[int] = []
         self.arrivals: list[Arrival] = []
         self.answered: OrderedDict[int, dict[str, Arrival]] = OrderedDict()
-        self.groups: OrderedDict[int, list[Prediction]] = OrderedDict()
+        self.reader = PredictionReader(store)
 
     # What the stages ask ---------------------------------------------------------------------------------------------
 
@@ -115,7 +125,7 @@ class DiskLedger:
 
     def prediction(self, slot: int) -> Prediction:
         prediction = self.predictions.get(slot)
-        return prediction if prediction is not None else self._kept(slot)
+        return prediction if prediction is not None else self.reader.read(slot)
 
     def settle(self, slot: int, mark: int) -> int:
         number = slot >> _SHIFT
@@ -128,26 +138,36 @@ class DiskLedger:
         return settled
 
     def next_at(self) -> int:
-        return min(self.open[0][0], self.current_min) if self.open else self.current_min
+        earliest = self.current_min
+        if self.open and self.open[0][0] < earliest:
+            earliest = self.open[0][0]
+        if self.line and self.line[0][0] < earliest:
+            earliest = self.line[0][0]
+        return earliest
 
     def due(self, watermark: int) -> list[int]:
-        until = watermark - self.wait_us
-        found: list[tuple[int, int]] = []
+        until, line = watermark - self.wait_us, self.line
         while self.open and self.open[0][0] <= until:
-            _, number = heappop(self.open)
-            found += self._due_of(number, self._chunk(number), until)
+            _, number, start = heappop(self.open)
+            self._line_up(number, self._chunk(number), start)
         if self.current_min <= until:
-            offsets, self.current_min = self.current.waiting(until)
-            first = self.count >> _SHIFT << _SHIFT
-            found += [(self.current.ats[offset], first + offset) for offset in offsets]
-        found.sort()
-        return [slot for _, slot in found]
+            self._line_up(self.count >> _SHIFT, self.current, self.lined)
+            self.lined, self.current_min = len(self.current.ats), _FAR
+        found: list[int] = []
+        while line:
+            at, slot = line[0]
+            settled = self._chunk(slot >> _SHIFT).marks[slot & (CHUNK - 1)]
+            if at > until and not settled:
+                break
+            heappop(line)
+            if not settled:
+                found.append(slot)
+        return found
 
-    def _due_of(self, number: int, chunk: Chunk, until: int) -> list[tuple[int, int]]:
-        offsets, later = chunk.waiting(until)
-        if later != _FAR:
-            heappush(self.open, (later, number))
-        return [(chunk.ats[offset], (number << _SHIFT) + offset) for offset in offsets]
+    def _line_up(self, number: int, chunk: Chunk, start: int) -> None:
+        """Puts what waits in a chunk whose time has come into one line, so that it is looked through once."""
+        for at, offset in chunk.waiting(start):
+            heappush(self.line, (at, (number << _SHIFT) + offset))
 
     # Chunks ----------------------------------------------------------------------------------------------------------
 
@@ -155,8 +175,9 @@ class DiskLedger:
         number = (self.count >> _SHIFT) - 1
         self.current.dirty = True
         self.chunks[number] = self.current
-        heappush(self.open, (self.current_min, number))
-        self.current, self.current_min = Chunk(array("q"), array("Q")), _FAR
+        if self.current_min != _FAR:
+            heappush(self.open, (self.current_min, number, self.lined))
+        self.current, self.current_min, self.lined = Chunk(array("q"), array("Q")), _FAR, 0
 
     def _chunk(self, number: int) -> Chunk:
         if number == self.count >> _SHIFT:
@@ -174,17 +195,6 @@ class DiskLedger:
         return Chunk(array("q", ats), array("Q", marks))
 
     # Predictions and events of long ago --------------------------------------------------------------------------------
-
-    def _kept(self, slot: int) -> Prediction:
-        for first, group in self.groups.items():
-            if first <= slot < first + len(group):
-                self.groups.move_to_end(first)
-                return group[slot - first]
-        first, group = self.store.prediction_group(slot)
-        self.groups[first] = group
-        if len(self.groups) > 64:
-            self.groups.popitem(last=False)
-        return group[slot - first]
 
     def _journaled(self, slot: int, event_id: str) -> Arrival:
         seq, _ = self.store.seq_of_slot(slot)
@@ -258,9 +268,12 @@ class DiskLedger:
             "INSERT OR REPLACE INTO slots VALUES (?,?)",
             [(number, seal(msgspec.msgpack.encode((chunk.ats.tobytes(), chunk.marks.tobytes())))) for number, chunk in rows],
         )
-        waiting = {number for _, number in self.open}
+        settled = {number for number, chunk in rows if chunk.settled()}
         for _, chunk in rows:
             chunk.dirty = False
+        self.open = [entry for entry in self.open if entry[1] not in settled]
+        heapify(self.open)
+        waiting = {number for _, number, _ in self.open} | {slot >> _SHIFT for _, slot in self.line}
         for number in [number for number in self.chunks if number not in waiting]:
             del self.chunks[number]
         if len(self.recent) >= self.bulk:
@@ -268,22 +281,20 @@ class DiskLedger:
             self.recent.clear()
             self.looked_up.clear()
             self.flushed = self.count
-        return {"count": self.count, "flushed": self.flushed}
+        return {"count": self.count, "flushed": self.flushed, "oldest": min(self.chunks, default=partial)}
 
     def restore(self, saved: dict[str, int], watermark: int) -> None:
         """Becomes the ledger that `save` described."""
         self.count, self.flushed = saved["count"], saved["flushed"]
-        store, until = self.store, watermark - self.wait_us
-        for (number,) in store.db.execute("SELECT chunk FROM slots ORDER BY chunk").fetchall():
-            if number > self.count >> _SHIFT or (number == self.count >> _SHIFT and not self.count & (CHUNK - 1)):
-                continue
+        partial = self.count >> _SHIFT
+        for number in range(saved["oldest"], partial + (self.count & (CHUNK - 1) != 0)):
             chunk = self._load(number)
-            _, later = chunk.waiting(until)
-            if number == self.count >> _SHIFT:
-                self.current, self.current_min = chunk, later
-            elif later != _FAR:
+            earliest = chunk.earliest()
+            if number == partial:
+                self.current, self.current_min = chunk, earliest
+            elif earliest != _FAR:
                 self.chunks[number] = chunk
-                heappush(self.open, (later, number))
+                heappush(self.open, (earliest, number, 0))
         if self.flushed < self.count:
             self._reread_ids()
 

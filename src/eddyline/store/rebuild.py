@@ -5,14 +5,14 @@ Keeps `rebuild`. Needs a model to restore into and a store to read; runs no stag
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 from eddyline.ports import Model
-from eddyline.records import Features, Prediction
+from eddyline.records import Features
 from eddyline.records.errors import StoreCorrupt
 from eddyline.store.database import Store
+from eddyline.store.reader import PredictionReader
 
 
 def rebuild(store: Store, blank: Model, position: int) -> Model:
@@ -41,29 +41,3 @@ def learned(store: Store, after: int, until: int) -> Iterator[tuple[int, Feature
                 yield example.position, predictions.read(example.slot).features, example.truth
                 if example.position == until:
                     return
-
-
-class PredictionReader:
-    """Predictions by their number, with a bounded cache of the groups they are kept in."""
-
-    def __init__(self, store: Store, groups: int = 512) -> None:
-        self.store = store
-        self.limit = groups
-        self.groups: OrderedDict[int, list[Prediction]] = OrderedDict()
-        self.starts: dict[int, int] = {}
-
-    def read(self, slot: int) -> Prediction:
-        """The prediction with this number."""
-        start = self.starts.get(slot)
-        if start is None:
-            start, group = self.store.prediction_group(slot)
-            self.groups[start] = group
-            for i in range(len(group)):
-                self.starts[start + i] = start
-            if len(self.groups) > self.limit:
-                old, dropped = self.groups.popitem(last=False)
-                for i in range(len(dropped)):
-                    del self.starts[old + i]
-        else:
-            group = self.groups[start]
-        return group[slot - start]

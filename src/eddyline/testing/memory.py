@@ -105,7 +105,7 @@ class Journey:
 
     def drain(self) -> Outcome:
         """Says that the streams are complete, as `Engine.drain` does."""
-        return self.take(Watermark(self.loop.states.serve.frontier + self.plan.join.wait_us + self.loop.lateness_us))
+        return self.take(Watermark(self.loop.states.serve.frontier + self.plan.join.wait_us))
 
     def _rebuild(self, position: int) -> Model:
         model = self.pipeline.plan().model

@@ -23,7 +23,8 @@ from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store, content_digest, unpacked_state
 from eddyline.store.ledger import sealed
-from eddyline.store.rebuild import PredictionReader, rebuild
+from eddyline.store.reader import PredictionReader
+from eddyline.store.rebuild import rebuild
 from eddyline.views.explain import output_bytes
 
 KEPT = 200_000

@@ -59,7 +59,7 @@ class InputCodec:
         return DeadLetter(
             stream=stream,
             reason=fault.reason,
-            detail=_FAULTS.get(fault.reason, "the source could not read it"),
+            detail=fault.detail or _FAULTS.get(fault.reason, "the source could not read it"),
             event_id=None,
             raw=fault.raw,
             size=fault.size,
@@ -78,6 +78,17 @@ class InputCodec:
             event_id=id_within(given.raw),
             origin=f"{stream}:{given.position}",
         )
+
+
+def unsayable(kind: Kind, value: Any, rejected: Rejected) -> Input:
+    """The input that stands for an object that cannot be written as bytes: what Python shows of it, and why."""
+    try:
+        shown = repr(value)
+    except Exception as error:  # such as an integer of more digits than Python shows
+        shown = f"a {type(value).__name__} that cannot be shown: {error}"
+    raw = shown.encode(errors="backslashreplace")
+    letter = refuse_bytes("", rejected.reason, rejected.detail, raw)
+    return Input(kind, _pack(Fault(letter.reason, letter.raw, letter.size, letter.sha256, letter.detail)))
 
 
 _FAULTS = {

@@ -296,7 +296,7 @@ class Engine:
         Raises `Rejected` when it is refused (too late, not readable); it is in the dead letters then.
         """
         given, record = self._label(label)
-        with self._turn:
+        with self._turn, in_words(self.path):
             self._result(self.take([given], [record]), record)
 
     async def aanswer(self, event: Event) -> Prediction:
@@ -311,12 +311,17 @@ class Engine:
         await self._enqueue(*self._label(label))
 
     def _event(self, event: Event) -> tuple[Input, Record]:
-        raw = self.pipeline.event_schema.encode(event)
-        given = Input(Kind.EVENT, raw)
+        try:
+            given = Input(Kind.EVENT, self.pipeline.event_schema.encode(event))
+        except Rejected as rejected:
+            given = codec.unsayable(Kind.EVENT_FAULT, event, rejected)
         return given, self.codec.decode(given)
 
     def _label(self, label: Label) -> tuple[Input, Record]:
-        given = Input(Kind.LABEL, self.pipeline.label_schema.encode(label))
+        try:
+            given = Input(Kind.LABEL, self.pipeline.label_schema.encode(label))
+        except Rejected as rejected:
+            given = codec.unsayable(Kind.LABEL_FAULT, label, rejected)
         return given, self.codec.decode(given)
 
     def _result(self, outcome: Outcome, record: Record) -> Prediction | None:
@@ -389,8 +394,7 @@ class Engine:
 
     def drain(self) -> Outcome:
         """Says that the streams are complete: every prediction that still waits reaches its horizon now."""
-        lateness = max(self.plan.serve.lateness_us, self.plan.join.lateness_us)
-        mark = Watermark(self.loop.states.serve.frontier + self.plan.join.wait_us + lateness)
+        mark = Watermark(self.loop.states.serve.frontier + self.plan.join.wait_us)
         return self.take([codec.watermark_input(mark)], [mark])
 
     def take_inbox(self) -> int:

@@ -1,0 +1,88 @@
+"""named: each prediction names its version and rollout and carries the features it saw. Also I5 and I8."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from tests.laws.drawn import LAW, PIPELINES, Payment, batches, features, messy, pipeline
+
+from eddyline.engines.loop import Outcome
+from eddyline.records import Arrival, Prediction, Rollout
+from eddyline.testing import Voyage
+from eddyline.testing.given import Given
+
+
+class Shadow:
+    """Who must have answered, kept by other means than the engine's."""
+
+    def __init__(self, name: str, publish: int | None) -> None:
+        self.name, self.publish = name, publish
+        self.position = 0
+        self.rollout = Rollout(0, None, "", "")
+
+    @property
+    def version(self) -> str:
+        """The version that answers next."""
+        published = self.position - self.position % self.publish if self.publish else self.position
+        return self.rollout.champion or f"{self.name}@{published}"
+
+    def learn(self, outcome: Outcome) -> None:
+        for position in outcome.positions:
+            assert position in (-1, self.position + 1), "positions are 0, 1, 2, ... without a gap or a repeat"
+            self.position = max(self.position, position)
+        for rollout in outcome.rollouts:
+            assert rollout.revision == self.rollout.revision + 1
+            self.rollout = rollout
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@LAW
+@given(messy())
+def test_each_answer_names_the_version_and_the_rollout_that_gave_it(name: str, records: list[Given]) -> None:
+    declared = pipeline(name)
+    shadow = Shadow(name, declared.publish.examples if declared.publish else None)
+    with tempfile.TemporaryDirectory() as folder, Voyage(declared, Path(folder)) as voyage:
+        for batch in batches(records, range(len(records))):
+            expected = shadow.version, shadow.rollout.revision
+            outcome = voyage.take(*batch)
+            assert [(p.version, p.revision) for p in outcome.predictions] in ([], [expected])
+            shadow.learn(outcome)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@LAW
+@given(messy())
+def test_each_answer_carries_the_features_that_its_event_and_its_aggregates_give(name: str, records: list[Given]) -> None:
+    with tempfile.TemporaryDirectory() as folder, Voyage(pipeline(name), Path(folder)) as voyage:
+        for batch in batches(records, []):
+            voyage.take(*batch)
+        ledger = voyage.engine.ledger
+        for prediction in (p for block in voyage.engine.store.blocks() for p in block.predictions):
+            slot = ledger.find(prediction.event_id)
+            assert slot is not None
+            assert_follows(prediction, ledger.arrival(slot))
+
+
+def assert_follows(prediction: Prediction, arrival: Arrival) -> None:
+    seen: dict[str, Any] = dict(prediction.aggregates or {})
+    assert list(seen) == ["often", "spent", "shops"]
+    assert prediction.features == features(arrival.value, **seen)
+    assert list(prediction.features) == sorted(prediction.features), "one order for every model"
+    assert (prediction.key, prediction.at, prediction.segment) == (arrival.key, arrival.at, arrival.value.shop)
+
+
+def test_a_rollback_answers_with_the_bytes_that_were_recorded_for_that_version(tmp_path: Path) -> None:
+    with Voyage(pipeline("live"), tmp_path) as voyage:
+        engine = voyage.engine
+        for number in range(20):
+            payment = Payment(id=f"p-{number}", card="c-1", at=number * 30, amount=float(number), shop="north")
+            voyage.take(payment)
+        kept = engine.store.versions()[1]
+        engine.rollback(kept.name, author="a test", reason="to see")
+        assert engine.loop.voice.model.digest() == kept.digest
+        payment = Payment(id="after", card="c-1", at=700, amount=3.0, shop="north")
+        assert (engine.answer(payment).version, engine.answer(payment).revision) == (kept.name, 1)
