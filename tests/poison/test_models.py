@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from river import linear_model, preprocessing
 from tests.poison.stream import (
-    AFTER,
-    BEFORE,
-    CARD,
     POISON_AT,
     Chargeback,
     Payment,
@@ -149,6 +147,15 @@ class ChangedByPredicting(Counting):
         return answer
 
 
+class Grudging(linear_model.LogisticRegression):
+    """River's, but it throws in the middle of learning what is far from everything: the scaler has learned it by then."""
+
+    def learn_one(self, x: Any, y: Any, w: Any = 1.0) -> None:
+        super().learn_one(x, y, w)
+        if x["amount"] > 12:
+            raise ArithmeticError("too far out")
+
+
 def _pipeline(kind: Callable[[], CustomModel]) -> Pipeline:
     return pipeline(SHORT).replace(model=kind())
 
@@ -229,17 +236,9 @@ def test_a_model_that_answering_changes_is_found_by_verify(tmp_path: Path) -> No
         assert not verify(store, declared).sound
 
 
-def test_a_model_of_rivers_that_raises_while_learning_is_undone() -> None:
-    """Text for a number: River's scaler has taken in the other features when it meets the text."""
-    declared = pipeline("HoeffdingTreeClassifier")
-    mood = poisoned(mood="text")
-    clean = by_file("HoeffdingTreeClassifier", *_lines(mood), declared=declared)
-    ran = by_file("HoeffdingTreeClassifier", *_lines(mood, MAGIC_TRUTH), declared=declared)
-    assert len(clean.answers) == BEFORE + AFTER + 1
-    assert (ran.reasons in ([], [("examples", "model_failed")])) and ran.sound == []
-    if ran.dead:
-        assert (ran.answers, ran.digest) == (clean.answers, clean.digest)
-
-
-def test_the_magic_is_on_the_card_that_others_use() -> None:
-    assert any(payment(number).card == CARD for number in range(BEFORE, BEFORE + AFTER))
+def test_a_river_model_that_raises_in_the_middle_of_learning_is_undone() -> None:
+    declared = pipeline(SHORT).replace(model=preprocessing.StandardScaler() | Grudging())
+    clean = by_file(SHORT, *_lines(MAGIC_PAYMENT), declared=declared)
+    ran = by_file(SHORT, *_lines(MAGIC_PAYMENT, MAGIC_TRUTH), declared=declared)
+    assert (clean.reasons, ran.reasons) == ([], [("examples", "model_failed")])
+    assert (ran.answers, ran.digest, ran.sound) == (clean.answers, clean.digest, [])

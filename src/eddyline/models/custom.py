@@ -87,13 +87,13 @@ class AdaptedCustomModel:
         return self._model.task
 
     def predict(self, features: Features) -> Output:
-        return as_output(self._model.predict(features))
+        return as_output(self._model.predict(dict(features)))  # a copy: what the user writes into it is not recorded
 
     def learn(self, features: Features, truth: Any) -> None:
-        self._model.learn(features, truth)
+        self._model.learn(dict(features), truth)
 
     def sound(self, features: Features) -> bool:
-        return self._model.sound(features)
+        return self._model.sound(dict(features))
 
     def save(self) -> bytes:
         """The whole state: a pickle of the object."""

@@ -16,21 +16,24 @@ import sys
 import numpy as np
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 
-_WORDS = {"cp": "Python", "np": "numpy", "river": "River", "sklearn": "scikit-learn"}
+ADAPTERS = 1
+"""Our own part in the arithmetic: raised whenever an adapter would answer or learn in other bits."""
+
+_WORDS = {"eddy": "Eddyline's adapters", "cp": "Python", "np": "numpy", "river": "River", "sklearn": "scikit-learn"}
 
 
 def fingerprint() -> str:
-    """Versions and a hash over fixed computations, such as `cp311-np2.4.6-river0.26.1-1f2e3d4c`.
+    """Versions and a hash over fixed computations, such as `eddy1-cp311-np2.4.6-river0.26.1-1f2e3d4c`.
 
     scikit-learn's version is part of it once it is imported. The first call costs about 10 ms, the others
     nothing.
 
     >>> fingerprint() == fingerprint()
     True
-    >>> fingerprint().split("-")[0].startswith("cp3")
+    >>> fingerprint().split("-")[1].startswith("cp3")
     True
     """
-    parts = [f"cp{sys.version_info[0]}{sys.version_info[1]}", f"np{np.__version__}", f"river{RIVER_VERSION}"]
+    parts = [f"eddy{ADAPTERS}", f"cp{sys.version_info[0]}{sys.version_info[1]}", f"np{np.__version__}", f"river{RIVER_VERSION}"]
     sklearn = sys.modules.get("sklearn")
     if sklearn is not None:
         parts.append(f"sklearn{sklearn.__version__}")

@@ -35,7 +35,7 @@ from eddyline.store.database import Store, content_digest, in_words
 from eddyline.store.ledger import DiskLedger
 from eddyline.store.rebuild import rebuild
 
-CHECKPOINT_INPUTS = 200_000
+CHECKPOINT_INPUTS = 500_000
 CHECKPOINT_SECONDS = 30.0
 
 
@@ -233,7 +233,7 @@ class Engine:
             ledger.committed()
             self._acknowledged = store.seq
             self._since += len(inputs)
-            if self._since >= CHECKPOINT_INPUTS and time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
+            if self._since >= CHECKPOINT_INPUTS or time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
                 self.checkpoint()
             return outcome
 
