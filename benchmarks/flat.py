@@ -175,5 +175,5 @@ def measure(size: str, per_hour: int, shuffle: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    options = sizes.parse(__doc__, per_hour=7_200, shuffle=1_024)
+    options = sizes.parse(__doc__, per_hour=2_000, shuffle=1_024)
     print(json.dumps(measure(options.size, options.per_hour, options.shuffle)))

@@ -44,7 +44,9 @@ def test_the_pure_rooms_know_no_world(path: Path) -> None:
     assert list(offences(ast.parse(path.read_text()))) == []
 
 
-@pytest.mark.parametrize("planted", ["import time", "from os import path", "open('x')", "datetime.now()", "def f():\n global x"])
+@pytest.mark.parametrize(
+    "planted", ["import time", "from os import path", "open('x')", "datetime.now()", "def f():\n global x"]
+)
 def test_an_offence_would_be_seen(planted: str) -> None:
     assert list(offences(ast.parse(planted)))
 

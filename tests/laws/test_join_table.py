@@ -310,6 +310,33 @@ def test_stopping_and_crashing_keep_early_held_and_waiting_records() -> None:
     play(table, disk=True, join=wait(20, lateness=seconds(5)), lateness=seconds(5))
 
 
+@pytest.mark.parametrize("how", ["stop", "crash", None])
+def test_a_label_for_no_event_is_judged_by_event_time_and_not_by_what_waits(how: str | None) -> None:
+    table = f"""
+        when  event  label         do      expect
+        0     a
+        1            a=yes                 a is yes
+        {f"1                           {how}" if how else ""}
+        15    b
+        15           u=yes at 4            u refused label_unmatched
+    """
+    play(table, disk=True, join=wait(10))
+
+
+@pytest.mark.parametrize("how", ["stop", "crash", None])
+def test_an_event_behind_the_end_that_was_declared_expires_at_once(how: str | None) -> None:
+    table = f"""
+        when  event   label   do      expect
+        0     a
+        0                     drain   a unlabelled
+        {f"0                     {how}" if how else ""}
+        9     b at 0                  b unlabelled
+        9     c
+        19    d                       c unlabelled
+    """
+    play(table, disk=True, join=wait(10))
+
+
 def test_an_absence_that_is_no_truth_is_refused_when_it_is_declared() -> None:
     absents: list[Any] = [None, [], float("nan"), float("inf"), 2**70]
     for absent in absents:

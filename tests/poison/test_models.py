@@ -152,7 +152,7 @@ class Grudging(linear_model.LogisticRegression):
 
     def learn_one(self, x: Any, y: Any, w: Any = 1.0) -> None:
         super().learn_one(x, y, w)
-        if x["amount"] > 12:
+        if x["hour"] < -5:
             raise ArithmeticError("too far out")
 
 
@@ -238,7 +238,8 @@ def test_a_model_that_answering_changes_is_found_by_verify(tmp_path: Path) -> No
 
 def test_a_river_model_that_raises_in_the_middle_of_learning_is_undone() -> None:
     declared = pipeline(SHORT).replace(model=preprocessing.StandardScaler() | Grudging())
-    clean = by_file(SHORT, *_lines(MAGIC_PAYMENT), declared=declared)
-    ran = by_file(SHORT, *_lines(MAGIC_PAYMENT, MAGIC_TRUTH), declared=declared)
+    far = poisoned(hour=-1e6)
+    clean = by_file(SHORT, *_lines(far), declared=declared)
+    ran = by_file(SHORT, *_lines(far, MAGIC_TRUTH), declared=declared)
     assert (clean.reasons, ran.reasons) == ([], [("examples", "model_failed")])
     assert (ran.answers, ran.digest, ran.sound) == (clean.answers, clean.digest, [])

@@ -25,11 +25,7 @@ def code_digest(function: Callable[..., Any]) -> str:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         code = getattr(function, "__code__", None)
-        said = (
-            _compiled(code)
-            if isinstance(code, CodeType)
-            else f"{type(function).__module__}.{type(function).__qualname__}"
-        )
+        said = _compiled(code) if isinstance(code, CodeType) else f"{type(function).__module__}.{type(function).__qualname__}"
         return hashlib.sha256(said.encode()).hexdigest()[:16]
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):

@@ -48,9 +48,7 @@ class Versions:
 
     def __post_init__(self) -> None:
         if type(self.every) is not int or self.every < 1:
-            raise DeclarationError(
-                f"versions: every={self.every!r} is not a number of examples\nwrite Versions(every=10_000)"
-            )
+            raise DeclarationError(f"versions: every={self.every!r} is not a number of examples\nwrite Versions(every=10_000)")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,20 +138,20 @@ class Pipeline:
         aggregates = Aggregates(self.aggregates, lateness_us) if self.aggregates else None
         if aggregates is not None:
             aggregates.check(self.events.type)
-            if self.event_schema.key_field is None and any(
-                spec.by is None for spec in self.aggregates.values()
-            ):
+            if self.event_schema.key_field is None and any(spec.by is None for spec in self.aggregates.values()):
                 raise DeclarationError(
                     f"aggregates go by key, and {self.events.type.__name__} has no Key\n"
                     f"give it one (card: Key), or say by which field: {next(iter(self.aggregates))}=...(by='field')"
                 )
-        features, trusted = (self.features, False) if self.features else plain_features(self.event_schema)
+        features, trusted = (
+            (self.features, False) if self.features else plain_features(self.event_schema, bool(self.aggregates))
+        )
         return Plan(
             model=model,
             serve=Serve(
                 features=features,
                 aggregates=aggregates,
-                wanted=_wanted(features, tuple(self.aggregates)) if self.features else (),
+                wanted=_wanted(features, tuple(self.aggregates)) if self.features else tuple(self.aggregates),
                 trusted=trusted,
                 segment=self.watch.segment_of(self.events.type),
                 lateness_us=lateness_us,
@@ -187,9 +185,7 @@ class Pipeline:
     @property
     def digest(self) -> str:
         """The pipeline's meaning in 16 hex digits: equal in every process, whatever the paths of its sources."""
-        return hashlib.sha256(json.dumps(self.parts(), sort_keys=True, default=repr).encode()).hexdigest()[
-            :16
-        ]
+        return hashlib.sha256(json.dumps(self.parts(), sort_keys=True, default=repr).encode()).hexdigest()[:16]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Pipeline) and self.parts() == other.parts()
@@ -199,17 +195,13 @@ class Pipeline:
 
     def describe(self) -> str:
         """The pipeline in sentences, one a line."""
-        serving = (
-            "live"
-            if self.publish is None
-            else f"from versions published every {self.publish.examples} examples"
-        )
+        serving = "live" if self.publish is None else f"from versions published every {self.publish.examples} examples"
         lines = [
             f"{self.name} ({self.digest})",
             f"  events    {self.events.describe()}: {self.event_schema.describe()}",
             f"  labels    {self.labels.describe()}: {self.label_schema.describe()}",
             *(f"  aggregate {name} = {spec!r}" for name, spec in self.aggregates.items()),
-            f"  features  {getattr(self.features, '__name__', 'the fields of the event')}",
+            f"  features  {getattr(self.features, '__name__', 'the fields of the event and the aggregates')}",
             f"  model     {' '.join(str(self.model).split())}",
             f"  join      {self.join.sentence()}",
             f"  serving   {serving}; a version is kept every {self.versions.every} examples",
@@ -232,9 +224,7 @@ class Plan:
 
 def _check_source(word: str, source: Any, kind: type) -> None:
     if not hasattr(source, "open") or not isinstance(getattr(source, "type", None), type):
-        raise DeclarationError(
-            f'{word}={source!r} is not a source\nwrite {word}=jsonl("{word}.jsonl", YourType)'
-        )
+        raise DeclarationError(f'{word}={source!r} is not a source\nwrite {word}=jsonl("{word}.jsonl", YourType)')
     if not issubclass(source.type, kind):
         raise DeclarationError(
             f"{word}: {source.type.__name__} is not {'an' if kind is Event else 'a'} {kind.__name__}\n"
@@ -247,9 +237,7 @@ def _wanted(features: Callable[..., Any], aggregates: tuple[str, ...]) -> tuple[
     """The aggregates that the features function asks for by parameter name."""
     name = getattr(features, "__name__", "features")
     if not callable(features):
-        raise DeclarationError(
-            f"features={features!r} is not a function\nwrite def features(event): return {{...}}"
-        )
+        raise DeclarationError(f"features={features!r} is not a function\nwrite def features(event): return {{...}}")
     parameters = list(inspect.signature(features).parameters.values())
     if not parameters:
         raise DeclarationError(f"{name}() takes no event\nwrite def {name}(event): return {{...}}")
@@ -258,14 +246,8 @@ def _wanted(features: Callable[..., Any], aggregates: tuple[str, ...]) -> tuple[
         if parameter not in aggregates:
             near = difflib.get_close_matches(parameter, aggregates, 1)
             known = ", ".join(aggregates) or "none is declared"
-            mend = (
-                f"did you mean {near[0]}?"
-                if near
-                else f'declare it: aggregates={{"{parameter}": Count(over=hours(1))}}'
-            )
-            raise DeclarationError(
-                f"{name}() asks for {parameter!r}, which is not an aggregate (known: {known})\n{mend}"
-            )
+            mend = f"did you mean {near[0]}?" if near else f'declare it: aggregates={{"{parameter}": Count(over=hours(1))}}'
+            raise DeclarationError(f"{name}() asks for {parameter!r}, which is not an aggregate (known: {known})\n{mend}")
     return wanted
 
 

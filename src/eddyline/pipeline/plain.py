@@ -1,4 +1,4 @@
-"""The features of a pipeline that declares none: the event's own fields, as they are."""
+"""The features of a pipeline that declares none: the event's own fields and its aggregates, as they are."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 from eddyline.records.schema import Schema
 
 
-def plain_features(schema: Schema) -> tuple[Callable[[Any], dict[str, Any]], bool]:
-    """Every field without a role by its name, the entries of an open map by theirs; and whether they can be trusted.
+def plain_features(schema: Schema, aggregates: bool) -> tuple[Callable[..., dict[str, Any]], bool]:
+    """Every field without a role by its name, the entries of an open map by theirs, and the aggregates by theirs.
 
-    Trusted features are plain values that the schema has checked, already in the order of their names.
+    An aggregate over nothing (None) is left out. Also tells whether the features can be trusted: plain values that the
+    schema has checked, already in the order of their names.
     """
     names = tuple(sorted(field.name for field in schema.declared if field.role is None))
-    if len(names) > 1 and all(schema.fields[name] in (float, bool, str) for name in names):
+    if len(names) > 1 and not aggregates and all(schema.fields[name] in (float, bool, str) for name in names):
         read = attrgetter(*names)
         return lambda event: dict(zip(names, read(event), strict=True)), True
 
-    def features(event: Any) -> dict[str, Any]:
+    def features(event: Any, **seen: Any) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for name in names:
             value = getattr(event, name)
@@ -27,6 +28,7 @@ def plain_features(schema: Schema) -> tuple[Callable[[Any], dict[str, Any]], boo
                 out.update(value)
             else:
                 out[name] = value
+        out.update((name, value) for name, value in seen.items() if value is not None)
         return out
 
     return features, False

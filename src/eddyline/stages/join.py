@@ -215,7 +215,8 @@ class JoinStage:
         self._release(state, ledger, at, out)
         for slot in ledger.due(at):
             prediction = ledger.prediction(slot)
-            ledger.settle(slot, GONE)
+            settled = ledger.settle(slot, GONE)
+            assert settled == 0, "what fell due had its truth already"
             if self.absent is UNSET:
                 out.append(Unlabelled(prediction, prediction.at + self.wait_us))
             else:

@@ -111,6 +111,7 @@ class Learn:
         if reason is not None:
             extras.append(refuse_example(*reason, example))
             return -1
+        assert example.prediction.position <= state.position, "measured before it is learned: first-test"
         state.position = position = state.position + 1
         since = state.since
         since.append((features, truth))

@@ -43,6 +43,12 @@ class ServeState:
     frontier: int = BEGINNING
     repeated: int = 0
     orders: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    aggregated: tuple[str, ...] = field(init=False)
+    """the fields that aggregates read"""
+
+    def __post_init__(self) -> None:
+        needs = {need for table in self.windows.tables for need in table.plan.needs}
+        self.aggregated = tuple(sorted(name for _, name in needs if name is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,10 @@ class Serve:
             if self.aggregates is None:
                 raw = self.features(event)
             else:
-                seen = self.aggregates.values(state.windows, arrival.key, at, event, watermark)
-                if (large := _too_large(seen)) is not None:
-                    detail = f"aggregate {large!r} is an integer beyond 64 bits; make the field a float or text"
+                if state.aggregated and (name := _too_large(event, state.aggregated)) is not None:
+                    detail = f"{name!r} is an integer beyond 64 bits, and an aggregate reads it; make it a float or text"
                     return refuse("events", Reason.OUT_OF_RANGE, detail, event, event_id=event_id)
+                seen = self.aggregates.values(state.windows, arrival.key, at, event, watermark)
                 raw = self.features(event, **{name: seen[name] for name in self.wanted})
             segment = None if self.segment is None else self.segment(event)
         except Exception as error:
@@ -138,9 +144,10 @@ class Serve:
 _CONFLICT = "an event with this id and other fields was answered before; the first answer stands"
 
 
-def _too_large(seen: Mapping[str, Value]) -> str | None:
-    """The first aggregate that is an integer nobody could write down in 64 bits; only `Last` can be one."""
-    for name, value in seen.items():
+def _too_large(event: Any, names: tuple[str, ...]) -> str | None:
+    """The first of these fields that is an integer nobody could write down in 64 bits."""
+    for name in names:
+        value = getattr(event, name)
         if type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT:
             return name
     return None
