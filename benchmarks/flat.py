@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.generated import Chargeback, Clock, Generated, Payment, Shape, features
 from river import linear_model, metrics, preprocessing
 
 from benchmarks import machine, sizes
-from benchmarks.generated import Chargeback, Clock, Generated, Payment, Shape, features
 from eddyline import Engine, Join, Pipeline, Sum, days, hours, replay
 from eddyline.engines.embedded import Progress
 from eddyline.engines.loop import Outcome
@@ -133,7 +133,7 @@ class Sampler:
             x = json.loads(line)
             del x["id"], x["card"], x["at"]
             truth = x["a"] > 50.0
-            accuracy.update(truth, model.predict_one(x))  # type: ignore[arg-type]
+            accuracy.update(truth, model.predict_one(x))
             model.learn_one(x, truth)
         took = time.process_time() - started
         self.peer.wall += time.perf_counter() - wall
@@ -153,7 +153,8 @@ def measure(size: str, per_hour: int, shuffle: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flat.eddyline"
         pipeline = declare(shape, spent)
-        with Timed(pipeline, path) as engine:
+        engine = Timed(pipeline, path)
+        with engine:
             sampler = Sampler(engine, spent, marks)
             replay(engine, Path(folder), on_progress=sampler.look)
             states = engine.loop.states

@@ -20,9 +20,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, sizes
 from benchmarks.flat import Timed, declare
 from benchmarks.generated import Chargeback, Clock, Generated, Payment, Shape
+
+from benchmarks import machine, sizes
 from eddyline import Engine
 from eddyline.records.schema import Schema
 
@@ -134,7 +135,8 @@ def measure(size: str, per_second: int) -> dict[str, Any]:
             "fsync_4k": disk(folder, calls // 3, per_second, os.fsync),
             "fdatasync_4k": disk(folder, calls // 3, per_second, os.fdatasync),
         }
-        with Timed(declare(Shape(AHEAD), Clock(), name="latency"), folder / "latency.eddyline") as engine:
+        engine = Timed(declare(Shape(AHEAD), Clock(), name="latency"), folder / "latency.eddyline")
+        with engine:
             pace = at_a_pace(engine, payments, calls, per_second)
             closed = back_to_back(engine, payments, seconds / 3)
             grouped = asyncio.run(together(engine, payments, seconds / 3))

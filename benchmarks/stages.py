@@ -28,25 +28,29 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
 
 
 class Stopwatch:
-    """Adds up wall seconds by name; what a part calls is taken off its own."""
+    """Adds up seconds by name, by wall and by processor; what a part calls is taken off its own."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {name: 0.0 for name, _, _ in PARTS}
-        self._inner = [0.0]
+        self.wall: dict[str, float] = {name: 0.0 for name, _, _ in PARTS}
+        self.cpu: dict[str, float] = {name: 0.0 for name, _, _ in PARTS}
+        self._inner = [(0.0, 0.0)]
 
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """The same call, watched."""
 
         @functools.wraps(call)
         def watched(*args: Any, **options: Any) -> Any:
-            started = time.perf_counter()
-            self._inner.append(0.0)
+            begun_wall, begun_cpu = time.perf_counter(), time.process_time()
+            self._inner.append((0.0, 0.0))
             try:
                 return call(*args, **options)
             finally:
-                took = time.perf_counter() - started
-                self.seconds[name] += took - self._inner.pop()
-                self._inner[-1] += took
+                wall, cpu = time.perf_counter() - begun_wall, time.process_time() - begun_cpu
+                inner_wall, inner_cpu = self._inner.pop()
+                self.wall[name] += wall - inner_wall
+                self.cpu[name] += cpu - inner_cpu
+                outer_wall, outer_cpu = self._inner[-1]
+                self._inner[-1] = (outer_wall + wall, outer_cpu + cpu)
 
         return watched
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.flat import Timed, declare, store_size
+from benchmarks.generated import Chargeback, Clock, Shape, event_id
 
 from benchmarks import machine, sizes
-from benchmarks.flat import Timed, declare, store_size
-from benchmarks.generated import Chargeback, Clock, Generated, Payment, Shape, event_id
-from eddyline import replay
+from eddyline import Engine, replay
 from eddyline.ports import Line, Source
 
 EVENTS = {"full": 5_000_000, "quick": 200_000, "tiny": 10_000}
@@ -78,7 +78,9 @@ class Truths:
     def read(self, position: int, limit: int) -> list[Line]:
         """Up to `limit` truths after `position`."""
         numbers = range(position, min(position + limit, self.many))
-        return [Line(b'{"id":"%b","at":%d,"fraud":false}' % (event_id(self.events[i]).encode(), self.at), i + 1) for i in numbers]
+        return [
+            Line(b'{"id":"%b","at":%d,"fraud":false}' % (event_id(self.events[i]).encode(), self.at), i + 1) for i in numbers
+        ]
 
     def size(self) -> int | None:
         """How many truths there are."""
@@ -90,7 +92,8 @@ def answer(path: Path, shape: Shape, told: int) -> dict[str, Any]:
     spent = Clock()
     pipeline = declare(shape, spent, name="waiting", wait_days=30).replace(labels=Nothing())
     wall, cpu = time.perf_counter(), time.process_time()
-    with Timed(pipeline, path) as engine:
+    engine = Timed(pipeline, path)
+    with engine:
         replay(engine, path.parent)
         wall, cpu = time.perf_counter() - wall - spent.wall, time.process_time() - cpu - spent.cpu
         checkpoints = engine.checkpoints
@@ -109,14 +112,15 @@ def reopen(path: Path, shape: Shape, told: int) -> dict[str, Any]:
     """Opens the store, and closes it."""
     pipeline = declare(shape, Clock(), name="waiting", wait_days=30).replace(labels=Nothing())
     started = time.perf_counter()
-    with Timed(pipeline, path):
+    with Engine(pipeline, path):
         return {"open_seconds": round(time.perf_counter() - started, 2), "open_rss_mib": machine.memory_mib()["now"]}
 
 
 def tell(path: Path, shape: Shape, told: int) -> dict[str, Any]:
     """Tells the truths."""
     pipeline = declare(shape, Clock(), name="waiting", wait_days=30).replace(labels=AtRandom(shape, told))
-    with Timed(pipeline, path) as engine:
+    engine = Timed(pipeline, path)
+    with engine:
         wall, cpu = time.perf_counter(), time.process_time()
         progress = replay(engine, path.parent)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -1,6 +1,8 @@
 """Puts the electricity market of New South Wales where the pipeline reads it.
 
-    python prepare.py            writes data/elec2.csv.gz beside this file, as it is
+    python prepare.py            writes data/elec2.csv.gz beside this file
+
+The file is copied as it is: its rows are both the events and, half an hour later, the truth about them.
 """
 
 from __future__ import annotations

@@ -127,6 +127,9 @@ def play(steps: list[Step], random: Random, *, cached: int, bulk: int, many: int
                 case "save" | "save and restore":
                     both.save(restore=step == "save and restore")
             both.compare()
+        both.save(restore=True)
+        for slot in range(len(both.memory.marks)):
+            assert both.memory.settle(slot, 9) == both.disk.settle(slot, 9)
         store.close()
 
 
@@ -146,6 +149,19 @@ def test_both_ledgers_answer_alike_over_several_chunks() -> None:
 def test_ids_that_left_memory_are_still_found_and_new_ones_still_new() -> None:
     steps: list[Step] = ["answer", "save", "answer", "save", "answer", "save and restore", "answer"]
     play(steps, Random(7), cached=4, bulk=1, many=30)
+
+
+def test_what_is_settled_after_its_chunk_was_saved_stays_settled() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.write(Path(folder) / "ledger.eddyline", pipeline="live")
+        both = Both(store, Random(1), cached=100, bulk=10**9)
+        both.answer(CHUNK + 10)
+        both.save(restore=False)
+        assert both.disk.settle(5, 3) == 0
+        both.save(restore=True)
+        assert both.disk.settle(5, 4) == 3
+        assert both.disk.find("p-5") == 5
+        store.close()
 
 
 def test_chunks_whose_horizon_passed_leave_memory_when_they_are_saved() -> None:

@@ -7,6 +7,7 @@ read without reading a thousand. Knows nothing of SQLite.
 from __future__ import annotations
 
 import enum
+import threading
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -96,13 +97,22 @@ _views = msgspec.msgpack.Decoder(list[memoryview]).decode
 _singles = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 decode_single = msgspec.msgpack.Decoder(Prediction).decode
 """One prediction out of those that `split_group` gives."""
-_compressor = zstandard.ZstdCompressor(level=1)
-_decompressor = zstandard.ZstdDecompressor()
+
+
+class _Zstd(threading.local):
+    """One of each for every thread: they let go of the interpreter's lock, and two threads in one of them crash."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1).compress
+        self.decompress = zstandard.ZstdDecompressor().decompress
+
+
+_zstd = _Zstd()
 
 
 def pack(raw: bytes) -> bytes:
     """Bytes behind a checksum and a byte that says whether they are compressed; small ones are not."""
-    body = b"\x00" + raw if len(raw) < _SMALL else b"\x01" + _compressor.compress(raw)
+    body = b"\x00" + raw if len(raw) < _SMALL else b"\x01" + _zstd.compress(raw)
     return zlib.crc32(body).to_bytes(4, "big") + body
 
 
@@ -111,7 +121,7 @@ def unpack(packed: bytes) -> bytes:
     body = packed[4:]
     if zlib.crc32(body).to_bytes(4, "big") != packed[:4]:
         raise StoreCorrupt("bytes in the store are not those that were written: another checksum\nrun eddyline verify")
-    return body[1:] if body[:1] == b"\x00" else _decompressor.decompress(body[1:])
+    return body[1:] if body[:1] == b"\x00" else _zstd.decompress(body[1:])
 
 
 def encode_inputs(inputs: Sequence[Input]) -> bytes:

@@ -219,6 +219,7 @@ class Engine:
                 )
                 with store.transaction():
                     store.append(parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes)
+                    assert ledger.count == store.slots, "the ledger and the journal count other answers"
                     for snapshot in outcome.snapshots:
                         self._keep(snapshot, "cadence")
                     if inbox:
