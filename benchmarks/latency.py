@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.flat import Timed, declare
 from benchmarks.generated import Chargeback, Clock, Generated, Payment, Shape
 
-from benchmarks import machine, sizes
+from benchmarks import sizes
 from eddyline import Engine
 from eddyline.records.schema import Schema
 
@@ -143,8 +143,6 @@ def measure(size: str, per_second: int) -> dict[str, Any]:
             checkpoints = [round(s * 1e3) for s in engine.checkpoints]
     return {
         "seconds": seconds,
-        "scheduling": machine.scheduling(),
-        "load": machine.load(),
         **syncs,
         **pace,
         "answers_per_second_one_thread": round(closed),

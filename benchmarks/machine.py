@@ -26,6 +26,7 @@ def describe() -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "packages": {name: version(name) for name in PACKAGES},
         "load": load(),
+        "scheduling": scheduling(),
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
 
@@ -36,8 +37,9 @@ def load() -> float:
 
 
 def scheduling() -> str:
-    """How the kernel schedules this process: `chrt -f 10` makes it real time, so that others do not delay it."""
-    return POLICIES.get(os.sched_getscheduler(0), "other")
+    """How the kernel schedules this process: with `chrt -f 10` or `nice -n -15`, others that want its core delay it less."""
+    policy, nice = POLICIES.get(os.sched_getscheduler(0), "other"), os.getpriority(os.PRIO_PROCESS, 0)
+    return f"{policy}, nice {nice}" if nice else policy
 
 
 def memory_mib() -> dict[str, float]:

@@ -36,11 +36,11 @@ def _shown(value: object) -> str:
 def _measured(result: Result) -> str:
     it = result["machine"]
     before, after = result["load_before_and_after"]
+    packages = ", ".join(f"{package} {version}" for package, version in it["packages"].items())
     return (
-        f"`{result['command']}`, {result['date']}, load {before} before and {after} after; {it['cpu']}, {it['cores']} cores, "
-        f"{it['memory_gib']} GiB, {it['system']}, Python {it['python']}, SQLite {it['sqlite']}, "
-        + ", ".join(f"{package} {version}" for package, version in it["packages"].items())
-        + "."
+        f"`{result['command']}`, {result['date']}, load {before} before and {after} after, scheduling {it['scheduling']}; "
+        f"{it['cpu']}, {it['cores']} cores, {it['memory_gib']} GiB, {it['system']}, "
+        f"Python {it['python']}, SQLite {it['sqlite']}, {packages}."
     )
 
 
@@ -151,8 +151,7 @@ def _latency(found: Result) -> list[str]:
     return [
         "## Latency of a durable answer",
         f"{found['per_second']} a second for {found['seconds']:g} s from one thread, a label after each answer; the disk alone "
-        f"at the same pace. Scheduling: {found['scheduling']}; load {found['load']}; {found['began_late']} calls began over a "
-        "millisecond late.",
+        f"at the same pace. {found['began_late']} calls began over a millisecond late.",
         table(
             ("", *(head.replace("_", " ") for head in heads)),
             [(name, *(took[head] for head in heads)) for name, took in calls.items()],

@@ -14,8 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import prepare
-
 HERE = Path(__file__).parent
 EDDYLINE = [sys.executable, "-m", "eddyline.cli"]
 
@@ -37,7 +35,7 @@ def main() -> None:
     """Runs the demo from a store that does not exist yet."""
     for left in HERE.glob("flights.eddyline*"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
-    prepare.main()
+    subprocess.run([sys.executable, "prepare.py"], check=True, cwd=HERE)
     run("replay", "pipeline.py", "--drain")
     run("explain", "pipeline.py", one_departure())
     run("verify", "pipeline.py")

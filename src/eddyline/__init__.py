@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Task,
         Time,
         Truth,
+        Unlabelled,
     )
     from eddyline.records.errors import (
         DeclarationError,
@@ -87,6 +88,7 @@ __all__ = [
     "Time",
     "TimeSince",
     "Truth",
+    "Unlabelled",
     "Versions",
     "Watch",
     "csv",
@@ -103,6 +105,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Unlabelled": "eddyline.records",
     "replay": "eddyline.engines.embedded",
     "follow": "eddyline.engines.embedded",
     "Prediction": "eddyline.records",

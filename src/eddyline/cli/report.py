@@ -12,9 +12,9 @@ from eddyline.cli.options import as_json, pipeline_file
 
 @click.command("report", short_help="Write one page of HTML about the store.")
 @pipeline_file
-@click.option("--out", default="report.html", metavar="PATH", help="Where to.  [default: report.html]")
+@click.option("--out", metavar="PATH", help="Where to.  [default: NAME.html beside FILE]")
 @as_json
-def command(file: str, store: str | None, out: str, as_json: bool) -> None:
+def command(file: str, store: str | None, out: str | None, as_json: bool) -> None:
     """Write one page of HTML that needs no network: quality, coverage, versions, alerts, dead letters."""
     from eddyline.cli import show
     from eddyline.cli.load import load
@@ -22,8 +22,9 @@ def command(file: str, store: str | None, out: str, as_json: bool) -> None:
     from eddyline.views.report import write_report
 
     loaded = load(file, store)
+    target = Path(out) if out else loaded.base / f"{loaded.pipeline.name}.html"
     with closing(Store.read(loaded.store)) as opened:
-        written = write_report(opened, loaded.pipeline, Path(out))
+        written = write_report(opened, loaded.pipeline, target)
     if as_json:
         show.json_document({"report": written})
     else:

@@ -241,6 +241,8 @@ def _wanted(features: Callable[..., Any], aggregates: tuple[str, ...]) -> tuple[
     parameters = list(inspect.signature(features).parameters.values())
     if not parameters:
         raise DeclarationError(f"{name}() takes no event\nwrite def {name}(event): return {{...}}")
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return aggregates
     wanted = tuple(p.name for p in parameters[1:] if p.default is p.empty or p.name in aggregates)
     for parameter in wanted:
         if parameter not in aggregates:

@@ -6,7 +6,6 @@ The last checkpoint, and the inputs since, replayed as recovery replays them; no
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from eddyline.engines.embedded import codec
@@ -14,7 +13,7 @@ from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.loop import Loop, States
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline, Plan
-from eddyline.records.errors import StoreMismatch
+from eddyline.pipeline.meaning import require_same
 from eddyline.store.database import Store
 from eddyline.store.ledger import DiskLedger
 from eddyline.store.rebuild import rebuild
@@ -34,7 +33,7 @@ def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
     Costs what answering and learning the inputs since the checkpoint cost. `plan` is used up. Raises
     StoreMismatch for another pipeline than the one that filled the store.
     """
-    _same_meaning(store, pipeline)
+    require_same(store.get("parts") or {}, pipeline, store.path.name)
     checkpoint, loop = _at_checkpoint(store, pipeline, plan)
     if checkpoint == store.seq:
         return Reached(checkpoint, loop.states, "")
@@ -67,14 +66,3 @@ def _at_checkpoint(store: Store, pipeline: Pipeline, plan: Plan) -> tuple[int, L
         states, remembered = codec.load_states(raw, plan, pipeline.label_schema)
         ledger.restore(remembered, states.serve.frontier - max(plan.serve.lateness_us, plan.join.lateness_us))
     return seq, Loop(plan, states, ledger, lambda position: rebuild(store, plan.model, position))
-
-
-def _same_meaning(store: Store, pipeline: Pipeline) -> None:
-    kept = store.get("parts") or {}
-    parts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in pipeline.parts().items()}
-    changed = [name for name, part in parts.items() if kept.get(name, part) != part]
-    if changed:
-        raise StoreMismatch(
-            f"store {store.path.name}: the pipeline changed since it was made, in {', '.join(changed)}\n"
-            "its numbers would not be those of this file; look with the file that made it"
-        )

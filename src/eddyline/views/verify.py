@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from eddyline.models import adapt
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
+from eddyline.pipeline.meaning import require_same
 from eddyline.ports import Model
 from eddyline.records import ModelVersion, Prediction
 from eddyline.records.errors import StoreCorrupt, StoreError
@@ -65,6 +66,7 @@ def verify(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Verifies a whole store. `head` is a chain head noted earlier: then what was there before must still be there."""
+    require_same(store.get("parts") or {}, pipeline, store.path.name)
     verdict = Verdict(fingerprint=fingerprint(), written_as=store.get("fingerprint") or "")
     heads = set()
     try:

@@ -24,9 +24,10 @@ from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.loop import Loop, Outcome, Record
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
+from eddyline.pipeline.meaning import meaning, require_same
 from eddyline.ports import Model
-from eddyline.records import Arrival, DeadLetter, Event, Label, ModelVersion, Prediction, Watermark
-from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError, StoreMismatch
+from eddyline.records import Arrival, DeadLetter, Event, Label, Measurement, ModelVersion, Prediction, Watermark
+from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError
 from eddyline.stages.decide import LIVE, Command, version_of
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import kept_bytes
@@ -115,20 +116,13 @@ class Engine:
 
     def _check_meaning(self) -> None:
         """Refuses a store that another declaration filled: its past would not follow from this file any more."""
-        parts = {name: json.dumps(part, sort_keys=True, default=repr) for name, part in self.pipeline.parts().items()}
         kept = self.store.get("parts")
-        if kept is None:
-            with self.store.transaction():
-                self.store.put("parts", parts)
-                self.store.put("fingerprint", fingerprint())
+        if kept is not None:
+            require_same(kept, self.pipeline, self.path.name)
             return
-        changed = [name for name in parts if parts[name] != kept.get(name)]
-        if changed:
-            shown = "\n".join(f"  {name}: was {kept.get(name)}\n  {' ' * len(name)}  now {parts[name]}" for name in changed)
-            raise StoreMismatch(
-                f"store {self.path.name}: the pipeline changed since it was made, in {', '.join(changed)}\n{shown}\n"
-                "put that back, or start a new store: --store NEW.eddyline"
-            )
+        with self.store.transaction():
+            self.store.put("parts", meaning(self.pipeline))
+            self.store.put("fingerprint", fingerprint())
 
     def _recover(self) -> None:
         """Takes the last checkpoint and replays the inputs since; the answers must be the recorded ones."""
@@ -377,6 +371,11 @@ class Engine:
                 except Rejected as rejected:
                     results.append(rejected)
             return results
+
+    def measurements(self) -> list[Measurement]:
+        """Every number that watch keeps, as it stands now: over all, by version, by day and by segment."""
+        with self._turn:
+            return self.plan.watch.measurements(self.loop.states.watch)
 
     # Operators -------------------------------------------------------------------------------------------------------
 
