@@ -76,7 +76,6 @@ class Detector(Protocol):
     def drift_detected(self) -> bool: ...
 
 
-
 class Ledger(Protocol):
     """What was answered, by event id, and what became of it: the memory that serve and join share.
 

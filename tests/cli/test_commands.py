@@ -60,9 +60,7 @@ def test_check_shows_the_first_records_and_keeps_nothing(project: Path, run: Run
 
 
 def test_check_ends_with_5_when_the_first_record_is_refused(project: Path, run: Run) -> None:
-    (project.parent / "parcels.jsonl").write_text(
-        '{"id": "p", "courier": "c", "at": "2026-03-02", "km": "far"}\n'
-    )
+    (project.parent / "parcels.jsonl").write_text('{"id": "p", "courier": "c", "at": "2026-03-02", "km": "far"}\n')
     ran = run("check", project)
     assert ran.code == 5
     assert "invalid" in ran.out
@@ -84,9 +82,7 @@ def test_draining_leaves_nothing_waiting(project: Path, run: Run) -> None:
 
 def test_the_summary_of_a_replay_adds_up_and_fits_100_columns(project: Path, run: Run) -> None:
     out = run("replay", project).out
-    numbers = {
-        name.strip(): int(value) for name, value in re.findall(r"^ +(\D+?)  +(\d+)  ", out, re.MULTILINE)
-    }
+    numbers = {name.strip(): int(value) for name, value in re.findall(r"^ +(\D+?)  +(\d+)  ", out, re.MULTILINE)}
     fates = ("labelled", "by absence", "unlabelled", "waiting")
     assert numbers["events answered"] == sum(numbers[fate] for fate in fates) == 200
     assert max(len(line) for line in out.splitlines() if not line.startswith("store:")) <= 100
@@ -120,12 +116,8 @@ def test_versions_lists_what_is_kept_and_who_answers(replayed: Path, run: Run) -
     assert all(version["bytes"] > 0 and "pipeline" in version["recipe"] for version in document["versions"])
 
 
-def test_a_rollback_is_in_effect_for_the_next_event_and_is_part_of_the_history(
-    replayed: Path, run: Run
-) -> None:
-    ran = run(
-        "rollback", replayed, "parcels@120", "--author", "ada", "--reason", "worse since Monday", "--json"
-    )
+def test_a_rollback_is_in_effect_for_the_next_event_and_is_part_of_the_history(replayed: Path, run: Run) -> None:
+    ran = run("rollback", replayed, "parcels@120", "--author", "ada", "--reason", "worse since Monday", "--json")
     assert ran.json["rollout"] == {
         "revision": 1,
         "champion": "parcels@120",
@@ -145,9 +137,7 @@ def test_a_rollback_is_in_effect_for_the_next_event_and_is_part_of_the_history(
 
 
 @pytest.mark.parametrize("version", ["parcels@191", "doves@10"])
-def test_a_rollback_to_a_version_that_is_not_there_changes_nothing(
-    replayed: Path, run: Run, version: str
-) -> None:
+def test_a_rollback_to_a_version_that_is_not_there_changes_nothing(replayed: Path, run: Run, version: str) -> None:
     ran = run("rollback", replayed, version)
     assert (ran.code, ran.out) == (6, "")
     assert f"no version {version}; the learner is at parcels@190" in ran.err
@@ -187,9 +177,7 @@ def test_verify_ends_with_1_when_the_last_block_cannot_be_read(replayed: Path, r
     assert "block 1" in ran.json["faults"][0]
 
 
-def test_verify_claims_nothing_about_a_store_of_another_machine_and_ends_with_7(
-    replayed: Path, run: Run
-) -> None:
+def test_verify_claims_nothing_about_a_store_of_another_machine_and_ends_with_7(replayed: Path, run: Run) -> None:
     packed = b"\xa5other"
     store = replayed.parent / "parcels.eddyline"
     _change(store, "UPDATE meta SET value = ? WHERE key = 'fingerprint'", packed)
@@ -199,9 +187,7 @@ def test_verify_claims_nothing_about_a_store_of_another_machine_and_ends_with_7(
     assert "0 of 200 answers differ here" in ran.out
 
 
-def test_dead_letters_are_counted_by_stream_and_reason_and_shown_with_their_bytes(
-    replayed: Path, run: Run
-) -> None:
+def test_dead_letters_are_counted_by_stream_and_reason_and_shown_with_their_bytes(replayed: Path, run: Run) -> None:
     counted = run("dead-letters", replayed, "--json").json
     assert counted["total"] == 1
     assert (counted["dead_letters"][0]["stream"], counted["dead_letters"][0]["reason"]) == (
@@ -242,9 +228,7 @@ def test_report_writes_a_page(replayed: Path, run: Run) -> None:
         ["dead-letters", "FILE", "--redrive"],
     ],
 )
-def test_with_json_every_command_prints_one_document_and_nothing_else(
-    replayed: Path, run: Run, command: list[str]
-) -> None:
+def test_with_json_every_command_prints_one_document_and_nothing_else(replayed: Path, run: Run, command: list[str]) -> None:
     ran = run(*[str(replayed) if word == "FILE" else word for word in command], "--json")
     assert (ran.code, ran.err) == (0, "")
     assert isinstance(ran.json, dict)

@@ -49,9 +49,7 @@ def test_a_file_that_is_not_there_is_named_with_the_one_that_was_meant(tmp_path:
 def test_a_file_without_a_pipeline_says_what_to_write(tmp_path: Path, run: Run) -> None:
     ran = run("check", _written(tmp_path, ""))
     assert ran.code == 2
-    assert ran.err.startswith(
-        "error: shop.py has no Pipeline at its top level\nwrite one there: shop = Pipeline("
-    )
+    assert ran.err.startswith("error: shop.py has no Pipeline at its top level\nwrite one there: shop = Pipeline(")
 
 
 def test_of_several_pipelines_one_is_chosen_by_name(tmp_path: Path, run: Run) -> None:
@@ -60,19 +58,14 @@ def test_of_several_pipelines_one_is_chosen_by_name(tmp_path: Path, run: Run) ->
     assert refused.code == 2
     assert refused.err == "error: shop.py has 2 pipelines: first, second\nsay which: shop.py:first\n"
     assert run("check", f"{file}:second", "--json").json["pipeline"] == "second"
-    assert (
-        run("check", f"{file}:third").err
-        == "error: shop.py has no third\nthe pipelines in it: first, second\n"
-    )
+    assert run("check", f"{file}:third").err == "error: shop.py has no third\nthe pipelines in it: first, second\n"
     assert "shop.py has a int called number" in run("check", f"{file}:number").err
 
 
 def test_an_error_in_the_file_shows_the_users_line(tmp_path: Path, run: Run) -> None:
     ran = run("check", _written(tmp_path, "\nshop = made(nmae)\n"))
     assert (ran.code, ran.out) == (2, "")
-    assert (
-        ran.err == "error: shop.py, line 19: NameError: name 'nmae' is not defined\n    shop = made(nmae)\n"
-    )
+    assert ran.err == "error: shop.py, line 19: NameError: name 'nmae' is not defined\n    shop = made(nmae)\n"
 
 
 def test_an_error_in_the_syntax_shows_the_users_line(tmp_path: Path, run: Run) -> None:
@@ -131,9 +124,7 @@ def test_a_store_of_another_pipeline_ends_with_4(tmp_path: Path, run: Run) -> No
         ["report", "FILE"],
     ],
 )
-def test_looking_at_a_store_that_is_not_there_ends_with_6_and_makes_none(
-    tmp_path: Path, run: Run, command: list[str]
-) -> None:
+def test_looking_at_a_store_that_is_not_there_ends_with_6_and_makes_none(tmp_path: Path, run: Run, command: list[str]) -> None:
     file = _written(tmp_path, 'shop = made("shop")\n')
     ran = run(*[str(file) if word == "FILE" else word for word in command])
     assert (ran.code, ran.out) == (6, "")
@@ -168,9 +159,7 @@ def test_a_command_that_does_not_exist_ends_with_2(run: Run) -> None:
     assert "rollbak" in ran.err
 
 
-def test_what_a_model_is_made_of_is_found_under_the_name_that_import_gives_it(
-    tmp_path: Path, run: Run
-) -> None:
+def test_what_a_model_is_made_of_is_found_under_the_name_that_import_gives_it(tmp_path: Path, run: Run) -> None:
     own = """
 from river import compose
 def doubled(x): return {name: 2 * value for name, value in x.items()}

@@ -103,9 +103,7 @@ def test_a_second_runner_is_refused_with_4_and_looking_is_not(project: Path, run
     assert running.finish().code == 0
 
 
-def test_a_replay_stops_at_a_signal_and_goes_on_with_the_same_command(
-    project: Path, run: Run, launch: Run
-) -> None:
+def test_a_replay_stops_at_a_signal_and_goes_on_with_the_same_command(project: Path, run: Run, launch: Run) -> None:
     _append(project.parent, 20_000)
     replaying = launch("replay", project, "--batch", 1)
     replaying.wait_until(lambda: _predictions(project.parent / "parcels.eddyline") > 0)

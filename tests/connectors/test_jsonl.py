@@ -159,9 +159,7 @@ def test_a_line_of_a_hundred_megabytes_takes_few_megabytes_of_memory(tmp_path: P
 
 
 @given(
-    st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b" ", b"bb", b"c" * 9, b"\n\n"]), max_size=30).map(
-        b"".join
-    ),
+    st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b" ", b"bb", b"c" * 9, b"\n\n"]), max_size=30).map(b"".join),
     st.lists(st.integers(1, 12), max_size=30),
 )
 def test_lines_do_not_depend_on_how_the_bytes_were_cut(content: bytes, sizes: list[int]) -> None:

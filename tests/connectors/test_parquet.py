@@ -110,9 +110,7 @@ def test_timestamps_become_times_or_epoch_numbers(tmp_path: Path, unit: str) -> 
 
 
 def test_a_date_is_its_midnight(tmp_path: Path) -> None:
-    assert values(tmp_path, Visit, {"id": ["a"], "at": pa.array([date(2013, 1, 2)])})[0].at == datetime(
-        2013, 1, 2
-    )
+    assert values(tmp_path, Visit, {"id": ["a"], "at": pa.array([date(2013, 1, 2)])})[0].at == datetime(2013, 1, 2)
 
 
 def test_a_timestamp_without_a_zone_that_has_to_be_a_number_is_a_fault(tmp_path: Path) -> None:
@@ -122,9 +120,7 @@ def test_a_timestamp_without_a_zone_that_has_to_be_a_number_is_a_fault(tmp_path:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e101])
-def test_a_number_that_may_not_enter_is_a_fault_and_the_next_row_is_read(
-    tmp_path: Path, number: float
-) -> None:
+def test_a_number_that_may_not_enter_is_a_fault_and_the_next_row_is_read(tmp_path: Path, number: float) -> None:
     columns = {"id": ["a", "b"], "at": [1, 2], "celsius": [number, 1.0]}
     lines = drain(parquet("p.parquet", Reading).open(written(tmp_path, columns)))
     assert [(line.fault, line.position) for line in lines] == [("out_of_range", 1), (None, 2)]
@@ -196,9 +192,7 @@ def test_a_file_that_is_not_parquet_is_an_error_in_words(tmp_path: Path) -> None
         parquet("p.parquet", Reading).open(tmp_path)
 
 
-def test_without_pyarrow_the_error_tells_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pyarrow_the_error_tells_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = written(tmp_path, {"id": [1], "at": [1]})
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(SourceError, match=r"pip install 'eddyline\[parquet\]'"):

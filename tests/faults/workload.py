@@ -210,11 +210,7 @@ def recover(path: Path, notes: Path | None = None) -> Result:
 
 def complaints(found: Result, expected: Result, acks: Iterable[Ack]) -> list[str]:
     """What is not as it must be, in words."""
-    wrong = [
-        f"step {ack.step} was acknowledged with another answer"
-        for ack in acks
-        if found.answers[ack.step] != ack.gave
-    ]
+    wrong = [f"step {ack.step} was acknowledged with another answer" for ack in acks if found.answers[ack.step] != ack.gave]
     for name in expected.__struct_fields__:
         here, there = getattr(found, name), getattr(expected, name)
         if here != there:

@@ -11,9 +11,7 @@ counted = st.lists(st.tuples(st.sampled_from(Fate), st.integers(-3, 12)), max_si
 
 
 @given(counted, st.randoms(use_true_random=False))
-def test_the_rows_do_not_depend_on_the_order_or_the_batches(
-    seen: list[tuple[Fate, int]], random: object
-) -> None:
+def test_the_rows_do_not_depend_on_the_order_or_the_batches(seen: list[tuple[Fate, int]], random: object) -> None:
     in_order, shuffled = Coverage(days=4), Coverage(days=4)
     for fate, day in seen:
         in_order.add(fate, [day])

@@ -51,9 +51,7 @@ def test_the_order_and_the_batches_do_not_matter(values: list[int]) -> None:
 
 
 def test_the_number_of_bins_is_bounded_for_any_input() -> None:
-    every_octave = [
-        sign * (step << shift) >> 8 for shift in range(63) for step in range(256) for sign in (1, -1)
-    ]
+    every_octave = [sign * (step << shift) >> 8 for shift in range(63) for step in range(256) for sign in (1, -1)]
     assert len(filled(every_octave).bins) <= 7_424
 
 

@@ -39,9 +39,7 @@ def test_a_classifier_without_probabilities_is_measured_by_accuracy_alone() -> N
 
         predict_proba_one = Classifier.predict_proba_one
 
-    assert names(None, CLASSIFICATION, compose.Pipeline(preprocessing.StandardScaler(), Constant())) == [
-        "Accuracy"
-    ]
+    assert names(None, CLASSIFICATION, compose.Pipeline(preprocessing.StandardScaler(), Constant())) == ["Accuracy"]
     with pytest.raises(DeclarationError, match="ROCAUC needs probabilities; Constant gives only classes"):
         names([metrics.ROCAUC()], CLASSIFICATION, Constant())
 
@@ -56,12 +54,8 @@ def test_a_classifier_without_probabilities_is_measured_by_accuracy_alone() -> N
         (metrics.Silhouette(), CLASSIFICATION, None),
     ],
 )
-def test_a_metric_of_another_task_is_refused_by_name_with_some_that_fit(
-    metric: Any, task: Task, model: Any
-) -> None:
-    with pytest.raises(
-        DeclarationError, match=rf"{type(metric).__name__} cannot measure.*\nwrite Watch\(metrics="
-    ):
+def test_a_metric_of_another_task_is_refused_by_name_with_some_that_fit(metric: Any, task: Task, model: Any) -> None:
+    with pytest.raises(DeclarationError, match=rf"{type(metric).__name__} cannot measure.*\nwrite Watch\(metrics="):
         names([metric], task, model)
 
 

@@ -228,9 +228,7 @@ def _looked_at(path: Path, declared: Pipeline) -> Ran:
         store.close()
 
 
-def by_file(
-    model: str, events: Sequence[bytes] = (), labels: Sequence[bytes] = (), *, declared: Pipeline | None = None
-) -> Ran:
+def by_file(model: str, events: Sequence[bytes] = (), labels: Sequence[bytes] = (), *, declared: Pipeline | None = None) -> Ran:
     """Replays files into which these lines were slipped."""
     declared = declared or pipeline(model)
     lines: dict[str, list[bytes]] = {"payments": [], "truths": []}

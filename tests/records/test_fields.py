@@ -194,9 +194,7 @@ def ambiguous_union() -> type:
         (ambiguous_union, ["Payment", "dict"]),
     ],
 )
-def test_a_declaration_that_cannot_work_is_refused_in_its_own_words(
-    declare: Callable[[], type], words: list[str]
-) -> None:
+def test_a_declaration_that_cannot_work_is_refused_in_its_own_words(declare: Callable[[], type], words: list[str]) -> None:
     with pytest.raises(DeclarationError) as refused:
         Schema.of(declare())
     for word in words:
@@ -259,8 +257,7 @@ def test_a_schema_tells_what_it_is_about() -> None:
 
     schema = Schema.of(Payment)
     assert schema.describe() == (
-        "Payment(id: Id, at: EpochMillis, amount: float, note: str | None, rest: dict[str, float], "
-        "kind: Literal['a', 'b'])"
+        "Payment(id: Id, at: EpochMillis, amount: float, note: str | None, rest: dict[str, float], kind: Literal['a', 'b'])"
     )
     assert schema.kind == "event"
     assert schema.zone is None

@@ -168,9 +168,7 @@ def test_every_value_is_the_one_its_definition_gives_under_disorder(steps: list[
 
 @settings(deadline=None)
 @given(streams, st.sets(st.integers(0, 60)))
-def test_stopping_and_restoring_anywhere_changes_no_value_and_no_byte(
-    steps: list[Step], stops: set[int]
-) -> None:
+def test_stopping_and_restoring_anywhere_changes_no_value_and_no_byte(steps: list[Step], stops: set[int]) -> None:
     aggregates = Aggregates(SPECS, LATENESS)
     unbroken, broken = aggregates.new_state(), aggregates.new_state()
     for position, step in enumerate(steps):
@@ -215,9 +213,7 @@ def test_the_order_of_arrival_inside_a_window_decides_neither_value_nor_bytes(
 
 @settings(deadline=None)
 @given(streams, st.integers(0, 60), st.sets(st.sampled_from(["a", "b", "c"])))
-def test_any_subset_of_shards_can_move_to_another_state_and_back(
-    steps: list[Step], moved_at: int, moving: set[str]
-) -> None:
+def test_any_subset_of_shards_can_move_to_another_state_and_back(steps: list[Step], moved_at: int, moving: set[str]) -> None:
     aggregates = Aggregates(NO_DEVICES, LATENESS)
     whole = aggregates.new_state()
     expected = run(aggregates, whole, steps)

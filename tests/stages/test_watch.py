@@ -23,18 +23,14 @@ HOUR_US = 3_600_000_000
 
 def answer(number: int, value: Any, *, at: int = 0, **named: Any) -> Prediction:
     given = {"scores": None, "features": {}, "position": number, "model": "m", "segment": None, **named}
-    return Prediction(
-        event_id=f"e-{number}", key="k", at=at, aggregates=None, value=value, revision=0, **given
-    )
+    return Prediction(event_id=f"e-{number}", key="k", at=at, aggregates=None, value=value, revision=0, **given)
 
 
 def told(prediction: Prediction, truth: Any, *, after: int = HOUR_US, revision: int = 0) -> Example:
     return Example(prediction, truth, "label", prediction.at + after, revision)
 
 
-def bound(
-    task: Task = CLASSIFICATION, truth: type | None = bool, every: int = 1000, **declared: Any
-) -> WatchStage:
+def bound(task: Task = CLASSIFICATION, truth: type | None = bool, every: int = 1000, **declared: Any) -> WatchStage:
     return Watch(**declared).bind(task, every, None, truth)
 
 
@@ -95,9 +91,7 @@ PARITY = [
     PARITY,
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_the_overall_metric_is_rivers_to_the_last_digit(
-    task: Task, truth: type, dataset: Any, model: Any, metric: Any
-) -> None:
+def test_the_overall_metric_is_rivers_to_the_last_digit(task: Task, truth: type, dataset: Any, model: Any, metric: Any) -> None:
     river = evaluate.progressive_val_score(dataset(), model(), metric())
     stage = Watch(metrics=(metric,)).bind(task, 100, model(), truth)
     records = list(served(dataset(), model()))
@@ -300,9 +294,7 @@ def test_drift_of_a_feature_needs_no_labels_and_skips_what_is_no_number() -> Non
 def test_without_drift_there_is_no_alert() -> None:
     rng = random.Random(1)
     stage = bound(drift=("x",))
-    records = [
-        told(answer(i, True, features={"x": rng.gauss(0, 1)}), rng.random() < 0.9) for i in range(5000)
-    ]
+    records = [told(answer(i, True, features={"x": rng.gauss(0, 1)}), rng.random() < 0.9) for i in range(5000)]
     assert run(stage, stage.new_state(), [r for e in records for r in (e.prediction, e)], 500) == []
 
 
@@ -384,9 +376,7 @@ def crowded(monkeypatch: pytest.MonkeyPatch) -> WatchStage:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_one_batch_of_n_gives_the_bytes_and_alerts_of_n_batches_of_one(
-    crowded: WatchStage, seed: int
-) -> None:
+def test_one_batch_of_n_gives_the_bytes_and_alerts_of_n_batches_of_one(crowded: WatchStage, seed: int) -> None:
     records = stream(seed, 300)
     whole, single = crowded.new_state(), crowded.new_state()
     alerts = crowded.step(whole, records)
@@ -519,9 +509,7 @@ def test_a_monitor_that_raises_or_answers_nonsense_is_told_once_and_the_loop_goe
         ({"metrics": 7}, "are not metrics"),
     ],
 )
-def test_a_declaration_that_cannot_work_is_refused_with_what_to_write(
-    declared: dict[str, Any], said: str
-) -> None:
+def test_a_declaration_that_cannot_work_is_refused_with_what_to_write(declared: dict[str, Any], said: str) -> None:
     with pytest.raises(DeclarationError, match=said):
         Watch(**declared)
 
@@ -589,7 +577,5 @@ def test_equal_declarations_describe_themselves_equally() -> None:
         return Watch(metrics=[metrics.F1(), cost], segment="carrier", drift=["x"], monitors=[Streak])
 
     assert (
-        declared().describe()
-        == declared().describe()
-        == "F1, cost; by carrier, at most 100; drift of x and the error; Streak"
+        declared().describe() == declared().describe() == "F1, cost; by carrier, at most 100; drift of x and the error; Streak"
     )

@@ -84,9 +84,7 @@ def trade(engine: Engine, first: int, last: int) -> None:
     """One visit each 20 minutes; nine of ten are told about an hour later, in turns by two shops, one of them evil."""
     for i in range(first, last):
         shop = EVIL if i % 4 == 0 else "north"
-        engine.answer(
-            Visit(id=f"v-{i}", at=i * 1200, pages=float(i % 7) + (40.0 if i > 400 else 0.0), shop=shop)
-        )
+        engine.answer(Visit(id=f"v-{i}", at=i * 1200, pages=float(i % 7) + (40.0 if i > 400 else 0.0), shop=shop))
         told = i - 3
         if told >= first and told % 10:
             engine.tell(Sale(id=f"v-{told}", at=told * 1200 + 3600 + told, bought=told % 7 > 3))
@@ -138,9 +136,7 @@ def test_quality_by_day_version_and_segment_is_what_one_counts_by_hand(store: St
     quality = report_data(store, a_shop()).quality
     assert quality is not None
     predictions = [prediction for block in store.blocks() for prediction in block.predictions]
-    right: dict[str, Counter[Any]] = {
-        word: Counter() for word in ("day", "label day", "version", "segment", "all")
-    }
+    right: dict[str, Counter[Any]] = {word: Counter() for word in ("day", "label day", "version", "segment", "all")}
     total: dict[str, Counter[Any]] = {word: Counter() for word in right}
     for row in (row for block in store.blocks() for row in block.examples):
         prediction = predictions[row.slot]
@@ -229,9 +225,7 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(store: Store, tmp_path: 
     reader = read(page_of(store, tmp_path))
     ids = [value for name, value in reader.attributes if name == "id"]
     assert len(ids) == len(set(ids)) > 0
-    wanted = [
-        name for key, value in reader.attributes if key == "aria-labelledby" for name in (value or "").split()
-    ]
+    wanted = [name for key, value in reader.attributes if key == "aria-labelledby" for name in (value or "").split()]
     assert set(wanted) == set(ids)
 
 

@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 @click.command("dead-letters", short_help="What was refused and why; drive it again.")
 @pipeline_file
 @click.option("--reason", metavar="CODE", help="Only letters refused for this reason.")
-@click.option(
-    "--stream", metavar="NAME", help="Only letters of this stream: events, labels, examples or commands."
-)
-@click.option(
-    "--show", "shown", type=click.IntRange(min=1), metavar="N", help="Print the first N with their bytes."
-)
+@click.option("--stream", metavar="NAME", help="Only letters of this stream: events, labels, examples or commands.")
+@click.option("--show", "shown", type=click.IntRange(min=1), metavar="N", help="Print the first N with their bytes.")
 @click.option("--redrive", is_flag=True, help="Take refused events and labels as new inputs.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Look at the first N letters only.")
 @as_json
@@ -78,14 +74,10 @@ def _check_words(reason: str | None, stream: str | None) -> None:
 
     codes = [one.value for one in Reason]
     if reason is not None and reason not in codes:
-        raise click.BadParameter(
-            f"{reason!r} is not a reason; they are: {', '.join(codes)}", param_hint="--reason"
-        )
+        raise click.BadParameter(f"{reason!r} is not a reason; they are: {', '.join(codes)}", param_hint="--reason")
     streams = ("events", "labels", "examples", "commands")
     if stream is not None and stream not in streams:
-        raise click.BadParameter(
-            f"{stream!r} is not a stream; they are: {', '.join(streams)}", param_hint="--stream"
-        )
+        raise click.BadParameter(f"{stream!r} is not a stream; they are: {', '.join(streams)}", param_hint="--stream")
 
 
 def _redriven(loaded: Loaded, stream: str | None, reason: str | None, limit: int | None) -> Redriven:

@@ -33,8 +33,7 @@ def command(folder: Path, name: str | None, as_json: bool) -> None:
     there = [word for word in files if (folder / word).exists()]
     if there:
         raise EddylineError(
-            f"{folder} has {', '.join(there)} already; nothing was written\n"
-            "give a new folder: eddyline init DIR"
+            f"{folder} has {', '.join(there)} already; nothing was written\ngive a new folder: eddyline init DIR"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for word, content in files.items():

@@ -89,9 +89,7 @@ def _choose(module: ModuleType, file: Path, name: str | None) -> Pipeline:
         )
     if len(found) > 1:
         first = next(iter(found))
-        raise DeclarationError(
-            f"{file.name} has {len(found)} pipelines: {', '.join(found)}\nsay which: {file.name}:{first}"
-        )
+        raise DeclarationError(f"{file.name} has {len(found)} pipelines: {', '.join(found)}\nsay which: {file.name}:{first}")
     return next(iter(found.values()))
 
 
@@ -103,9 +101,7 @@ def imported(file: Path) -> ModuleType:
         return known
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise DeclarationError(
-            f"{file.name} is not a Python file\ngive the file with your Pipeline in it, such as fraud.py"
-        )
+        raise DeclarationError(f"{file.name} is not a Python file\ngive the file with your Pipeline in it, such as fraud.py")
     folder = str(file.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -135,25 +131,14 @@ def _said(file: Path, error: BaseException) -> str:
     """An error inside the user's file: where, in the user's own line, and what."""
     if isinstance(error, SyntaxError) and error.filename == str(file):
         line = (error.text or "").strip()
-        return (
-            f"{file.name}, line {error.lineno}: {error.msg}\n    {line}"
-            if line
-            else f"{file.name}: {error.msg}"
-        )
+        return f"{file.name}, line {error.lineno}: {error.msg}\n    {line}" if line else f"{file.name}: {error.msg}"
     if isinstance(error, SystemExit):
-        what = (
-            "it ended the program while it was read\n"
-            'put what shall only run as a script under if __name__ == "__main__":'
-        )
+        what = 'it ended the program while it was read\nput what shall only run as a script under if __name__ == "__main__":'
     elif isinstance(error, DeclarationError):
         what = str(error)
     else:
         what = f"{type(error).__name__}: {error}"
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if _is_users(Path(frame.filename), file.parent)
-    ]
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(Path(frame.filename), file.parent)]
     if not own:
         return f"{file.name}: {what}"
     last = own[-1]

@@ -54,12 +54,8 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def eddyline() -> None:
     """Models that answer a stream of events and learn from the truth when it arrives.
 
@@ -83,8 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except Exception:
         traceback.print_exc()
-        click.echo(
-            "error: this was not expected; where the last line above is not yours, please report all of it", err=True
-        )
+        click.echo("error: this was not expected; where the last line above is not yours, please report all of it", err=True)
         return OUR_BUG
     return code if isinstance(code, int) else 0

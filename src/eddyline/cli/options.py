@@ -20,6 +20,4 @@ def pipeline_file(function: F) -> F:
 
 def as_json(function: F) -> F:
     """--json: one JSON document on stdout instead of tables."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")(
-        function
-    )
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")(function)

@@ -46,9 +46,7 @@ def command(file: str, store: str | None, limit: int | None, batch: int, drain: 
     loaded = load(file, store)
     with stopping() as stop, Engine(loaded.pipeline, loaded.store) as engine:
         with _bar(engine, silent=as_json) as shown:
-            progress = replay(
-                engine, loaded.base, batch=batch, limit=limit, drain=drain, stop=stop, on_progress=shown
-            )
+            progress = replay(engine, loaded.base, batch=batch, limit=limit, drain=drain, stop=stop, on_progress=shown)
         summary, stopped = summarize(engine), stop()
     if as_json:
         show.json_document(document(summary, progress, stopped=stopped))

@@ -15,9 +15,7 @@ from eddyline.cli.options import as_json, pipeline_file
 @click.option("--author", metavar="NAME", help="Who decides.  [default: you]")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the rollout.")
 @as_json
-def command(
-    file: str, store: str | None, version: str, author: str | None, reason: str, as_json: bool
-) -> None:
+def command(file: str, store: str | None, version: str, author: str | None, reason: str, as_json: bool) -> None:
     """Let VERSION (fraud@15320) answer from here on, or `live` for the learner again. Learning goes on.
 
     It is one record in the journal: no restart, nothing lost, nothing doubled. Where a run owns the store,

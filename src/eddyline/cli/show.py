@@ -85,9 +85,7 @@ def table(*columns: str, right: Iterable[str] = (), header: bool = True) -> Tabl
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(
-        box=SIMPLE_HEAD if header else None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0)
-    )
+    made = Table(box=SIMPLE_HEAD if header else None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0))
     numbers = set(right)
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")

@@ -18,9 +18,7 @@ SOUND, FAULTS, NOT_CLAIMED = 0, 1, 7
 
 @click.command("verify", short_help="Prove the chain, every kept version and every answer.")
 @pipeline_file
-@click.option(
-    "--head", metavar="HASH", help="A chain head noted earlier: what was there then must still be there."
-)
+@click.option("--head", metavar="HASH", help="A chain head noted earlier: what was there then must still be there.")
 @as_json
 def command(file: str, store: str | None, head: str | None, as_json: bool) -> int:
     """Prove that nothing in the store was changed: the chain, every kept version, and every answer once more.

@@ -25,9 +25,7 @@ def find(base: Path, path: str) -> Path:
     """
     found = base / path
     if found.is_dir():
-        raise SourceError(
-            f"{path} is a folder, not a file\n  looked at {found}\n  give the path of a file in it"
-        )
+        raise SourceError(f"{path} is a folder, not a file\n  looked at {found}\n  give the path of a file in it")
     if not found.exists():
         raise SourceError(
             f"there is no file {path}\n"
@@ -67,9 +65,7 @@ def readable(path: Path) -> Iterator[None]:
         ) from problem
     except OSError as problem:
         why = problem.strerror or str(problem)
-        raise SourceError(
-            f"{path.name} cannot be read: {why}\n  reading {path}\n  check that you may read it"
-        ) from problem
+        raise SourceError(f"{path.name} cannot be read: {why}\n  reading {path}\n  check that you may read it") from problem
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:

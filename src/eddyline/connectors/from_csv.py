@@ -122,9 +122,7 @@ class CsvReader:
             bounded = BoundedLines(text)
             rows = stdlib_csv.reader(bounded, delimiter=self._config.delimiter, strict=True)
             header = self._header(rows)
-            reader = RowReader(
-                self.name, Schema.of(self._config.type), dict(self._config.columns), header, from_text
-            )
+            reader = RowReader(self.name, Schema.of(self._config.type), dict(self._config.columns), header, from_text)
             number = 0
             while True:
                 line = _next_line(rows, bounded, reader, len(header), number + 1)
@@ -137,19 +135,13 @@ class CsvReader:
         try:
             header = next(rows, [])
         except (LineTooLongError, stdlib_csv.Error) as problem:
-            raise SourceError(
-                f"{self.name}: its first line is no header: {problem}\n  reading {self._path}"
-            ) from problem
+            raise SourceError(f"{self.name}: its first line is no header: {problem}\n  reading {self._path}") from problem
         if not header:
-            raise SourceError(
-                f"{self.name} has no header\n  reading {self._path}\n  its first line has to name the columns"
-            )
+            raise SourceError(f"{self.name} has no header\n  reading {self._path}\n  its first line has to name the columns")
         return header
 
 
-def _next_line(
-    rows: Iterator[list[str]], bounded: BoundedLines, reader: RowReader, width: int, number: int
-) -> Line | None:
+def _next_line(rows: Iterator[list[str]], bounded: BoundedLines, reader: RowReader, width: int, number: int) -> Line | None:
     """The next row that is not blank as a record; None at the end."""
     row: list[str] | None = []
     try:

@@ -45,9 +45,7 @@ def jsonl(
     """
     Schema.of(type)
     if max_line < 1:
-        raise DeclarationError(
-            f"jsonl({str(path)!r}): max_line={max_line} allows no line at all\n  type: max_line=1 << 20"
-        )
+        raise DeclarationError(f"jsonl({str(path)!r}): max_line={max_line} allows no line at all\n  type: max_line=1 << 20")
     return JsonlFile(path=str(path), type=type, max_line=max_line)
 
 
@@ -143,9 +141,7 @@ class JsonlReader:
             chunk = self._file.read(CHUNK)
         if chunk:
             if self._unended and chunk[:1] not in (b"\n", b"\r"):
-                raise self._changed(
-                    "its last line went on after it was read; read it with follow, or end it first"
-                )
+                raise self._changed("its last line went on after it was read; read it with follow, or end it first")
             self._unended = False
             self._ready, self._given = self._cutter.cut(chunk), 0
             return True

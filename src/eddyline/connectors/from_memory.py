@@ -34,9 +34,7 @@ def memory(
     [(b'{"id":"p-1","at":0}', 1), (b'{"id":"p-2","at":1}', 2)]
     """
     schema = Schema.of(type)
-    return MemoryList(
-        type=type, lines=tuple(_line(record, index + 1, schema) for index, record in enumerate(records))
-    )
+    return MemoryList(type=type, lines=tuple(_line(record, index + 1, schema) for index, record in enumerate(records)))
 
 
 @dataclass(frozen=True, slots=True)

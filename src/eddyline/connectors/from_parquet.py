@@ -80,9 +80,7 @@ class ParquetReader:
         try:
             self._file: Any = pq.ParquetFile(path)
         except (pyarrow.ArrowException, OSError) as problem:
-            raise SourceError(
-                f"{config.path} is not a Parquet file: {problem}\n  reading {path}"
-            ) from problem
+            raise SourceError(f"{config.path} is not a Parquet file: {problem}\n  reading {path}") from problem
         present = list(self._file.schema_arrow.names)
         self._reader = RowReader(self.name, Schema.of(config.type), dict(config.columns), present, from_value)
         self._present = present

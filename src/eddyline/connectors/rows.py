@@ -118,9 +118,7 @@ class RowReader:
                 self._cells.append((field.wire, convert(field, zone), present.index(origin)))
                 self.used += [origin] if origin not in self.used else []
             elif origin in present:
-                raise SourceError(
-                    f"{source} has {present.count(origin)} columns {origin!r}\n  give each its own name"
-                )
+                raise SourceError(f"{source} has {present.count(origin)} columns {origin!r}\n  give each its own name")
             elif field.required or field.name in columns:
                 raise _no_column(source, schema, field, origin, present)
 

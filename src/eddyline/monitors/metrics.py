@@ -70,9 +70,7 @@ class Average:
         """Adds one loss, which must be a finite number."""
         loss = float(self.function(y_true, y_pred))
         if not isfinite(loss):
-            raise ValueError(
-                f"{_named(self.function)}({y_true!r}, {y_pred!r}) gave {loss!r}, expected a finite number"
-            )
+            raise ValueError(f"{_named(self.function)}({y_true!r}, {y_pred!r}) gave {loss!r}, expected a finite number")
         self.total += loss
         self.count += 1
 
@@ -106,9 +104,7 @@ def gauges(declared: Iterable[Any] | None, task: Task, model: Any, truth: type |
     names = [gauge.name for gauge in found]
     for name in names:
         if names.count(name) > 1:
-            raise DeclarationError(
-                f"watch: the metric {name} is declared twice\ntake one of them out of Watch(metrics=...)"
-            )
+            raise DeclarationError(f"watch: the metric {name} is declared twice\ntake one of them out of Watch(metrics=...)")
     return found
 
 
@@ -159,9 +155,7 @@ def _gauge(metric: Any, task: Task, estimator: Any, truth: type | None) -> Gauge
             )
         return Gauge(name, Average(metric), False, metric)
     if not hasattr(metric, "get"):
-        raise DeclarationError(
-            f"watch: the metric {name} has update() but no get()\ngive it def get(self) -> float"
-        )
+        raise DeclarationError(f"watch: the metric {name} has update() but no get()\ngive it def get(self) -> float")
     if hasattr(metric, "works_with"):
         _check(metric, name, task, estimator, truth)
     gauge = Gauge(
@@ -182,8 +176,7 @@ def _made(kind: type, name: str) -> Any:
         return kind()
     except TypeError as error:
         raise DeclarationError(
-            f"watch: the metric {name} cannot be made without arguments ({error})\n"
-            f"write Watch(metrics=({name}(...),))"
+            f"watch: the metric {name} cannot be made without arguments ({error})\nwrite Watch(metrics=({name}(...),))"
         ) from error
 
 
@@ -192,8 +185,7 @@ def _check_number(gauge: Gauge) -> None:
         value = gauge.fresh().get()
     except NotImplementedError as error:
         raise DeclarationError(
-            f"watch: {gauge.name} is a table, not a number\n"
-            "watch measures numbers; write Accuracy() or MacroF1()"
+            f"watch: {gauge.name} is a table, not a number\nwatch measures numbers; write Accuracy() or MacroF1()"
         ) from error
     if not hasattr(value, "__float__"):
         raise DeclarationError(
@@ -223,14 +215,8 @@ def _check(metric: Any, name: str, task: Task, estimator: Any, truth: type | Non
     if truth is str and isinstance(metric, metrics.base.BinaryMetric):
         reads_true = not metric.requires_labels or metric.pos_val is True
         if reads_true:
-            mend = (
-                "CrossEntropy()"
-                if not metric.requires_labels
-                else f"{type(metric).__name__}(pos_val='...') or MacroF1()"
-            )
-            raise DeclarationError(
-                f"watch: the metric {name} looks for the class True, and the truths are text\nwrite {mend}"
-            )
+            mend = "CrossEntropy()" if not metric.requires_labels else f"{type(metric).__name__}(pos_val='...') or MacroF1()"
+            raise DeclarationError(f"watch: the metric {name} looks for the class True, and the truths are text\nwrite {mend}")
 
 
 def _defaults(task: Task, estimator: Any, truth: type | None) -> list[Any]:

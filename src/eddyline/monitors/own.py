@@ -98,9 +98,7 @@ def checked(monitor: Any) -> Any:
 def raised(name: str, cause: Record, said: str) -> Alert:
     """The alert for a metric or monitor of the user's that raised for the first time."""
     prediction = cause if isinstance(cause, Prediction) else cause.prediction
-    reason = (
-        f"{name} raised {said} on event {prediction.event_id!r}; such records are left out of it and counted"
-    )
+    reason = f"{name} raised {said} on event {prediction.event_id!r}; such records are left out of it and counted"
     return Alert("watch", name, cause.at, prediction.position, 0.0, 1.0, reason)
 
 

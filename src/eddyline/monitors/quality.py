@@ -116,9 +116,7 @@ class Series:
                 self._add(gauges, key, truths[start:end], [column[start:end] for column in columns], gaps)
                 start = end
 
-    def _add(
-        self, gauges: tuple[Gauge, ...], key: Any, truths: list[Any], columns: Columns, gaps: list[bool]
-    ) -> None:
+    def _add(self, gauges: tuple[Gauge, ...], key: Any, truths: list[Any], columns: Columns, gaps: list[bool]) -> None:
         if key is None:
             return
         if key in self.closed:
@@ -194,9 +192,7 @@ class Quality:
     def new_state(self) -> QualityState:
         """Before the first example."""
         none = [0] * len(self.gauges)
-        return QualityState(
-            new_group(self.gauges), Series(), Series(), Series(), Series(), list(none), list(none)
-        )
+        return QualityState(new_group(self.gauges), Series(), Series(), Series(), Series(), list(none), list(none))
 
     def feed(self, state: QualityState, examples: list[Example], days: list[int]) -> list[Failure]:
         """Measures examples in order; `days` are their events'. Gives each metric's first failure ever."""
@@ -222,9 +218,7 @@ class Quality:
             state.segments.feed(self.gauges, self._segments(state, names), truths, columns, gaps)
         return failures
 
-    def _overall(
-        self, state: QualityState, truths: list[Any], columns: Columns, gaps: list[bool]
-    ) -> list[Failure]:
+    def _overall(self, state: QualityState, truths: list[Any], columns: Columns, gaps: list[bool]) -> list[Failure]:
         failures: list[Failure] = []
         group = state.overall
         for i, (gauge, update) in enumerate(zip(self.gauges, group.updates, strict=True)):

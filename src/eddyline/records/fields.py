@@ -171,9 +171,7 @@ def _write_out_annotations(cls: type) -> None:
             continue
         known = names | vars(sys.modules[base.__module__])
         try:
-            base.__annotations__ = {
-                name: eval(hint, known) if isinstance(hint, str) else hint for name, hint in hints.items()
-            }
+            base.__annotations__ = {name: eval(hint, known) if isinstance(hint, str) else hint for name, hint in hints.items()}
         except NameError as problem:
             raise _unknown_name(cls, problem) from problem
 
@@ -191,8 +189,7 @@ def _field(cls: type, info: Any, kind: inspect.Type) -> Field:
     if len(roles) > 1:
         both = " and ".join(role.value for role in roles)
         raise DeclarationError(
-            f"{cls.__name__}.{info.name} is {both}: a field has one role\n"
-            f"  declare two fields, one for each role"
+            f"{cls.__name__}.{info.name} is {both}: a field has one role\n  declare two fields, one for each role"
         )
     hidden = None if roles else _hidden_role(info.type)
     if hidden is not None:
@@ -279,9 +276,7 @@ def _check_role(cls: type, field: Field) -> None:
         fits = all(isinstance(kind, TRUTHS) for kind in kinds)
         expected, line = "bool, str or int for classes, float for a number", f"{field.name}: Truth[bool]"
     if not fits:
-        raise DeclarationError(
-            f"{where}: {field.role.value} cannot be {shown}\n  expected {expected}\n  type: {line}"
-        )
+        raise DeclarationError(f"{where}: {field.role.value} cannot be {shown}\n  expected {expected}\n  type: {line}")
 
 
 def _check_roles(cls: type, fields: tuple[Field, ...]) -> None:
@@ -297,9 +292,7 @@ def _check_roles(cls: type, fields: tuple[Field, ...]) -> None:
             )
         if needed and not named:
             raise DeclarationError(
-                f"{cls.__name__} has no {role.value}\n"
-                f"  expected exactly one field with that role\n"
-                f"  type: {EXAMPLE[role]}"
+                f"{cls.__name__} has no {role.value}\n  expected exactly one field with that role\n  type: {EXAMPLE[role]}"
             )
         if len(named) > 1:
             raise DeclarationError(

@@ -328,9 +328,7 @@ def _is_bare(kind: inspect.Type) -> bool:
 def _is_countable(kind: inspect.Type) -> bool:
     """Whether the quotes around the values of this type are two for a text and two for each key of a map."""
     kind = plain(kind)
-    return isinstance(kind, inspect.StrType) or (
-        isinstance(kind, inspect.DictType) and is_number(kind.value_type)
-    )
+    return isinstance(kind, inspect.StrType) or (isinstance(kind, inspect.DictType) and is_number(kind.value_type))
 
 
 def _instant_of(field: Field, zone: ZoneInfo | None, owner: str) -> Callable[[Any], int]:

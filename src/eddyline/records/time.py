@@ -68,9 +68,7 @@ def instant(moment: datetime) -> int:
     >>> instant(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    assert moment.tzinfo is not None, (
-        "a naive time has no place in the stream: the type's codec gives it a zone"
-    )
+    assert moment.tzinfo is not None, "a naive time has no place in the stream: the type's codec gives it a zone"
     return (moment - EPOCH) // MICROSECOND
 
 

@@ -52,9 +52,7 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not isinstance(self.over, timedelta):
-            raise DeclarationError(
-                f"{type(self).__name__}: over is {self.over!r}, expected a duration\n  write: over=hours(1)"
-            )
+            raise DeclarationError(f"{type(self).__name__}: over is {self.over!r}, expected a duration\n  write: over=hours(1)")
         if to_us(self.over) <= 0:
             raise DeclarationError(
                 f"{type(self).__name__}: over is {self.over}, and a window has to be longer than nothing\n"
@@ -63,9 +61,7 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("field", "by"):
             given = getattr(self, name, None)
             if given is not None and not isinstance(given, str):
-                raise DeclarationError(
-                    f"{type(self).__name__}: {name} is {given!r}, expected the name of a field as text"
-                )
+                raise DeclarationError(f"{type(self).__name__}: {name} is {given!r}, expected the name of a field as text")
 
     def __repr__(self) -> str:
         count, unit = show_duration(to_us(self.over)).split(" ")
@@ -298,9 +294,7 @@ class Aggregates:
         self.limit = limit
         self._empty: dict[str, Value] = {name: _EMPTY.get(type(spec)) for name, spec in specs.items()}
         kinds = sorted({spec.by for spec in specs.values()}, key=lambda by: by or "")
-        self._plans = tuple(
-            Plan(by, {name: spec for name, spec in specs.items() if spec.by == by}, limit) for by in kinds
-        )
+        self._plans = tuple(Plan(by, {name: spec for name, spec in specs.items() if spec.by == by}, limit) for by in kinds)
         self._layout = " ".join(plan.layout() for plan in self._plans)
 
     @property
@@ -328,9 +322,7 @@ class Aggregates:
         """No windows yet."""
         return AggregatesState(self._plans)
 
-    def values(
-        self, state: AggregatesState, key: str, at: int, event: Any, watermark: int = BEGINNING
-    ) -> dict[str, Value]:
+    def values(self, state: AggregatesState, key: str, at: int, event: Any, watermark: int = BEGINNING) -> dict[str, Value]:
         """What the windows say about an event of `key` at `at` (microseconds); changes nothing.
 
         The `watermark` matters only to a late event, and only where it is ahead of that of the last `enter`.
@@ -387,9 +379,7 @@ class Aggregates:
                     shards.setdefault(key_group(owner), []).append([number, owner, past.save()])
         late = state.late_by_group
         return {
-            group: _ENCODER.encode(
-                [self._layout, group, state.watermark, late.get(group, 0), shards.get(group, [])]
-            )
+            group: _ENCODER.encode([self._layout, group, state.watermark, late.get(group, 0), shards.get(group, [])])
             for group in sorted(shards.keys() | late.keys())
         }
 

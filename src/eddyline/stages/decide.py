@@ -57,6 +57,4 @@ class Decide:
             if model != self.model or wanted > position:
                 detail = f"{champion} does not exist; the learner is at {self.model}@{position}"
                 return refuse("commands", Reason.UNKNOWN_VERSION, detail, command, event_id=command.to)
-        return Rollout(
-            revision=state.revision + 1, champion=champion, author=command.author, reason=command.reason
-        )
+        return Rollout(revision=state.revision + 1, champion=champion, author=command.author, reason=command.reason)

@@ -37,9 +37,7 @@ def every(examples: int) -> Publish:
     1000
     """
     if type(examples) is not int or examples < 1:
-        raise DeclarationError(
-            f"publish=every({examples!r}): write a whole number of examples, such as every(1000)"
-        )
+        raise DeclarationError(f"publish=every({examples!r}): write a whole number of examples, such as every(1000)")
     return Publish(examples)
 
 

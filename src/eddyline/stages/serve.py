@@ -67,16 +67,12 @@ class Serve:
         """The memory before the first event."""
         return ServeState(windows=self.aggregates.new_state() if self.aggregates else AggregatesState(()))
 
-    def step(
-        self, state: ServeState, ledger: Ledger, voice: Voice, batch: Sequence[Arrival]
-    ) -> list[Prediction | DeadLetter]:
+    def step(self, state: ServeState, ledger: Ledger, voice: Voice, batch: Sequence[Arrival]) -> list[Prediction | DeadLetter]:
         """Answers a batch of events in order. A re-sent event yields nothing: its answer is in the ledger."""
         answers = (self.answer(state, ledger, voice, arrival) for arrival in batch)
         return [answer for answer in answers if answer is not None]
 
-    def answer(
-        self, state: ServeState, ledger: Ledger, voice: Voice, arrival: Arrival
-    ) -> Prediction | DeadLetter | None:
+    def answer(self, state: ServeState, ledger: Ledger, voice: Voice, arrival: Arrival) -> Prediction | DeadLetter | None:
         """Answers one event; None when it was answered before."""
         event_id, at, event = arrival.id, arrival.at, arrival.value
         slot = ledger.find(event_id)
@@ -220,7 +216,5 @@ def _plain(name: str, value: Any) -> Value:
     if type(value) is float and not abs(value) <= LIMIT:
         raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is {value!r}, expected at most ±1e100")
     if type(value) is int and not -_INT_LIMIT <= value < _INT_LIMIT:
-        raise Rejected(
-            Reason.OUT_OF_RANGE.value, f"feature {name!r} is an integer beyond 64 bits; make it a float"
-        )
+        raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is an integer beyond 64 bits; make it a float")
     return value  # type: ignore[no-any-return]

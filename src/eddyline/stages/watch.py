@@ -107,9 +107,7 @@ class Watch:
             object.__setattr__(self, word, tuple(value))
         for name in self.drift:
             if not isinstance(name, str):
-                raise DeclarationError(
-                    f'watch: drift={name!r} is not the name of a feature\nwrite drift=("amount",)'
-                )
+                raise DeclarationError(f'watch: drift={name!r} is not the name of a feature\nwrite drift=("amount",)')
         if self.segment is not None and not isinstance(self.segment, str) and not callable(self.segment):
             raise DeclarationError(
                 f'watch: segment={self.segment!r} is neither a field nor a function\nwrite segment="carrier"'
@@ -154,15 +152,9 @@ class Watch:
         fields = getattr(event_type, "__struct_fields__", ())
         if self.segment not in fields:
             near = difflib.get_close_matches(self.segment, fields, 1)
-            mend = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else "write the name of a field, or a function event -> str"
-            )
+            mend = f"did you mean {near[0]!r}?" if near else "write the name of a field, or a function event -> str"
             known = ", ".join(fields)
-            raise DeclarationError(
-                f"watch: segment={self.segment!r} is not a field of {event_type.__name__} ({known})\n{mend}"
-            )
+            raise DeclarationError(f"watch: segment={self.segment!r} is not a field of {event_type.__name__} ({known})\n{mend}")
         field_name = self.segment
         return _texts(lambda event: getattr(event, field_name))
 

@@ -199,10 +199,12 @@ class Store:
     def packed_group(self, slot: int) -> tuple[int, list[msgspec.Raw]]:
         """The same group, each prediction still packed for `blocks.decode_single`."""
         seq, first = self.seq_of_slot(slot)
-        packed = self.db.execute("SELECT predictions FROM blocks WHERE seq=?", (seq,)).fetchone()[0]
+        row = self.db.execute("SELECT predictions FROM blocks WHERE seq=?", (seq,)).fetchone()
+        if row is None:
+            raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
         offset = slot - first
         with _as_written(self.path, f"block {seq}"):
-            return first + offset // blocks.GROUP * blocks.GROUP, blocks.split_group(packed, offset)
+            return first + offset // blocks.GROUP * blocks.GROUP, blocks.split_group(row[0], offset)
 
     def chain(self) -> Iterator[tuple[int, bytes, bytes, tuple[bytes, ...]]]:
         """Every block as (seq, hash as stored, hash as computed, its five parts as bytes), for verifying."""

@@ -125,7 +125,7 @@ class DiskLedger:
 
     def prediction(self, slot: int) -> Prediction:
         prediction = self.predictions.get(slot)
-        return prediction if prediction is not None else self.reader.read(slot)
+        return prediction if prediction is not None else self._kept(slot)
 
     def settle(self, slot: int, mark: int) -> int:
         number = slot >> _SHIFT
@@ -195,6 +195,15 @@ class DiskLedger:
         return Chunk(array("q", ats), array("Q", marks))
 
     # Predictions and events of long ago --------------------------------------------------------------------------------
+
+    def _kept(self, slot: int) -> Prediction:
+        prediction = self.reader.read(slot)
+        event_id = prediction.event_id
+        if self.recent.get(event_id, self.looked_up.get(event_id, slot)) != slot:
+            raise StoreCorrupt(
+                f"store {self.store.path.name}: the answer to {event_id!r} is not where it was kept\nrun eddyline verify"
+            )
+        return prediction
 
     def _journaled(self, slot: int, event_id: str) -> Arrival:
         seq, _ = self.store.seq_of_slot(slot)

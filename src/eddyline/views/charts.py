@@ -139,9 +139,7 @@ def _counts(days: Sequence[Day], few: int, axis: Days, top: float, bottom: float
     """Small bars from zero: how many truths each day's value rests on."""
     most = max((day.count for day in days), default=0)
     body = _text(axis.left, top - 8, "truths a day", "axis", "start")
-    body += _text(axis.left - 6, top + 4, whole(most), "axis", "end") + _text(
-        axis.left - 6, bottom, "0", "axis", "end"
-    )
+    body += _text(axis.left - 6, top + 4, whole(most), "axis", "end") + _text(axis.left - 6, bottom, "0", "axis", "end")
     for day in days:
         height = (bottom - top) * day.count / most if most else 0.0
         body += _bar(axis, day.number, bottom - height, height, "faint" if day.count < few else "count")
@@ -168,9 +166,7 @@ def coverage_by_day(rows: Sequence[CoverageDay], span: tuple[int, int], width: f
 def label_delays(delays: Delays, width: float) -> tuple[float, str]:
     """How long truths took, in bins of equal width on a logarithmic axis, with the quantiles that matter."""
     left, right, top, bottom = 52.0, width - 14, 56.0, 190.0
-    edges, counts = log_bins(
-        [(value, count) for value, count in delays.bins if value > 0], 36 if width > 500 else 24
-    )
+    edges, counts = log_bins([(value, count) for value, count in delays.bins if value > 0], 36 if width > 500 else 24)
     low, high = log10(edges[0]), log10(edges[-1])
 
     def x(us: float) -> float:
@@ -235,9 +231,7 @@ def alerts_by_time(
     body, y = "", 4.0
     for lane in lanes:
         kind = "second" if lane.monitor == "error_drift" else "first"
-        of_lane = [
-            alert for alert in alerts if (alert.monitor, alert.subject) == (lane.monitor, lane.subject)
-        ]
+        of_lane = [alert for alert in alerts if (alert.monitor, alert.subject) == (lane.monitor, lane.subject)]
         one_by_one = len(of_lane) == lane.count <= width / 12
         most = max(count for _, count in lane.days)
         said = plural(lane.count, "alert") + ("" if one_by_one else f", at most {whole(most)} a day")
@@ -256,17 +250,14 @@ def alerts_by_time(
 
 def lane_name(monitor: str, subject: str) -> str:
     """What drifted, in words."""
-    return {"error_drift": "the error", "feature_drift": f"feature {subject}"}.get(
-        monitor, f"{monitor}: {subject}"
-    )
+    return {"error_drift": "the error", "feature_drift": f"feature {subject}"}.get(monitor, f"{monitor}: {subject}")
 
 
 def _arrow(x: float, y: float, alert: Alert, kind: str) -> str:
     up = alert.after >= alert.before
     tip, foot = (-7, 5) if up else (7, -5)
     return (
-        f'<path class="arrow {kind}" d="M{x:.1f} {y + tip:.1f}l5 {foot - tip}h-10z">'
-        f"<title>{safe(alert.reason)}</title></path>"
+        f'<path class="arrow {kind}" d="M{x:.1f} {y + tip:.1f}l5 {foot - tip}h-10z"><title>{safe(alert.reason)}</title></path>'
     )
 
 
@@ -283,9 +274,7 @@ def strip(value: float | None, reference: float | None, low: float, high: float,
     if reference is not None:
         middle = share(reference)
         if not hollow:
-            body += (
-                f'<line class="reach" x1="{min(x, middle):.1f}%" x2="{max(x, middle):.1f}%" y1="9" y2="9"/>'
-            )
+            body += f'<line class="reach" x1="{min(x, middle):.1f}%" x2="{max(x, middle):.1f}%" y1="9" y2="9"/>'
         body += f'<line class="overall" x1="{middle:.1f}%" x2="{middle:.1f}%" y1="1" y2="17"/>'
     kind = "hollow" if hollow else "dot"
     body += f'<circle class="{kind} first" cx="{x:.1f}%" cy="9" r="4"/>'

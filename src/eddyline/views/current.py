@@ -49,9 +49,7 @@ def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
         ledger.expect(records)
         if loop.advance(records).predictions != block.predictions:
             _, loop = _at_checkpoint(store, pipeline, pipeline.plan())
-            return Reached(
-                checkpoint, loop.states, f"block {block.seq} gave other answers than were recorded"
-            )
+            return Reached(checkpoint, loop.states, f"block {block.seq} gave other answers than were recorded")
         ledger.committed()
     return Reached(store.seq, loop.states, "")
 

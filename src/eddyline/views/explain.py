@@ -73,9 +73,7 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
         first, group = store.prediction_group(row[0])
         return row[0], group[row[0] - first]
     needle = event_id.encode()
-    for first_slot, packed in store.db.execute(
-        "SELECT first_slot, predictions FROM blocks ORDER BY seq DESC"
-    ):
+    for first_slot, packed in store.db.execute("SELECT first_slot, predictions FROM blocks ORDER BY seq DESC"):
         for offset, group in blocks.groups_containing(packed, needle):
             for i, prediction in enumerate(group):
                 if prediction.event_id == event_id:
@@ -83,9 +81,7 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
     refused = [letter for letter in dead_letters(store) if letter.event_id == event_id]
     if refused:
         letter = refused[0]
-        raise NotFound(
-            f"event {event_id!r} was not answered: {letter.reason}, {letter.detail}\nsee it: eddyline dead-letters"
-        )
+        raise NotFound(f"event {event_id!r} was not answered: {letter.reason}, {letter.detail}\nsee it: eddyline dead-letters")
     raise NotFound(f"no event {event_id!r} in {store.path.name}\nids are compared as text, exactly")
 
 

@@ -46,10 +46,7 @@ def kept_versions(store: Store) -> list[KeptVersion]:
         "SELECT v.version, length(s.state), v.seq FROM versions v "
         "LEFT JOIN snapshots s ON s.hash = v.snapshot ORDER BY v.position"
     )
-    recipes = {
-        digest: json.loads(recipe)
-        for digest, recipe in store.db.execute("SELECT digest, recipe FROM recipes")
-    }
+    recipes = {digest: json.loads(recipe) for digest, recipe in store.db.execute("SELECT digest, recipe FROM recipes")}
     decode = msgspec.msgpack.Decoder(ModelVersion).decode
     found = []
     for raw, octets, seq in rows:
@@ -77,6 +74,4 @@ def standing(store: Store, pipeline: Pipeline) -> Standing:
     if pipeline.publish is not None:
         position -= position % pipeline.publish.examples
     live = notes.rollout.champion is None and pipeline.publish is None
-    return Standing(
-        notes.rollout.champion or f"{pipeline.name}@{position}", live, notes.learner, notes.rollout
-    )
+    return Standing(notes.rollout.champion or f"{pipeline.name}@{position}", live, notes.learner, notes.rollout)

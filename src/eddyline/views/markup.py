@@ -33,9 +33,7 @@ def safe(value: object, limit: int = 300) -> str:
     if len(text) > limit:
         text = text[:limit] + "…"
     if not text.isprintable():
-        text = "".join(
-            f"\\u{ord(sign):04x}" if unicodedata.category(sign) in _HIDDEN else sign for sign in text
-        )
+        text = "".join(f"\\u{ord(sign):04x}" if unicodedata.category(sign) in _HIDDEN else sign for sign in text)
     return html.escape(text, quote=True)
 
 

@@ -83,9 +83,7 @@ def _effect(store: Store, command: Command, after: int) -> Change:
         rollout = change.rollout
         if (rollout.champion, rollout.author, rollout.reason) == (champion, command.author, command.reason):
             return change
-    for (packed,) in store.db.execute(
-        "SELECT dead FROM blocks WHERE seq>? AND deads>0 ORDER BY seq DESC", (after,)
-    ):
+    for (packed,) in store.db.execute("SELECT dead FROM blocks WHERE seq>? AND deads>0 ORDER BY seq DESC", (after,)):
         for letter in blocks.decode_dead(packed):
             if letter.stream == "commands" and letter.event_id == command.to:
                 raise NotFound(letter.detail)

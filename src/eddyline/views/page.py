@@ -105,13 +105,9 @@ def _facts(report: ReportData) -> str:
         facts.append((safe(overall.name), number(overall.value), f"over {plural(overall.count, 'truth')}"))
         latest = _latest(quality)
         if latest is not None:
-            facts.append(
-                ("latest day", number(latest.value), f"{safe(latest.day)}, {plural(latest.count, 'truth')}")
-            )
+            facts.append(("latest day", number(latest.value), f"{safe(latest.day)}, {plural(latest.count, 'truth')}"))
     known = fates.labelled + fates.absent
-    said = f"{whole(fates.labelled)} labelled" + (
-        f", {whole(fates.absent)} by absence" if fates.absent else ""
-    )
+    said = f"{whole(fates.labelled)} labelled" + (f", {whole(fates.absent)} by absence" if fates.absent else "")
     last = f"last {moment(report.alerts[-1].at)}" if report.alerts else "nothing drifted"
     facts += [
         ("events answered", whole(fates.answered), f"on {plural(len(report.coverage), 'day')}"),
@@ -125,16 +121,12 @@ def _facts(report: ReportData) -> str:
             f"{plural(len(report.refused), 'reason')}" if fates.dead else "nothing refused",
         ),
     ]
-    return "".join(
-        f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in facts
-    )
+    return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in facts)
 
 
 def _latest(quality: Quality) -> Day | None:
     """The newest day whose value says something."""
-    return next(
-        (day for day in reversed(quality.days) if day.count >= quality.few and day.value is not None), None
-    )
+    return next((day for day in reversed(quality.days) if day.count >= quality.few and day.value is not None), None)
 
 
 def _foot(report: ReportData) -> str:
@@ -156,9 +148,7 @@ def _foot(report: ReportData) -> str:
 def _quality(report: ReportData) -> str:
     quality = report.quality
     if quality is None:
-        return _section(
-            "Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>'
-        )
+        return _section("Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>')
     if not quality.overall[0].count:
         return _section("Quality", '<p class="note">No truth has come yet.</p>')
     overall = quality.overall[0]
@@ -203,10 +193,8 @@ def _by_version(quality: Quality) -> str:
     if not quality.versions:
         return ""
     rows = quality.versions[::-1]
-    return (
-        "<h3>By version</h3>"
-        '<p class="note">Answers given from this version up to the next; the newest first.</p>'
-        + _strips("version", rows, quality)
+    return '<h3>By version</h3><p class="note">Answers given from this version up to the next; the newest first.</p>' + _strips(
+        "version", rows, quality
     )
 
 
@@ -216,8 +204,7 @@ def _by_segment(quality: Quality) -> str:
     order = "The largest first" if quality.better == "unknown" else "The worst first"
     return (
         f"<h3>By segment</h3><p class='note'>{order}; "
-        f"those with fewer than {plural(quality.few, 'truth')} come last.</p>"
-        + _strips("segment", quality.segments, quality)
+        f"those with fewer than {plural(quality.few, 'truth')} come last.</p>" + _strips("segment", quality.segments, quality)
     )
 
 
@@ -266,9 +253,7 @@ def _coverage(report: ReportData) -> str:
     used = [(kind, words) for kind, words in FATES if any(getattr(row, kind) for row in rows)]
     key = "".join(f'<li><i class="{kind}"></i>{words}</li>' for kind, words in used)
     desc = "Answers by UTC day of the event, in parts: " + ", ".join(words for _, words in used)
-    drawn = figure(
-        "coverage", "Answers by day and what became of them", desc, lambda w: coverage_by_day(rows, span, w)
-    )
+    drawn = figure("coverage", "Answers by day and what became of them", desc, lambda w: coverage_by_day(rows, span, w))
     heads = [("w", "UTC day"), ("n", "answered"), *(("n", words) for _, words in FATES), ("n", "truth known")]
     table = [
         [
@@ -295,9 +280,7 @@ def _delays(report: ReportData) -> str:
     said = ", ".join(f"{name} within {duration(value)}" for name, value in quantiles)
     note = f"From the event to the moment its truth was known, on a logarithmic axis: {said}."
     note += (
-        f" {plural(early, 'truth')} known at or before the event {'is' if early == 1 else 'are'} not drawn."
-        if early
-        else ""
+        f" {plural(early, 'truth')} known at or before the event {'is' if early == 1 else 'are'} not drawn." if early else ""
     )
     drawn = ""
     if early < delays.count:
@@ -422,9 +405,7 @@ def _refused(report: ReportData) -> str:
 
 
 def _example(event_id: str | None, origin: str, detail: str, raw: str) -> str:
-    place = ", ".join(
-        chain((f"id {safe(event_id, 80)}",) if event_id else (), (safe(origin),) if origin else ())
-    )
+    place = ", ".join(chain((f"id {safe(event_id, 80)}",) if event_id else (), (safe(origin),) if origin else ()))
     return f'{safe(detail)}{f" ({place})" if place else ""}<br><span class="raw">{safe(raw, 240)}</span>'
 
 
@@ -434,9 +415,7 @@ def _also(report: ReportData) -> str:
     rows: list[list[Cell]] = [
         [("", safe(one.metric)), ("n", number(one.value)), ("n", whole(one.count))] for one in report.also
     ]
-    return _section(
-        "Also measured", _table([("", "what"), ("n", "value"), ("n", "count")], rows, of=len(rows))
-    )
+    return _section("Also measured", _table([("", "what"), ("n", "value"), ("n", "count")], rows, of=len(rows)))
 
 
 # Pieces
@@ -470,9 +449,7 @@ def _hidden(what: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) ->
     return f"<details><summary>{what}</summary>{_table(heads, rows, of=len(rows), most=DRAWN)}</details>"
 
 
-def _table(
-    heads: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, of: int, most: int = ROWS, stack: bool = False
-) -> str:
+def _table(heads: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, of: int, most: int = ROWS, stack: bool = False) -> str:
     """A table of at most so many rows, with a word about the rest. `stack`: on a phone rows become blocks."""
     shown = rows[:most]
     head = "".join(f'<th scope="col"{_kind(kind)}>{name}</th>' for kind, name in heads)
@@ -487,9 +464,7 @@ def _table(
 
 def _cells(row: Iterable[Cell], labels: Sequence[Cell]) -> str:
     names = [f' data-label="{name}"' if name else "" for _, name in labels] or [""] * 20
-    return "".join(
-        f"<td{_kind(kind)}{label}>{body}</td>" for (kind, body), label in zip(row, names, strict=False)
-    )
+    return "".join(f"<td{_kind(kind)}{label}>{body}</td>" for (kind, body), label in zip(row, names, strict=False))
 
 
 def _kind(kind: str) -> str:

@@ -146,9 +146,7 @@ def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
         for alert in notes.alerts:
             alerts.add(alert)
         rollouts += [
-            _rollout_row(
-                store, each, block=seq, position=notes.learner, answer=answer, received_at=notes.received_at
-            )
+            _rollout_row(store, each, block=seq, position=notes.learner, answer=answer, received_at=notes.received_at)
             for each in notes.rollouts
         ]
     return alerts, rollouts
@@ -175,9 +173,7 @@ class _Alerts:
         """One for each thing that drifted: the error first, then by name."""
         return [
             AlertLane(*about, sum(days.values()), sorted(days.items()), self.last[about])
-            for about, days in sorted(
-                self.days.items(), key=lambda lane: (lane[0][0] != "error_drift", lane[0])
-            )
+            for about, days in sorted(self.days.items(), key=lambda lane: (lane[0][0] != "error_drift", lane[0]))
         ]
 
 
@@ -215,9 +211,7 @@ def _fates(states: States, refused: list[Refused]) -> Fates:
 
 def _coverage(states: States) -> list[CoverageDay]:
     return [
-        CoverageDay(
-            day_name(day), day, answered, labelled, absent, expired, answered - labelled - absent - expired
-        )
+        CoverageDay(day_name(day), day, answered, labelled, absent, expired, answered - labelled - absent - expired)
         for day, (answered, labelled, absent, expired) in sorted(states.watch.coverage.rows.items())
     ]
 
@@ -292,9 +286,7 @@ def _also(plan: Plan, states: States) -> list[Measurement]:
         *states.watch.delay.measurements(),
     }
     left_out = [
-        one
-        for one in plan.watch.quality.measurements(states.watch.quality)
-        if one.metric.endswith((" unanswered", " failed"))
+        one for one in plan.watch.quality.measurements(states.watch.quality) if one.metric.endswith((" unanswered", " failed"))
     ]
     return left_out + [one for one in plan.watch.measurements(states.watch) if one not in shown]
 
@@ -307,10 +299,7 @@ def _refused(found: Iterable[DeadLetter]) -> list[Refused]:
         kind = letter.stream, letter.reason
         counts[kind] += 1
         first.setdefault(kind, letter)
-    return [
-        _example_of(first[kind], many)
-        for kind, many in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    ]
+    return [_example_of(first[kind], many) for kind, many in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
 
 
 def _example_of(letter: DeadLetter, count: int) -> Refused:

@@ -39,10 +39,7 @@ def quality(engine: Engine) -> list[Measurement]:
     """The pipeline's metrics over all examples so far, the primary one first."""
     watch = engine.plan.watch.quality
     numbers = engine.loop.states.watch.quality.overall.numbers()
-    return [
-        Measurement(gauge.name, value, count)
-        for gauge, (value, count) in zip(watch.gauges, numbers, strict=True)
-    ]
+    return [Measurement(gauge.name, value, count) for gauge, (value, count) in zip(watch.gauges, numbers, strict=True)]
 
 
 def summarize(engine: Engine) -> Summary:

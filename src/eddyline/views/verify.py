@@ -91,9 +91,7 @@ def verify(
         verdict.faults.append(f"the file is damaged: {error}")
     verdict.head = store.head.hex()
     if head is not None and head not in heads:
-        verdict.faults.append(
-            f"the chain does not hold the head {head}: it was cut, or rewritten, since that was noted"
-        )
+        verdict.faults.append(f"the chain does not hold the head {head}: it was cut, or rewritten, since that was noted")
     return verdict
 
 
@@ -167,9 +165,7 @@ class _Fold:
         model, pending = self.model, self.pending
         while self.position < position:
             if not pending:
-                raise StoreCorrupt(
-                    f"the examples log ends at {self.position}, an answer names position {position}"
-                )
+                raise StoreCorrupt(f"the examples log ends at {self.position}, an answer names position {position}")
             row = pending.popleft()
             if row.position != self.position + 1:
                 raise StoreCorrupt(f"the examples log goes from position {self.position} to {row.position}")
