@@ -113,7 +113,8 @@ class _Reader:
     def read(self, position: int, limit: int) -> list[Line]:
         """Up to `limit` records after `position`."""
         wall, cpu = time.perf_counter(), time.process_time()
-        lines = self.lines(position, min(position + limit, self.shape.events))
+        end = min(position + limit, self.shape.events)
+        lines = self.lines(position, end) if position < end else []
         self.spent.wall += time.perf_counter() - wall
         self.spent.cpu += time.process_time() - cpu
         return lines

@@ -12,7 +12,7 @@ from river import linear_model, preprocessing
 
 from eddyline import Engine, EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, hours, memory, minutes
 from eddyline.engines.embedded import replay
-from eddyline.records.errors import StoreCorrupt
+from eddyline.records.errors import StoreError
 from eddyline.store.database import Store
 from eddyline.views.verify import verify
 
@@ -98,5 +98,5 @@ def found(path: Path, head: str | None = None) -> list[str]:
             verdict = verify(store, SHOP, head=head)
             assert verdict.sound == (not verdict.faults and verdict.comparable)
             return verdict.faults
-    except StoreCorrupt as error:
+    except StoreError as error:
         return [str(error)]

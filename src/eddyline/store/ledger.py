@@ -57,7 +57,8 @@ class Chunk:
 
     def earliest(self) -> int:
         """When the first that still waits happened."""
-        return min((at for at, _ in self.waiting()), default=_FAR)
+        ats = np.frombuffer(self.ats, dtype=np.int64)[np.frombuffer(self.marks, dtype=np.uint64) == 0]
+        return int(ats.min()) if ats.size else _FAR
 
 
 class DiskLedger:

@@ -36,6 +36,8 @@ class Account:
     windows: dict[int, bytes]
     waiting: tuple[list[bytes], list[bytes], int, int]
     """labels that wait for their event and labels held back, and the counts of repeated events and labels"""
+    times: tuple[int, int]
+    """how far event time has come, by events and by labels"""
 
     def differences(self, other: Account, *, ignoring: tuple[str, ...] = ()) -> list[str]:
         """What differs, a line each; nothing where all is equal to the byte."""
@@ -68,6 +70,7 @@ def account_of(engine: Engine) -> Account:
         watch=plan.watch.save(states.watch),
         windows=windows,
         waiting=(sorted(early), sorted(held), states.serve.repeated, states.join.repeated),
+        times=(states.serve.frontier, states.join.frontier),
     )
 
 

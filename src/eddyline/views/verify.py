@@ -66,10 +66,10 @@ def verify(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Verifies a whole store. `head` is a chain head noted earlier: then what was there before must still be there."""
-    require_same(store.get("parts") or {}, pipeline, store.path.name)
     verdict = Verdict(fingerprint=fingerprint(), written_as=store.get("fingerprint") or "")
     heads = set()
     try:
+        require_same(store.get("parts") or {}, pipeline, store.path.name)
         _check_side_tables(store)
         fold = _Fold(store, pipeline, verdict)
         for seq, stored, computed, parts in store.chain():
