@@ -21,6 +21,8 @@ from tests.faults.sweep import Finding, Plan, Strike
 
 SAMPLE = 150
 WORKERS = 2
+SHARE = 200
+"""How many strikes a process makes at most; each process imports everything once."""
 FULL = ("pwrite64", "ftruncate", "openat", "fdatasync", "mkdir")
 """Calls that fail when the disk is full."""
 AGAIN = ("pread64", "pwrite64", "openat", "ftruncate", "flock", "fdatasync", "unlink")
@@ -32,7 +34,7 @@ def every_plan(counts: dict[str, int]) -> list[Plan]:
     faults = {call: ["KILL", "EIO"] for call in sweep.WRITES} | {call: ["EIO"] for call in sweep.READS}
     for call in FULL:
         faults[call] = [*faults[call], "ENOSPC"]
-    faults["pwrite64"].append("EINTR")
+    faults["fdatasync"].append("EINTR")
     return [
         Plan(Strike(call, fault, nth + 1))
         for call, count in sorted(counts.items())
@@ -67,8 +69,9 @@ def carry_out(plans: list[Plan]) -> Iterator[Finding]:
         assert ran.returncode == 0, ran.stderr.decode()
         return msgspec.json.Decoder(Finding).decode_lines(ran.stdout)
 
+    size = min(SHARE, -(-len(plans) // WORKERS))
     with ThreadPoolExecutor(WORKERS) as pool:
-        for findings in pool.map(share, [plans[i::WORKERS] for i in range(WORKERS)]):
+        for findings in pool.map(share, [plans[i : i + size] for i in range(0, len(plans), size)]):
             yield from findings
 
 

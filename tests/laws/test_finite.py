@@ -83,6 +83,15 @@ def raw_amount(payment: Payment) -> dict[str, float]:
     return {"amount": payment.amount}
 
 
+def mood(payment: Payment, often: int, spent: float, shops: int) -> dict[str, float]:
+    return {"amount": payment.amount}
+
+
+def windows_of(journey: Journey) -> dict[int, bytes]:
+    assert journey.plan.serve.aggregates is not None
+    return journey.plan.serve.aggregates.save(journey.loop.states.serve.windows)
+
+
 class Moody(CustomModel):
     """Fails in every way a model can, as the amount tells it to."""
 
@@ -113,10 +122,10 @@ class Moody(CustomModel):
 @LAW
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), st.booleans()), max_size=30))
 def test_what_fails_leaves_the_model_as_it_was_and_the_next_event_is_answered(steps: list[tuple[float, bool]]) -> None:
-    journey = Journey(pipeline("live").replace(model=Moody(), aggregates={}, features=raw_amount))
+    journey = Journey(pipeline("live").replace(model=Moody(), features=mood))
     learn, learned = journey.loop.states.learn, 0
     for number, (amount, fraud) in enumerate(steps):
-        before = learn.model.digest()
+        before, windows = learn.model.digest(), windows_of(journey)
         asked = journey.take(Payment(id=f"p-{number}", card="c", at=number, amount=amount, shop="north"))
         assert len(asked.predictions) == (amount not in (1.0, 2.0, 3.0))
         assert [letter.reason for letter in asked.dead] == {
@@ -125,6 +134,7 @@ def test_what_fails_leaves_the_model_as_it_was_and_the_next_event_is_answered(st
             3.0: ["model_failed"],
         }.get(amount, [])
         assert learn.model.digest() == before
+        assert asked.predictions or windows_of(journey) == windows
         told = journey.take(Chargeback(id=f"p-{number}", at=number, fraud=fraud))
         if amount in (4.0, 5.0):
             assert [letter.reason for letter in told.dead] == [{4.0: "model_failed", 5.0: "not_finite"}[amount]]
@@ -135,7 +145,7 @@ def test_what_fails_leaves_the_model_as_it_was_and_the_next_event_is_answered(st
         assert_finite(journey)
 
 
-class Count(Label):
+class Size(Label):
     id: Id
     at: EpochMicros
     many: Truth[int | float | str]
@@ -155,7 +165,7 @@ def test_a_truth_that_no_number_can_hold_is_refused_and_the_loop_goes_on(truths:
     declared = Pipeline(
         name="sizes",
         events=memory([], Seen),
-        labels=memory([], Count),
+        labels=memory([], Size),
         model=linear_model.LinearRegression(),
         join=Join(wait=us(1000), revisions="learn"),
     )

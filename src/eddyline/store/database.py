@@ -51,6 +51,7 @@ class Store:
     """An open store. `Store.write` for the one runner, `Store.read` for anybody who looks.
 
     It keeps where the chain ends (`seq`, `head`), how many predictions (`slots`) and how many examples it holds.
+    `before_commit` is called at the end of each transaction, inside it: for work that may be spread over commits.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: WriterLock | None) -> None:
@@ -58,6 +59,7 @@ class Store:
         self.db = connection
         self._lock = lock
         self.broken: str | None = None
+        self.before_commit: Callable[[], None] = _nothing
         row = self.db.execute(
             "SELECT seq, hash, first_slot, first_example, predictions, examples FROM blocks ORDER BY seq DESC LIMIT 1"
         ).fetchone()
@@ -113,6 +115,7 @@ class Store:
         try:
             self.db.execute("BEGIN IMMEDIATE")
             yield
+            self.before_commit()
             self.db.execute("COMMIT")
         except BaseException as error:
             self.slots, self.examples, self.seq, self.head = slots, examples, seq, head
@@ -170,7 +173,8 @@ class Store:
                 "FROM blocks WHERE seq>? AND seq<=? ORDER BY seq",
                 (after, until),
             ):
-                head = link(head, (seq, slot, example, deads), tuple(parts))
+                with _as_written(self.path, f"block {seq}"):
+                    head = link(head, (seq, slot, example, deads), tuple(parts))
                 yield seq, stored, head, tuple(parts)
 
     def examples_of(self, seq: int) -> list[ExampleRow]:
@@ -204,7 +208,10 @@ class Store:
             raise StoreCorrupt(f"store {self.path.name}: block {seq} is missing")
         offset = slot - first
         with _as_written(self.path, f"block {seq}"):
-            return first + offset // blocks.GROUP * blocks.GROUP, blocks.split_group(row[0], offset)
+            group = blocks.split_group(row[0], offset)
+            if offset % blocks.GROUP >= len(group):
+                raise ValueError(f"it holds no answer number {slot}")
+            return first + offset // blocks.GROUP * blocks.GROUP, group
 
     def chain(self) -> Iterator[tuple[int, bytes, bytes, tuple[bytes, ...]]]:
         """Every block as (seq, hash as stored, hash as computed, its five parts as bytes), for verifying."""
@@ -430,6 +437,10 @@ def _said(path: Path, error: sqlite3.Error) -> str:
             f"store {path.name}: the file is damaged ({error})\nrestore it from a backup; eddyline verify says what can be read"
         )
     return f"store {path.name}: {error} ({code}); nothing was acknowledged"
+
+
+def _nothing() -> None:
+    """Nobody has work to spread."""
 
 
 def _quote(path: Path) -> str:

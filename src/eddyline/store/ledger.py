@@ -1,9 +1,10 @@
 """The ledger on disk: which event ids were answered, and which predictions still wait for their truth.
 
-Ids of the last hundred thousands of events are a dict; older ones are a B-tree, filled in sorted bulk so that neighbours
-share pages. What waits costs 16 bytes of memory an event (when it happened, what settled it), in chunks that are written
-when a checkpoint finds them changed and forgotten when nothing in them waits any more. Features of waiting predictions stay in
-the journal, behind a bounded cache. Memory on disk is always as of the last checkpoint; replay does the rest.
+Ids of the last hundred thousands of events are a dict; older ones are a B-tree. They move there in the order of the ids, so
+that neighbours share pages, a few with each commit. What waits costs 16 bytes of memory an event (when it happened, what
+settled it), in chunks that are written when a checkpoint finds them changed and forgotten when nothing in them waits any
+more. Features of waiting predictions stay in the journal, behind a bounded cache. What is on disk is read as of the last
+checkpoint; replay does the rest.
 
 Keeps `twice`, I21 (bounded). Implements `eddyline.ports.Ledger`.
 """
@@ -32,6 +33,7 @@ from eddyline.store.reader import PredictionReader
 CHUNK: Final = 4096
 _SHIFT: Final = 12
 _FAR: Final = 2**62
+_MOVED: Final = 16
 
 
 class Chunk:
@@ -81,6 +83,11 @@ class DiskLedger:
         self.count = 0
         self.flushed = 0
         self.recent: dict[str, int] = {}
+        self.leaving: dict[str, int] = {}
+        self.moving: list[str] = []
+        self.leaving_until = 0
+        self.moved_at = 0
+        store.before_commit = self._move_ids
         self.looked_up: dict[str, int | None] = {}
         self.chunks: dict[int, Chunk] = {}
         self.current = Chunk(array("q"), array("Q"))
@@ -98,12 +105,14 @@ class DiskLedger:
 
     def find(self, event_id: str) -> int | None:
         slot = self.recent.get(event_id)
+        if slot is None and self.leaving:
+            slot = self.leaving.get(event_id)
         if slot is not None or not self.flushed:
             return slot
         try:
             return self.looked_up[event_id]
         except KeyError:
-            row = self.store.db.execute("SELECT slot FROM ids WHERE id=?", (event_id,)).fetchone()
+            row = self.store.db.execute("SELECT slot FROM ids WHERE id=? AND slot<?", (event_id, self.count)).fetchone()
             found = self.looked_up[event_id] = None if row is None else int(row[0])
             return found
 
@@ -250,12 +259,14 @@ class DiskLedger:
         if not self.flushed:
             return
         ids = [record.id for record in batch if type(record) is Arrival]
-        wanted = [event_id for event_id in ids if event_id not in self.recent]
+        recent, leaving = self.recent, self.leaving
+        wanted = [event_id for event_id in ids if event_id not in recent and event_id not in leaving]
         self.looked_up = dict.fromkeys(wanted)
         for i in range(0, len(wanted), 500):
             some = wanted[i : i + 500]
             marks = ",".join("?" * len(some))
-            self.looked_up.update(self.store.db.execute(f"SELECT id, slot FROM ids WHERE id IN ({marks})", some))
+            known = f"SELECT id, slot FROM ids WHERE id IN ({marks}) AND slot<?"
+            self.looked_up.update(self.store.db.execute(known, (*some, self.count)))
 
     def committed(self) -> None:
         """After a commit: what was settled can be read from the journal again, and the cache is cut to its size."""
@@ -286,16 +297,33 @@ class DiskLedger:
         waiting = {number for _, number, _ in self.open} | {slot >> _SHIFT for _, slot in self.line}
         for number in [number for number in self.chunks if number not in waiting]:
             del self.chunks[number]
-        if len(self.recent) >= self.bulk:
-            store.db.executemany("INSERT INTO ids VALUES (?,?)", sorted(self.recent.items()))
-            self.recent.clear()
-            self.looked_up.clear()
-            self.flushed = self.count
+        if len(self.recent) >= self.bulk and not self.moving:
+            self.leaving, self.recent = self.recent, {}
+            self.moving = sorted(self.leaving, reverse=True)
+            self.leaving_until = self.moved_at = self.count
         return {"count": self.count, "flushed": self.flushed, "oldest": min(self.chunks, default=partial)}
+
+    def _move_ids(self) -> None:
+        """Moves some of the ids that are leaving memory, in their order, twice as many as came: no commit waits for all.
+
+        After a crash, those of the last checkpoint are read again and move again, to where they are already.
+        """
+        came, self.moved_at = self.count - self.moved_at, self.count
+        if not self.moving:
+            return
+        some = self.moving[: -(_MOVED + 2 * came) - 1 : -1]
+        del self.moving[-len(some) :]
+        rows = [(event_id, self.leaving[event_id]) for event_id in some]
+        self.store.db.executemany("INSERT OR REPLACE INTO ids VALUES (?,?)", rows)
+        if not self.moving:
+            self.leaving = {}
+            self.looked_up.clear()
+            self.flushed = self.leaving_until
 
     def restore(self, saved: dict[str, int], watermark: int) -> None:
         """Becomes the ledger that `save` described."""
         self.count, self.flushed = saved["count"], saved["flushed"]
+        self.moved_at = self.count
         partial = self.count >> _SHIFT
         for number in range(saved["oldest"], partial + (self.count & (CHUNK - 1) != 0)):
             chunk = self._load(number)
