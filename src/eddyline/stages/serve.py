@@ -90,6 +90,8 @@ class Serve:
                 seen = self.aggregates.values(state.windows, arrival.key, at, event, watermark)
                 raw = self.features(event, **{name: seen[name] for name in self.wanted})
             segment = None if self.segment is None else self.segment(event)
+            if segment is not None and not segment.isascii():
+                segment.encode()  # a lone surrogate could not be written down
         except Exception as error:
             detail = f"features({type(event).__name__}): {_said(error)}"
             return refuse("events", Reason.FEATURES_FAILED, detail, event, event_id=event_id)
