@@ -416,11 +416,13 @@ def _check_schema(db: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
-    """SQLite's errors in our words."""
+    """SQLite's errors in our words; text and numbers that cannot be read are damage too."""
     try:
         yield
     except sqlite3.Error as error:
         raise _kind(error)(_said(path, error)) from error
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt(f"store {path.name}: the file is damaged ({error})\nrestore it from a backup") from error
 
 
 def _kind(error: sqlite3.Error) -> type[StoreError]:
