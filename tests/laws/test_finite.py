@@ -128,7 +128,8 @@ def test_what_fails_leaves_the_model_as_it_was_and_the_next_event_is_answered(st
         before, windows = learn.model.digest(), windows_of(journey)
         asked = journey.take(Payment(id=f"p-{number}", card="c", at=number, amount=amount, shop="north"))
         assert len(asked.predictions) == (amount not in (1.0, 2.0, 3.0))
-        assert [letter.reason for letter in asked.dead] == {
+        # A label of an event that was refused before may reach its horizon now; that is another stream's letter.
+        assert [letter.reason for letter in asked.dead if letter.stream != "labels"] == {
             1.0: ["model_failed"],
             2.0: ["not_finite"],
             3.0: ["model_failed"],
