@@ -146,9 +146,8 @@ def store_size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
 
 
-def measure(size: str, per_hour: int, shuffle: int) -> dict[str, Any]:
+def measure(marks: list[int], per_hour: int, shuffle: int) -> dict[str, Any]:
     """One run over all sizes; afterwards, how long opening the store takes."""
-    marks = list(SIZES[size])
     shape, spent = Shape(marks[-1], per_hour=per_hour, shuffle=shuffle), Clock()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flat.eddyline"
@@ -176,5 +175,6 @@ def measure(size: str, per_hour: int, shuffle: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    options = sizes.parse(__doc__, per_hour=2_000, shuffle=1_024)
-    print(json.dumps(measure(options.size, options.per_hour, options.shuffle)))
+    options = sizes.parse(__doc__, per_hour=2_000, shuffle=1_024, until=3_000_000)
+    marks = [mark for mark in SIZES[options.size] if mark <= options.until]
+    print(json.dumps(measure(marks, options.per_hour, options.shuffle)))

@@ -20,8 +20,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 NAMES = ("electricity", "flat", "deep", "waiting", "latency")
-"""`deep` is `flat` with twenty times more waiting than fits in the cache, labels at random among it."""
-COMMANDS = {"deep": ["flat", "--per-hour", "72000", "--shuffle", "65536"]}
+"""`deep` is `flat` with more waiting than fits in the cache, labels at random among it."""
+COMMANDS = {"deep": ["flat", "--per-hour", "72000", "--shuffle", "65536", "--until", "1000000"]}
 
 
 def run(name: str, size: str) -> dict[str, Any]:
