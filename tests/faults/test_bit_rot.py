@@ -1,6 +1,6 @@
 """A flipped byte in the file of a store is loud where it matters: never another answer in silence (I14).
 
-`EDDYLINE_ROT=9000` flips that many bytes, `EDDYLINE_ROT_SEED=7` draws the bytes of that seed again.
+`EDDYLINE_ROT=9000` flips that many bytes, `EDDYLINE_ROT_SEED=7` draws others.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _flipped(made: Path, to: Path, place: int, mask: int) -> Path:
 
 
 def test_a_flipped_byte_is_refused_or_found_or_harms_nothing(made: Path, tmp_path: Path) -> None:
-    seed = int(os.environ.get("EDDYLINE_ROT_SEED", random.SystemRandom().randrange(10**6)))
+    seed = int(os.environ.get("EDDYLINE_ROT_SEED", "1"))
     print(f"seed {seed}")
     dice, size = random.Random(seed), made.stat().st_size
     expected = _answers(Path(shutil.copy(made, tmp_path / "expected.eddyline")))

@@ -118,8 +118,12 @@ def pack(raw: bytes) -> bytes:
 
 def unpack(packed: bytes) -> bytes:
     """The bytes that `pack` was given; `StoreCorrupt` when these are not what it gave."""
-    body = packed[4:]
-    if zlib.crc32(body).to_bytes(4, "big") != packed[:4]:
+    try:
+        body = packed[4:]
+        unchanged = zlib.crc32(body).to_bytes(4, "big") == packed[:4]
+    except TypeError:  # where SQLite took another byte for the type, there are no bytes at all
+        unchanged = False
+    if not unchanged:
         raise StoreCorrupt("bytes in the store are not those that were written: another checksum\nrun eddyline verify")
     return body[1:] if body[:1] == b"\x00" else _zstd.decompress(body[1:])
 
@@ -140,7 +144,7 @@ def encode_predictions(predictions: Sequence[Prediction]) -> bytes:
 def _groups_of(packed: bytes) -> list[bytes]:
     try:
         return _groups(packed)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, TypeError) as error:
         raise StoreCorrupt(f"bytes in the store are not those that were written: {error}\nrun eddyline verify") from error
 
 

@@ -213,6 +213,13 @@ class Store:
                 raise ValueError(f"it holds no answer number {slot}")
             return first + offset // blocks.GROUP * blocks.GROUP, group
 
+    def check_file(self) -> None:
+        """Lets SQLite look through its whole file: pages, order, indexes, values that must be there."""
+        with in_words(self.path):
+            (said,) = self.db.execute("PRAGMA integrity_check(1)").fetchone()
+        if said != "ok":
+            raise StoreCorrupt(f"store {self.path.name}: the file is damaged ({said})\nrestore it from a backup")
+
     def chain(self) -> Iterator[tuple[int, bytes, bytes, tuple[bytes, ...]]]:
         """Every block as (seq, hash as stored, hash as computed, its five parts as bytes), for verifying."""
         yield from self._links(0, self.seq)
@@ -271,7 +278,8 @@ class Store:
             return None
         with _as_written(self.path, f"the checkpoint at block {row[0]}"):
             state = blocks.unpack(row[1])
-        if _checkpoint_digest(row[0], state) != row[2]:
+            unchanged = _checkpoint_digest(row[0], state) == row[2]
+        if not unchanged:
             raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk")
         return int(row[0]), state
 
@@ -279,8 +287,8 @@ class Store:
 
     def get(self, key: str) -> Any:
         """A small value by name, or None."""
-        row = self.db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
         with _as_written(self.path, key):
+            row = self.db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
             return None if row is None else msgspec.msgpack.decode(row[0])
 
     def put(self, key: str, value: Any) -> None:
@@ -392,7 +400,8 @@ def _prepare(db: sqlite3.Connection, path: Path, pipeline: str) -> None:
             db.execute("INSERT INTO meta VALUES (?,?)", (key, msgspec.msgpack.encode(value)))
         db.execute("COMMIT")
     _check_schema(db, path)
-    owner = msgspec.msgpack.decode(db.execute("SELECT value FROM meta WHERE key='pipeline'").fetchone()[0])
+    with _as_written(path, "the name of its pipeline"):
+        owner = msgspec.msgpack.decode(db.execute("SELECT value FROM meta WHERE key='pipeline'").fetchone()[0])
     if owner != pipeline:
         raise StoreMismatch(
             f"store {path.name} belongs to the pipeline {owner!r}, not {pipeline!r}\nname another: --store {pipeline}.eddyline"
@@ -406,7 +415,8 @@ def _check_schema(db: sqlite3.Connection, path: Path) -> None:
         row = None
     if row is None:
         raise StoreMismatch(f"{path} is not an Eddyline store")
-    schema = msgspec.msgpack.decode(row[0])
+    with _as_written(path, "its schema version"):
+        schema = msgspec.msgpack.decode(row[0])
     if schema != SCHEMA:
         raise StoreMismatch(
             f"store {path.name} has schema version {schema}; this Eddyline reads version {SCHEMA}\n"

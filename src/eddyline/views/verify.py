@@ -97,6 +97,7 @@ def verify(
 
 def _check_side_tables(store: Store) -> None:
     """What stands beside the chain and is read by its own digest: the ledger, the recipes, the checkpoint."""
+    store.check_file()
     for number, row in store.db.execute("SELECT chunk, data FROM slots"):
         sealed(store, number, row)
     for digest, recipe in store.db.execute("SELECT digest, recipe FROM recipes"):
