@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eddyline.connectors import RowId, RowTime, csv, jsonl, memory, parquet
+    from eddyline.connectors.kafka import avro, kafka, protobuf
     from eddyline.engines.embedded import Engine, follow, replay
     from eddyline.models import CustomModel, Sklearn
     from eddyline.pipeline import Pipeline, Versions
@@ -91,15 +92,18 @@ __all__ = [
     "Unlabelled",
     "Versions",
     "Watch",
+    "avro",
     "csv",
     "days",
     "every",
     "follow",
     "hours",
     "jsonl",
+    "kafka",
     "memory",
     "minutes",
     "parquet",
+    "protobuf",
     "replay",
     "seconds",
 ]
@@ -148,14 +152,17 @@ _HOMES = {
     "Truth": "eddyline.records",
     "Versions": "eddyline.pipeline",
     "Watch": "eddyline.stages.watch",
+    "avro": "eddyline.connectors.kafka",
     "csv": "eddyline.connectors",
     "days": "eddyline.records.time",
     "every": "eddyline.stages.learn",
     "hours": "eddyline.records.time",
     "jsonl": "eddyline.connectors",
+    "kafka": "eddyline.connectors.kafka",
     "memory": "eddyline.connectors",
     "minutes": "eddyline.records.time",
     "parquet": "eddyline.connectors",
+    "protobuf": "eddyline.connectors.kafka",
     "seconds": "eddyline.records.time",
 }
 

@@ -1,11 +1,12 @@
 """The doors to the world, as the stages and engines see them. Floor 1: shapes only, no code.
 
-`Model` is what answers and learns. `Source` is where records come from, with a position that can be kept and resumed.
-`Metric` and `Detector` are the smallest things a user can write to watch something of their own.
+`Model` is what answers and learns. `Source` is where records come from, with a position that can be kept and resumed;
+`PartedReader` is one in several parts. `Metric` and `Detector` are the smallest things a user can write to watch something of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -43,6 +44,10 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     """the true size of the record in bytes, where `raw` is cut"""
     sha256: str = ""
     """of the whole record, where `raw` is cut"""
+    detail: str = ""
+    """what is wrong with it, where the source can say more than the reason"""
+    trace: str = ""
+    """the W3C `traceparent` that came with the record, to be handed on with its answer"""
 
 
 class Source(Protocol):
@@ -56,6 +61,37 @@ class Source(Protocol):
 
     def size(self) -> int | None:
         """The position of the end as it is known now, for progress bars; None where there is none."""
+        ...
+
+
+class PartedReader(Protocol):
+    """A source in several parts that grow beside each other, each a `Source` with positions of its own."""
+
+    @property
+    def identity(self) -> str:
+        """What the positions belong to: when another thing takes its name, they mean nothing."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[int, Source]: ...
+    @property
+    def starts(self) -> Mapping[int, int]:
+        """Where each part is read from: the position that was committed, or the beginning of what is kept."""
+        ...
+
+    def committed(self, positions: Mapping[int, int]) -> None:
+        """Told how far each part was read, after that was committed. It may be shown to others."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A source as a pipeline declares it, where it has several parts."""
+
+    def open_parts(self, positions: Mapping[int, int], identity: str | None, *, follow: bool) -> PartedReader:
+        """Opens it at the positions that were committed for `identity`; None where nothing was."""
         ...
 
 

@@ -39,6 +39,10 @@ class Input(msgspec.Struct, array_like=True, frozen=True, gc=False):
     kind: int
     raw: bytes
     position: int = 0
+    part: int = -1
+    """which part of the source it came from, -1 where it has no parts"""
+    trace: str = ""
+    """the `traceparent` that came with it"""
 
 
 class Fault(msgspec.Struct, array_like=True, frozen=True):

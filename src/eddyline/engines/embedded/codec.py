@@ -64,7 +64,7 @@ class InputCodec:
             raw=fault.raw,
             size=fault.size,
             sha256=fault.sha256,
-            origin=f"{stream}:{given.position}",
+            origin=origin(stream, given),
         )
 
     def refused(self, given: Input, rejected: Rejected) -> DeadLetter:
@@ -76,8 +76,13 @@ class InputCodec:
             rejected.detail,
             given.raw,
             event_id=id_within(given.raw),
-            origin=f"{stream}:{given.position}",
+            origin=origin(stream, given),
         )
+
+
+def origin(stream: str, given: Input) -> str:
+    """Where an input came from: `events:4711` after so many bytes or rows, `events/2:4711` the message at an offset."""
+    return f"{stream}:{given.position}" if given.part < 0 else f"{stream}/{given.part}:{given.position - 1}"
 
 
 def unsayable(kind: Kind, value: Any, rejected: Rejected) -> Input:

@@ -1,9 +1,10 @@
 """The feed: two sources read side by side and merged by event time, a batch at a time.
 
-The earlier of the two next records goes first; a label known at the moment an event happens comes before that event, as
-in River's delayed evaluation. Each source keeps its own order. Where a source has nothing for now, the other goes on
-alone. The order depends on nothing but the two positions, so that stopping and resuming changes nothing. What a source
-refuses comes in its place.
+The earlier of the next records goes first; a label known at the moment an event happens comes before that event, as in
+River's delayed evaluation. Each source keeps its own order; where it has several parts, as a topic has partitions, each
+part keeps its own. Where one has nothing for now, the others go on without it. For files, the order depends on nothing but
+the positions, so that stopping and resuming changes nothing; for what arrives live it is the order of the journal. What a
+source refuses comes in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.loop import Record
 from eddyline.pipeline import Pipeline
-from eddyline.ports import Source
+from eddyline.ports import Parted, PartedReader, Source, SourceConfig
 from eddyline.records.errors import Rejected
 from eddyline.records.time import BEGINNING
 from eddyline.store.blocks import Fault, Input, Kind
@@ -42,13 +43,14 @@ class Batch(NamedTuple):
 
 
 class Side:
-    """One source, read ahead. `dry` when it had nothing more the last time it was asked."""
+    """One source, or one part of one, read ahead. `dry` when it had nothing more the last time it was asked."""
 
-    def __init__(self, source: Source, codec: InputCodec, kind: Kind, fault: Kind, position: int) -> None:
+    def __init__(self, source: Source, codec: InputCodec, kind: Kind, fault: Kind, position: int, part: int = -1) -> None:
         self.source = source
         self.codec = codec
         self.kind = int(kind)
         self.fault = int(fault)
+        self.part = part
         self.read_to = position
         self.position = position
         self.ahead: list[Entry] = []
@@ -62,10 +64,10 @@ class Side:
             if not lines:
                 self.dry = True
                 return
-            read, kind, ahead = self.codec.reader(self.kind), self.kind, self.ahead
+            read, kind, part, ahead = self.codec.reader(self.kind), self.kind, self.part, self.ahead
             for line in lines:
                 if line.fault is None:
-                    given = Input(kind, line.raw, line.position)
+                    given = Input(kind, line.raw, line.position, part, line.trace)
                     try:
                         arrival = read(line.raw)
                         ahead.append((arrival.at, given, arrival))
@@ -73,8 +75,8 @@ class Side:
                     except Rejected as rejected:
                         record: Record = self.codec.refused(given, rejected)
                 else:
-                    raw = _pack(Fault(line.fault, line.raw, line.size, line.sha256))
-                    given = Input(self.fault, raw, line.position)
+                    raw = _pack(Fault(line.fault, line.raw, line.size, line.sha256, line.detail))
+                    given = Input(self.fault, raw, line.position, part, line.trace)
                     record = self.codec.decode(given)
                 ahead.append((BEGINNING, given, record))
             self.read_to = lines[-1].position
@@ -85,23 +87,61 @@ class Side:
         return taken
 
 
+class Group:
+    """All parts of one of the two streams: one side for a file, one a partition for a topic.
+
+    Positions are kept by name: `events` for a file, `events/0`, `events/1`, ... for partitions, and beside these what they
+    belong to, so that a topic that was deleted and made again is noticed.
+    """
+
+    def __init__(
+        self, word: str, config: SourceConfig, codec: InputCodec, base: Path, positions: dict[str, int], *, growing: bool
+    ) -> None:
+        kind, fault = (Kind.EVENT, Kind.EVENT_FAULT) if word == "events" else (Kind.LABEL, Kind.LABEL_FAULT)
+        self.reader: PartedReader | None = None
+        self.noted: dict[str, int] = {}
+        if not isinstance(config, Parted):
+            self.names = [word]
+            self.sides = [Side(config.open(base, follow=growing), codec, kind, fault, positions.get(word, 0))]
+            return
+        known, identity = _known_parts(word, positions)
+        self.reader = config.open_parts(known, identity, follow=growing)
+        starts = self.reader.starts
+        self.names = [f"{word}/{part}" for part in self.reader.parts]
+        self.sides = [Side(source, codec, kind, fault, starts[part], part) for part, source in self.reader.parts.items()]
+        self.noted = {f"{word}@{self.reader.identity}": len(self.sides)}
+
+    def positions(self) -> dict[str, int]:
+        """How far each part was handed out."""
+        return {name: side.position for name, side in zip(self.names, self.sides, strict=True)} | self.noted
+
+    def committed(self) -> None:
+        """Tells the source how far we are, where it wants to know."""
+        if self.reader is not None:
+            self.reader.committed({side.part: side.position for side in self.sides})
+
+
 class Feed:
     """The events and labels of a pipeline as batches, from the positions that a store committed.
 
-    `growing` files are followed: a last line without its newline is awaited instead of read.
+    `growing` sources are followed: a last line without its newline is awaited instead of read. `committed` is to be called
+    after the commit of a batch, `close` at the end.
     """
 
     def __init__(
         self, pipeline: Pipeline, codec: InputCodec, base: Path, positions: dict[str, int], *, growing: bool = False
     ) -> None:
-        events = pipeline.events.open(base, follow=growing)
-        labels = pipeline.labels.open(base, follow=growing)
-        self.events = Side(events, codec, Kind.EVENT, Kind.EVENT_FAULT, positions.get("events", 0))
-        self.labels = Side(labels, codec, Kind.LABEL, Kind.LABEL_FAULT, positions.get("labels", 0))
+        self.groups = [Group("labels", pipeline.labels, codec, base, positions, growing=growing)]
+        try:
+            self.groups.append(Group("events", pipeline.events, codec, base, positions, growing=growing))
+        except BaseException:
+            self.close()
+            raise
+        self.sides = [side for group in self.groups for side in group.sides]
         self.ready: list[Entry] = []
 
     def next(self, size: int) -> Batch | None:
-        """Up to `size` inputs in event time, or None when neither source has anything for now."""
+        """Up to `size` inputs in event time, or None when no source has anything for now."""
         while len(self.ready) < size:
             merged = self._merge()
             if not merged:
@@ -111,28 +151,57 @@ class Feed:
         if not taken:
             return None
         inputs = list(map(_given, taken))
-        for side in (self.events, self.labels):
-            side.position = next((i.position for i in reversed(inputs) if i.kind in (side.kind, side.fault)), side.position)
-        positions = {"events": self.events.position, "labels": self.labels.position}
+        self._advance(inputs)
+        positions = {name: position for group in self.groups for name, position in group.positions().items()}
         return Batch(inputs, list(map(_record, taken)), positions)
+
+    def _advance(self, inputs: list[Input]) -> None:
+        """Notes how far each side was handed out: the last input of each tells."""
+        left = {(kind, side.part): side for side in self.sides for kind in (side.kind, side.fault)}
+        for given in reversed(inputs):
+            side = left.pop((given.kind, given.part), None)
+            if side is None:
+                continue
+            side.position = given.position
+            left.pop((side.fault if given.kind == side.kind else side.kind, side.part), None)
+            if not left:
+                return
 
     def _merge(self) -> list[Entry]:
         """The next entries whose order is certain: none that is still unread could come before them."""
-        events, labels = self.events, self.labels
-        events.fill()
-        labels.fill()
-        if not (_ascending(events.ahead) and _ascending(labels.ahead)):
-            return _merge_heads(events, labels)
-        certain_events = len(events.ahead) if labels.dry else bisect_left(events.ahead, labels.ahead[-1][0], key=_at)
-        certain_labels = len(labels.ahead) if events.dry else bisect_right(labels.ahead, events.ahead[-1][0], key=_at)
-        return sorted(labels.take(certain_labels) + events.take(certain_events), key=_at)
+        sides = self.sides
+        for side in sides:
+            side.fill()
+        if not all(_ascending(side.ahead) for side in sides):
+            return _merge_heads(sides)
+        counts = [_certain(sides, rank) for rank in range(len(sides))]
+        together = [entry for side, count in zip(sides, counts, strict=True) for entry in side.take(count)]
+        return sorted(together, key=_at)
 
     def progress(self) -> tuple[int, int] | None:
         """How much of how much was handed out, in the sources' own units; None where an end is not known."""
-        sizes = [side.source.size() for side in (self.events, self.labels)]
+        sizes = [side.source.size() for side in self.sides]
         if any(size is None for size in sizes):
             return None
-        return self.events.position + self.labels.position, sum(size for size in sizes if size is not None)
+        return sum(side.position for side in self.sides), sum(size for size in sizes if size is not None)
+
+    def lag(self) -> int | None:
+        """How many records are there and not handed out yet, where the sources count records; None for files."""
+        if any(group.reader is None for group in self.groups):
+            return None
+        known = self.progress()
+        return None if known is None else max(0, known[1] - known[0])
+
+    def committed(self) -> None:
+        """Says that everything handed out so far was committed."""
+        for group in self.groups:
+            group.committed()
+
+    def close(self) -> None:
+        """Lets go of the sources that hold something."""
+        for group in self.groups:
+            if group.reader is not None:
+                group.reader.close()
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Batches until both sources have nothing more."""
@@ -145,25 +214,39 @@ def _ascending(entries: list[Entry]) -> bool:
     return times == sorted(times)
 
 
-def _merge_heads(events: Side, labels: Side) -> list[Entry]:
+def _certain(sides: list[Side], rank: int) -> int:
+    """How many entries of a side no unread entry of another can precede; at one instant the earlier side goes first."""
+    ahead = sides[rank].ahead
+    certain = len(ahead)
+    for place, other in enumerate(sides):
+        if place != rank and not other.dry:
+            cut = bisect_left if place < rank else bisect_right
+            certain = min(certain, cut(ahead, other.ahead[-1][0], key=_at))
+    return certain
+
+
+def _merge_heads(sides: list[Side]) -> list[Entry]:
     """The same order for sources that are not in time order themselves: head against head, until one is used up."""
     merged: list[Entry] = []
-    e = l = 0  # noqa: E741 - beside e for events
-    while True:
-        if e < len(events.ahead) and l < len(labels.ahead):
-            first_label = labels.ahead[l][0] <= events.ahead[e][0]
-        elif e < len(events.ahead) and labels.dry:
-            first_label = False
-        elif l < len(labels.ahead) and events.dry:
-            first_label = True
-        else:
+    taken = [0] * len(sides)
+    while all(side.dry or count < len(side.ahead) for side, count in zip(sides, taken, strict=True)):
+        heads = [
+            (side.ahead[count][0], rank)
+            for rank, (side, count) in enumerate(zip(sides, taken, strict=True))
+            if count < len(side.ahead)
+        ]
+        if not heads:
             break
-        if first_label:
-            merged.append(labels.ahead[l])
-            l += 1  # noqa: E741
-        else:
-            merged.append(events.ahead[e])
-            e += 1
-    events.take(e)
-    labels.take(l)
+        rank = min(heads)[1]
+        merged.append(sides[rank].ahead[taken[rank]])
+        taken[rank] += 1
+    for side, count in zip(sides, taken, strict=True):
+        side.take(count)
     return merged
+
+
+def _known_parts(word: str, positions: dict[str, int]) -> tuple[dict[int, int], str | None]:
+    """The positions of a source's parts, and what they belong to, out of what a store committed."""
+    known = {int(name.removeprefix(f"{word}/")): at for name, at in positions.items() if name.startswith(f"{word}/")}
+    identity = next((name.removeprefix(f"{word}@") for name in positions if name.startswith(f"{word}@")), None)
+    return known, identity

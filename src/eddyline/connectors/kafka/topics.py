@@ -1,0 +1,109 @@
+"""The topics of a pipeline: their conventional names, how each is kept, and making those that are missing.
+
+Events, labels, predictions, examples, measurements and dead letters are logs that the broker's retention ends. Versions,
+rollouts and the mark of what was published are compacted: their last word by key stays for ever.
+
+Refuses to know what is in a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from eddyline.connectors.kafka.connection import Connection
+from eddyline.records.errors import SourceError
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
+
+LARGEST = 64 << 20
+"""The largest message, in bytes, that the topic of versions takes when we make it."""
+COMPACTED = ("versions", "rollouts", "published")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one pipeline by name.
+
+    >>> Topics.of("fraud").dead_letters
+    'fraud.dead-letters'
+    """
+
+    events: str
+    labels: str
+    predictions: str
+    examples: str
+    versions: str
+    rollouts: str
+    measurements: str
+    dead_letters: str
+    published: str
+    """which block of the store the topics reach to: the publisher's mark, one message a transaction"""
+
+    @staticmethod
+    def of(pipeline: str) -> Topics:
+        """The topics of the pipeline of this name."""
+        return Topics(*(f"{pipeline}.{field.name.replace('_', '-')}" for field in fields(Topics)))
+
+    def all(self) -> tuple[str, ...]:
+        """Every name."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def outputs(self) -> tuple[str, ...]:
+        """Every name but those of the events and the labels."""
+        return tuple(name for name in self.all() if name not in (self.events, self.labels))
+
+    def settings(self, topic: str) -> dict[str, str]:
+        """The broker's settings for one of the topics.
+
+        >>> Topics.of("fraud").settings("fraud.rollouts")
+        {'cleanup.policy': 'compact'}
+        """
+        kept = {"cleanup.policy": "compact"} if topic in {getattr(self, word) for word in COMPACTED} else {}
+        return {**kept, "max.message.bytes": str(LARGEST)} if topic == self.versions else kept
+
+    def partitions(self, topic: str, wanted: int) -> int:
+        """How many partitions a topic gets: `wanted` (-1: the broker's default), one where the order is over all."""
+        return 1 if topic in {getattr(self, word) for word in COMPACTED} else wanted
+
+
+def ensure(connection: Connection, topics: Topics, names: Iterable[str], *, partitions: int = -1) -> list[str]:
+    """Makes those of `names` that are missing; gives their names. What is there stays as it is.
+
+    Raises `SourceError` when the broker does not answer or refuses.
+    """
+    from confluent_kafka.cimpl import NewTopic
+
+    admin = connection.admin()
+    missing = [name for name in names if name not in connection.known_topics()]
+    if not missing:
+        return []
+    made = [
+        NewTopic(name, topics.partitions(name, partitions), replication_factor=-1, config=topics.settings(name))
+        for name in missing
+    ]
+    for name, future in admin.create_topics(made, operation_timeout=connection.patience_s).items():
+        with connection.in_words(f"topic {name} cannot be made"):
+            _made(name, future.exception(timeout=connection.patience_s))
+    return missing
+
+
+def _made(name: str, problem: BaseException | None) -> None:
+    """Another runner may have made it in between; anything else is an error."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    if problem is None:
+        return
+    if not isinstance(problem, KafkaException):
+        raise problem
+    error: KafkaError = problem.args[0]
+    if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+        return
+    if error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED):
+        raise SourceError(
+            f"topic {name} is missing, and this user may not make it ({error.str()})\n"
+            f"make it yourself: kafka-topics.sh --create --topic {name}"
+        ) from problem
+    raise problem

@@ -1,0 +1,233 @@
+"""The wire: what Eddyline writes to Kafka's topics, as JSON objects that a person can read and a program reads back exactly.
+
+Each kind of record has an `encode_` and a `decode_`, and `decode(encode(record)) == record` to the last bit of every
+float. Scores travel as pairs, because a class may be `true` or `3` and a JSON key may not. Bytes are base64 where they
+are not text; the state of a version is compressed first. Both engines write their topics with these functions.
+
+Refuses to know Kafka: bytes in, bytes out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+import zstandard
+
+from eddyline.records import Alert, DeadLetter, Example, Features, Known, Measurement, ModelVersion, Prediction, Rollout
+from eddyline.records.errors import SourceError
+from eddyline.records.stream import Value
+
+_encode = msgspec.json.Encoder().encode
+
+
+class PredictionWire(msgspec.Struct, frozen=True, gc=False):
+    """A prediction with its fields by name; `scores` as pairs of class and probability."""
+
+    event_id: str
+    key: str
+    at: int
+    value: Value
+    scores: list[tuple[Any, float | int]] | None
+    model: str
+    position: int
+    revision: int
+    segment: str | None
+    features: Features
+    aggregates: dict[str, Value] | None
+
+
+class ExampleWire(msgspec.Struct, frozen=True, gc=False):
+    """An example with its prediction inside. `position` is the learner's after it, -1 where it was only measured."""
+
+    event_id: str
+    truth: Any
+    known: Known
+    at: int
+    revision: int
+    position: int
+    prediction: PredictionWire
+
+
+class DeadWire(msgspec.Struct, frozen=True):
+    """A dead letter; its bytes as `text` where they are UTF-8, else as base64 in `raw`."""
+
+    stream: str
+    reason: str
+    detail: str
+    event_id: str | None
+    origin: str
+    size: int
+    sha256: str
+    text: str | None = None
+    raw: bytes | None = None
+
+
+class VersionWire(msgspec.Struct, frozen=True):
+    """A version with its state, or without it where `left_out` says why."""
+
+    version: str
+    model: str
+    position: int
+    digest: str
+    recipe: str
+    parent: str | None
+    fingerprint: str
+    created_by: str
+    size: int
+    state: bytes | None
+    left_out: str | None = None
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A measurement, and the learner's position when it was taken."""
+
+    kind: Literal["measurement"]
+    metric: str
+    value: float | None
+    count: int
+    version: str | None
+    day: str | None
+    segment: str | None
+    position: int
+
+
+class Alerted(msgspec.Struct, frozen=True):
+    """An alert, in the same topic as the measurements."""
+
+    kind: Literal["alert"]
+    alert: Alert
+
+
+_prediction = msgspec.json.Decoder(PredictionWire).decode
+_example = msgspec.json.Decoder(ExampleWire).decode
+_dead = msgspec.json.Decoder(DeadWire).decode
+_version = msgspec.json.Decoder(VersionWire).decode
+_rollout = msgspec.json.Decoder(Rollout).decode
+_measured = msgspec.json.Decoder(Measured).decode
+_alerted = msgspec.json.Decoder(Alerted).decode
+
+
+def _to_wire(p: Prediction) -> PredictionWire:
+    scores = None if p.scores is None else list(p.scores.items())
+    return PredictionWire(
+        p.event_id, p.key, p.at, p.value, scores, p.model, p.position, p.revision, p.segment, p.features, p.aggregates
+    )
+
+
+def _from_wire(w: PredictionWire) -> Prediction:
+    scores = None if w.scores is None else dict(w.scores)
+    return Prediction(
+        w.event_id, w.key, w.at, w.features, w.aggregates, w.value, scores, w.model, w.position, w.revision, w.segment
+    )
+
+
+def encode_prediction(prediction: Prediction) -> bytes:
+    """A prediction as the value of a message in `<pipeline>.predictions`; its key there is the event's key.
+
+    >>> one = Prediction("p-1", "c1", 0, {"amount": 0.1}, None, True, {True: 0.75, False: 0.25}, "fraud", 7, 0)
+    >>> encode_prediction(one).decode()[:75]
+    '{"event_id":"p-1","key":"c1","at":0,"value":true,"scores":[[true,0.75],[fal'
+    >>> decode_prediction(encode_prediction(one)) == one
+    True
+    """
+    return _encode(_to_wire(prediction))
+
+
+def decode_prediction(raw: bytes) -> Prediction:
+    """The prediction that `encode_prediction` wrote."""
+    return _from_wire(_prediction(raw))
+
+
+def encode_example(example: Example, position: int) -> bytes:
+    """An example for `<pipeline>.examples`, keyed there by the event's id, with the learner's position after it."""
+    p = _to_wire(example.prediction)
+    return _encode(ExampleWire(p.event_id, example.truth, example.known, example.at, example.revision, position, p))
+
+
+def decode_example(raw: bytes) -> tuple[Example, int]:
+    """The example that `encode_example` wrote, and the learner's position after it (-1: only measured)."""
+    w = _example(raw)
+    return Example(_from_wire(w.prediction), w.truth, w.known, w.at, w.revision), w.position
+
+
+def encode_dead(letter: DeadLetter) -> bytes:
+    """A dead letter for `<pipeline>.dead-letters`.
+
+    >>> letter = DeadLetter("events", "malformed", "not JSON", None, b"{oops", 5, "00", "events/0:12")
+    >>> b'"text":"{oops"' in encode_dead(letter), decode_dead(encode_dead(letter)) == letter
+    (True, True)
+    """
+    try:
+        text, raw = letter.raw.decode(), None
+    except UnicodeDecodeError:
+        text, raw = None, letter.raw
+    d = letter
+    return _encode(DeadWire(d.stream, d.reason, d.detail, d.event_id, d.origin, d.size, d.sha256, text, raw))
+
+
+def decode_dead(raw: bytes) -> DeadLetter:
+    """The dead letter that `encode_dead` wrote."""
+    w = _dead(raw)
+    body = w.text.encode() if w.text is not None else (w.raw or b"")
+    return DeadLetter(w.stream, w.reason, w.detail, w.event_id, body, w.size, w.sha256, w.origin)
+
+
+def encode_version(version: ModelVersion, state: bytes, limit: int | None = None) -> bytes:
+    """A version with its state for `<pipeline>.versions`, keyed there by its name, `fraud@15320`.
+
+    A message above `limit` bytes would be refused by the broker: then the state is left out, and the message says so.
+    """
+    v = version
+    named = (v.name, v.model, v.position, v.digest, v.recipe, v.parent, v.fingerprint, v.created_by, len(state))
+    raw = _encode(VersionWire(*named, state=zstandard.ZstdCompressor(level=3).compress(state)))
+    if limit is None or len(raw) <= limit:
+        return raw
+    return _encode(VersionWire(*named, state=None, left_out=f"with its state it takes {len(raw)} bytes, above {limit}"))
+
+
+def decode_version(raw: bytes) -> tuple[ModelVersion, bytes]:
+    """The version that `encode_version` wrote, and the bytes of its state.
+
+    Raises `SourceError` when its state was left out because it was too large for a message.
+    """
+    w = _version(raw)
+    if w.state is None:
+        raise SourceError(
+            f"the topic holds {w.version} without its state: {w.left_out}\n"
+            "take it from the store that made it, or raise max.message.bytes of the versions topic and message.max.bytes"
+        )
+    version = ModelVersion(w.model, w.position, w.digest, w.recipe, w.parent, w.fingerprint, w.created_by)
+    return version, zstandard.ZstdDecompressor().decompress(w.state, max_output_size=w.size)
+
+
+def encode_rollout(rollout: Rollout) -> bytes:
+    """A rollout for `<pipeline>.rollouts`, keyed there by its revision."""
+    return _encode(rollout)
+
+
+def decode_rollout(raw: bytes) -> Rollout:
+    """The rollout that `encode_rollout` wrote."""
+    return _rollout(raw)
+
+
+def encode_measurement(measurement: Measurement, position: int = -1) -> bytes:
+    """A measurement for `<pipeline>.measurements`, with the learner's position when it was taken (-1: not known)."""
+    m = measurement
+    return _encode(Measured("measurement", m.metric, m.value, m.count, m.version, m.day, m.segment, position))
+
+
+def decode_measurement(raw: bytes) -> tuple[Measurement, int]:
+    """The measurement that `encode_measurement` wrote, and the learner's position when it was taken."""
+    w = _measured(raw)
+    return Measurement(w.metric, w.value, w.count, w.version, w.day, w.segment), w.position
+
+
+def encode_alert(alert: Alert) -> bytes:
+    """An alert for `<pipeline>.measurements`: `kind` tells it from a measurement."""
+    return _encode(Alerted("alert", alert))
+
+
+def decode_alert(raw: bytes) -> Alert:
+    """The alert that `encode_alert` wrote."""
+    return _alerted(raw).alert

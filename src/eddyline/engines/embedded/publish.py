@@ -1,0 +1,388 @@
+"""The publisher: writes what followed from the inputs to the pipeline's topics, each record exactly once.
+
+It reads committed blocks from the store and never hears of anything else, so the store is its queue: when Kafka is slow or
+down the engine goes on answering, and the topics catch up later. A transaction holds the records of some blocks and, in
+`<pipeline>.published`, the number and the chain digest of the last of them. Whoever starts reads that mark first and goes
+on after it; an older publisher of the same store is fenced by the broker. So a reader of committed messages finds each
+record once, wherever anything died.
+
+Keeps *twice* and *whole* for the topics, and *one-writer*: topics that were filled from another store are refused.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.connection import Connection
+from eddyline.connectors.kafka.source import connection_of
+from eddyline.connectors.kafka.topics import Topics, largest
+from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.embedded.engine import Engine
+from eddyline.records import Arrival, Example, Measurement
+from eddyline.records.errors import EddylineError, SourceError
+from eddyline.store.blocks import Block, Kind
+from eddyline.store.database import Store
+from eddyline.store.reader import PredictionReader
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message, Producer
+
+TOGETHER = 10_000
+"""A transaction ends after the block that brings it to so many records."""
+BLOCKS = 4
+"""How many blocks are read from the store at once."""
+LOOK_S = 0.2
+MEASURE_S = 30.0
+CLOSE_S = 30.0
+TRANSACTION_S = 20.0
+LONGEST_PAUSE_S = 5.0
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far the topics hold a store: its id, the last block, and the digest of the chain there."""
+
+    store: str
+    block: int
+    hash: str
+
+
+_mark = msgspec.json.Decoder(Mark).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Published:
+    """How publishing goes: the last block in the topics, how many records were written, and what is in the way."""
+
+    block: int = 0
+    records: int = 0
+    trouble: str | None = None
+
+
+class Publisher:
+    """Publishes one engine's store beside it, in a thread of its own. Use it as a context manager, within the engine's.
+
+    Making one talks to Kafka, and raises `SourceError` when it cannot. Afterwards trouble with Kafka is shown in `state`
+    and waited out. `check` raises what cannot be waited out. `close` publishes what is left, for at most `CLOSE_S`.
+    """
+
+    def __init__(self, engine: Engine, connection: Connection) -> None:
+        self.engine = engine
+        self.connection = connection
+        self.state = Published()
+        self.fault: EddylineError | None = None
+        self._writer = Writer(engine, connection, _store_id(engine), self.state)
+        with connection.in_words("the topics cannot be written"):
+            self._writer.begin()
+        self._wake = threading.Event()
+        self._closing_at: float | None = None
+        self._thread = threading.Thread(target=self._work, name="eddyline-publish", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Says that something was committed."""
+        self._wake.set()
+
+    def behind(self) -> int:
+        """How many blocks the topics are behind the store."""
+        return max(0, self.engine.store.seq - self.state.block)
+
+    def check(self) -> None:
+        """Raises what made publishing impossible, if anything did."""
+        if self.fault is not None:
+            raise self.fault
+
+    def close(self) -> None:
+        """Publishes what is left and stops; what Kafka does not take in time is published by the next run."""
+        self._closing_at = time.monotonic()
+        self._wake.set()
+        self._thread.join(CLOSE_S + TRANSACTION_S)
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        try:
+            with closing(Store.read(self.engine.path)) as store:
+                self._publish(store)
+        except EddylineError as fault:
+            self.fault = fault
+        finally:
+            self._writer.drop()
+
+    def _publish(self, store: Store) -> None:
+        """Publishes until told to stop. After any trouble it begins anew: the mark tells what arrived."""
+        from confluent_kafka import KafkaException
+
+        pause, measured = 0.1, time.monotonic()
+        while True:
+            closing_at = self._closing_at
+            try:
+                more = self._writer.step(store)
+                if not more and (closing_at is not None or time.monotonic() - measured >= MEASURE_S):
+                    self._writer.measure()
+                    measured = time.monotonic()
+                pause, self.state.trouble = 0.1, None
+            except (KafkaException, BufferError) as problem:
+                self.state.trouble = self.connection.scrubbed(_said(problem))
+                self._writer.drop()
+                more = True
+                self._wake.clear()
+                if closing_at is None:
+                    self._wake.wait(pause)
+                else:
+                    time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            if closing_at is not None and (not more or time.monotonic() - closing_at > CLOSE_S):
+                return
+            if not more:
+                self._wake.wait(LOOK_S)
+                self._wake.clear()
+
+
+class Writer:
+    """Blocks into transactions. `begin` may be called again after any error, and goes on after what arrived."""
+
+    def __init__(self, engine: Engine, connection: Connection, store_id: str, state: Published) -> None:
+        self.engine = engine
+        self.connection = connection
+        self.store_id = store_id
+        self.state = state
+        self.name = engine.pipeline.name
+        self.topics = Topics.of(self.name)
+        self.codec = InputCodec(engine.pipeline)
+        self.producer: Producer | None = None
+        self.shown: dict[str, Measurement] = {}
+        self.learner = -1
+        self.slots = 0
+        self.checked = False
+        self.limit = 0
+
+    def begin(self) -> Producer:
+        """A producer that fenced the ones before it, and the mark as it is now."""
+        producer = self.connection.producer(
+            f"{self.name}.{self.store_id}",
+            compression_type="lz4",
+            partitioner="murmur2_random",
+            message_max_bytes=wire_limit(),
+            transaction_timeout_ms=int(1000 * TRANSACTION_S),
+        )
+        producer.init_transactions(TRANSACTION_S if self.producer is None and self.checked else self.connection.patience_s)
+        self.mark = read_mark(self.connection, self.topics.published)
+        self.limit = largest(self.connection, self.topics.versions)
+        self.state.block = 0 if self.mark is None else self.mark.block
+        self.checked = False
+        self.producer = producer
+        return producer
+
+    def drop(self) -> None:
+        """Forgets the producer; what it left open is given up when the next one begins."""
+        self.producer = None
+
+    def step(self, store: Store) -> bool:
+        """Publishes the next blocks, when there are any; whether there were."""
+        producer = self.producer or self.begin()
+        newest = int(store.db.execute("SELECT ifnull(max(seq), 0) FROM blocks").fetchone()[0])
+        if not self.checked:
+            self._check(store, newest)
+        after = self.state.block
+        if after >= newest:
+            producer.poll(0)
+            return False
+        store.seq = newest
+        producer.begin_transaction()
+        records = 0
+        while after < newest and records < TOGETHER:
+            for block in store.blocks(after, min(newest, after + BLOCKS)):
+                records += self._block(producer, store, block)
+                after = block.seq
+        mark = Mark(self.store_id, after, _hash(store, after))
+        self._send(producer, self.topics.published, self.store_id.encode(), _encode(mark))
+        producer.commit_transaction(TRANSACTION_S)
+        self.state.block = after
+        self.state.records += records
+        return True
+
+    def _check(self, store: Store, newest: int) -> None:
+        """That the topics hold the beginning of this very store, and what is needed to go on after it."""
+        mark, name = self.mark, self.engine.path.name
+        if mark is not None:
+            same = mark.store == self.store_id and mark.block <= newest and _hash(store, mark.block) == mark.hash
+            if not same:
+                raise SourceError(
+                    f"the topics {self.name}.* hold block {mark.block} of another store than {name}, or of another copy of it\n"
+                    "go on with the store that filled them, name the pipeline differently, or delete the topics that "
+                    f"Eddyline writes: {', '.join(self.topics.outputs())}"
+                )
+        after = self.state.block
+        self.learner = store.block(after).notes.learner if after else -1
+        row = store.db.execute("SELECT first_slot FROM blocks WHERE seq=?", (after + 1,)).fetchone()
+        self.slots = row[0] if row else -1
+        self.checked = row is not None or newest > after
+
+    def _block(self, producer: Producer, store: Store, block: Block) -> int:
+        """Everything that one block says."""
+        topics, traces = self.topics, self._traces(block)
+        for one in block.predictions:
+            headers = _headers(traces[False].get(one.event_id))
+            key = (one.key or one.event_id).encode()
+            self._send(producer, topics.predictions, key, wire.encode_prediction(one), headers)
+        self.slots += len(block.predictions)
+        store.slots = self.slots
+        if block.examples:
+            predictions = PredictionReader(store)
+            for row in block.examples:
+                known = "label" if row.known == "label" else "absence"
+                example = Example(predictions.read(row.slot), row.truth, known, row.at, row.revision)
+                name = example.prediction.event_id
+                value = wire.encode_example(example, row.position)
+                self._send(producer, topics.examples, name.encode(), value, _headers(traces[True].get(name)))
+        for letter in block.dead:
+            of = (letter.event_id or letter.origin).encode()
+            self._send(producer, topics.dead_letters, of, wire.encode_dead(letter))
+        for rollout in block.notes.rollouts:
+            self._send(producer, topics.rollouts, str(rollout.revision).encode(), wire.encode_rollout(rollout))
+        for alert in block.notes.alerts:
+            self._send(producer, topics.measurements, alert.subject.encode(), wire.encode_alert(alert))
+        self._versions(producer, store, block)
+        return len(block.predictions) + len(block.examples) + len(block.dead)
+
+    def _versions(self, producer: Producer, store: Store, block: Block) -> None:
+        """The versions that this block kept: those between the learner's position before it and after it."""
+        kept = store.db.execute(
+            "SELECT position FROM versions WHERE position>? AND position<=? ORDER BY position",
+            (self.learner, block.notes.learner),
+        ).fetchall()
+        for (position,) in kept:
+            version, state = store.nearest_version(position)
+            value = wire.encode_version(version, state, self.limit)
+            self._send(producer, self.topics.versions, version.name.encode(), value)
+        self.learner = block.notes.learner
+
+    def _traces(self, block: Block) -> dict[bool, dict[str, str]]:
+        """The trace contexts that came with events (False) and labels (True), by id."""
+        found: dict[bool, dict[str, str]] = {False: {}, True: {}}
+        for given in block.inputs:
+            if given.trace and given.kind in (Kind.EVENT, Kind.LABEL):
+                record = self.codec.decode(given)
+                if isinstance(record, Arrival):
+                    found[given.kind == Kind.LABEL].setdefault(record.id, given.trace)
+        return found
+
+    def measure(self) -> None:
+        """What watch measures now, as far as it changed since the last time."""
+        position = self.engine.loop.states.learn.position
+        now = {_measured_key(one): one for one in self.engine.measurements()}
+        news = {key: one for key, one in now.items() if self.shown.get(key) != one}
+        if not news:
+            return
+        producer = self.producer or self.begin()
+        producer.begin_transaction()
+        for key, one in news.items():
+            self._send(producer, self.topics.measurements, key.encode(), wire.encode_measurement(one, position))
+        producer.commit_transaction(TRANSACTION_S)
+        self.shown = now
+
+    @staticmethod
+    def _send(producer: Producer, topic: str, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> None:
+        """Hands one message over; waits when the producer's own queue is full."""
+        deadline = time.monotonic() + TRANSACTION_S
+        while True:
+            try:
+                producer.produce(topic, value, key, headers=list(headers))
+                return
+            except BufferError:
+                if time.monotonic() > deadline:
+                    raise
+                producer.poll(0.05)
+
+
+def publishing(engine: Engine) -> Publisher | None:
+    """A publisher for an engine whose events come from Kafka; None where there is nowhere to publish."""
+    connection = connection_of(engine.pipeline)
+    return None if connection is None else Publisher(engine, connection)
+
+
+def read_mark(connection: Connection, topic: str) -> Mark | None:
+    """The last committed mark in a pipeline's topic of marks, looked for from its end."""
+    from confluent_kafka import TopicPartition
+
+    with closing(connection.consumer("eddyline-mark")) as consumer:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=connection.patience_s)
+        start, step = high, 100
+        while start > low:
+            start = max(low, start - step)
+            step *= 10
+            consumer.assign([TopicPartition(topic, 0, start)])
+            last = _last(connection, consumer.poll)
+            if last is not None:
+                return _mark(last.value() or b"")
+    return None
+
+
+def _last(connection: Connection, poll: Callable[[float], Message | None]) -> Message | None:
+    """The last message before the end of what is assigned."""
+    from confluent_kafka import KafkaError
+
+    last, deadline = None, time.monotonic() + connection.patience_s
+    while time.monotonic() < deadline:
+        message = poll(0.1)
+        if message is None:
+            continue
+        error = message.error()
+        if error is None:
+            last = message
+        elif error.code() == KafkaError._PARTITION_EOF:
+            return last
+    raise SourceError(
+        f"Kafka at {connection.describe()}: the mark of what was published cannot be read within {connection.patience_s:g} s\n"
+        "check that the brokers run, and run the same command again"
+    )
+
+
+def wire_limit() -> int:
+    """The largest message that is handed to the producer at all."""
+    from eddyline.connectors.kafka.topics import LARGEST
+
+    return LARGEST
+
+
+def _store_id(engine: Engine) -> str:
+    """The id of a store, given to it when it is first published."""
+    known = engine.store.get("id")
+    if known is not None:
+        return str(known)
+    made = uuid.uuid4().hex[:16]
+    with engine.store.transaction():
+        engine.store.put("id", made)
+    return made
+
+
+def _hash(store: Store, seq: int) -> str:
+    row = store.db.execute("SELECT hash FROM blocks WHERE seq=?", (seq,)).fetchone()
+    return bytes(row[0]).hex() if row else ""
+
+
+def _headers(trace: str | None) -> Sequence[tuple[str, bytes]]:
+    return (("traceparent", trace.encode()),) if trace else ()
+
+
+def _measured_key(one: Measurement) -> str:
+    return "/".join((one.metric, one.version or "", one.day or "", one.segment or ""))
+
+
+def _said(problem: BaseException) -> str:
+    error = problem.args[0] if problem.args else problem
+    return str(error.str()) if hasattr(error, "str") else str(error)

@@ -1,0 +1,52 @@
+"""The four objects that Flink's operator calls: serve, join, learn (with decide) and watch, each around its stage.
+
+A host translates: bytes to records, the operator's memory to the stage's, and back. It decides nothing. What is the same on
+every engine is in the stages; here is only who keeps what. Serve keeps its windows by shard, so that an answer depends on
+nothing but the records of its own shard, however many instances there are; join keeps everything by id, in the operator's
+hands; learn and watch are one instance each.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from eddyline.engines.flink.batch import Saved
+from eddyline.engines.flink.shipping import unpacked
+
+
+class Host(Protocol):
+    """What the operator calls."""
+
+    def step(self, batch: bytes, watermark: int) -> bytes:
+        """A batch of records, and event time in milliseconds; gives records, what to remember, and wake-ups."""
+        ...
+
+    def told(self, kind: int, body: bytes) -> None:
+        """A version or a rollout, which every instance hears."""
+        ...
+
+    def before_checkpoint(self) -> bytes:
+        """The last records before a checkpoint."""
+        ...
+
+    def save(self) -> bytes:
+        """What changed since the last checkpoint, by shard, and what has to be told again after a restart."""
+        ...
+
+
+def host(stage: str, plan: bytes, saved: bytes, index: int, of: int) -> Host:
+    """The host of a stage, as it was at the last checkpoint."""
+    from eddyline.engines.flink.join import JoinHost
+    from eddyline.engines.flink.learn import LearnHost
+    from eddyline.engines.flink.serve import ServeHost
+    from eddyline.engines.flink.watch import WatchHost
+
+    pipeline, kept = unpacked(plan), Saved.of(saved)
+    if stage == "serve":
+        return ServeHost(pipeline, kept)
+    if stage == "join":
+        return JoinHost(pipeline)
+    if stage == "learn":
+        return LearnHost(pipeline, kept)
+    assert stage == "watch", f"no stage is called {stage}"
+    return WatchHost(pipeline, kept)

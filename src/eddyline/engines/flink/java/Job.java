@@ -1,0 +1,168 @@
+package eddyline;
+
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Properties;
+import org.apache.flink.api.common.eventtime.Watermark;
+import org.apache.flink.api.common.eventtime.WatermarkGenerator;
+import org.apache.flink.api.common.eventtime.WatermarkOutput;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.dag.Transformation;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.connector.base.DeliveryGuarantee;
+import org.apache.flink.connector.kafka.sink.KafkaSink;
+import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.JsonNode;
+import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.transformations.TwoInputTransformation;
+import org.apache.kafka.clients.consumer.OffsetResetStrategy;
+import org.apache.flink.util.ParameterTool;
+
+/** The loop as a Flink job: events and labels in, seven streams out, the stages between them. What it runs is in one argument. */
+public final class Job {
+  private final JsonNode spec;
+  private final StreamExecutionEnvironment env;
+  private final Configuration python = new Configuration();
+
+  private Job(JsonNode spec) {
+    this.spec = spec;
+    Configuration config = new Configuration();
+    spec.get("flink").properties().forEach(entry -> config.setString(entry.getKey(), entry.getValue().asText()));
+    env = StreamExecutionEnvironment.getExecutionEnvironment(config);
+    env.setParallelism(spec.get("parallelism").asInt());
+    env.setMaxParallelism(Shards.COUNT);
+    env.getConfig().setGlobalJobParameters(ParameterTool.fromMap(texts(spec.get("about"))));
+    spec.get("python").properties().forEach(entry -> python.setString(entry.getKey(), entry.getValue().asText()));
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    byte[] json = Base64.getUrlDecoder().decode(arguments[0]);
+    Job job = new Job(new ObjectMapper().readTree(json));
+    job.build();
+    job.env.execute(job.text("name"));
+  }
+
+  private void build() {
+    Shards.By owner = Shards.By.valueOf(text("serve_by"));
+    DataStream<Rec> out = null;
+    DataStream<Rec> predictions = null;
+    if (runs("serve")) {
+      DataStream<Rec> told = source(Rec.VERSION, "versions", null).union(source(Rec.ROLLOUT, "rollouts", null));
+      out = stage("serve", timed(Rec.EVENT, "events", owner), told, owner, true, true, spec.get("serve_parallelism").asInt());
+      predictions = of(out, Rec.PREDICTION);
+    }
+    if (runs("learn")) {
+      if (predictions == null) predictions = timed(Rec.PREDICTION, "predictions", Shards.By.ID);
+      DataStream<Rec> labels = timed(Rec.LABEL, "labels", Shards.By.ID);
+      DataStream<Rec> joined = stage("join", predictions, labels, Shards.By.ID, false, true, env.getParallelism());
+      DataStream<Rec> examples = joined.filter(rec -> rec.f0 == Rec.EXAMPLE || rec.f0 == Rec.EXPIRED).name("truths");
+      DataStream<Rec> commands = source(Rec.COMMAND, "commands", null);
+      DataStream<Rec> learned = stage("learn", of(examples, Rec.EXAMPLE), commands, Shards.By.NOBODY, false, false, 1);
+      DataStream<Rec> watched = stage("watch", predictions, examples, Shards.By.NOBODY, false, false, 1);
+      DataStream<Rec> second = of(joined, Rec.DEAD).union(learned, watched);
+      out = out == null ? second : out.union(second);
+    }
+    out.sinkTo(sink()).name("topics").uid("topics");
+  }
+
+  private boolean runs(String part) { return spec.get("parts").toString().contains("\"" + part + "\""); }
+
+  private static DataStream<Rec> of(DataStream<Rec> stream, int kind) { return stream.filter(rec -> rec.f0 == kind).name("kind " + kind); }
+
+  // Sources and the sink ------------------------------------------------------------------------------------------------
+
+  private KafkaSource<Rec> kafka(int kind, String stream, Reading.Fields fields) {
+    return KafkaSource.<Rec>builder()
+        .setBootstrapServers(text("brokers"))
+        .setTopics(spec.get("topics").get(stream).asText())
+        .setGroupId(text("name") + "." + stream)
+        .setProperties(properties())
+        .setProperty("isolation.level", "read_committed")
+        .setProperty("partition.discovery.interval.ms", "10000")
+        .setStartingOffsets(OffsetsInitializer.committedOffsets(OffsetResetStrategy.EARLIEST))
+        .setDeserializer(new Reading(kind, fields))
+        .build();
+  }
+
+  /** What is told as it comes: versions, rollouts, commands. */
+  private DataStream<Rec> source(int kind, String stream, Reading.Fields fields) {
+    return env.fromSource(kafka(kind, stream, fields), timeless(), stream, Rec.TYPE).uid(stream).setParallelism(1);
+  }
+
+  /** What is told holds no clock back: its time has always come. */
+  private static WatermarkStrategy<Rec> timeless() {
+    return WatermarkStrategy.forGenerator(context -> new WatermarkGenerator<Rec>() {
+      @Override public void onEvent(Rec rec, long at, WatermarkOutput output) {}
+
+      @Override public void onPeriodicEmit(WatermarkOutput output) { output.emitWatermark(new Watermark(Long.MAX_VALUE - 1)); }
+    });
+  }
+
+  /** Events, labels or predictions: they say when they happened, and wait for each other in event time. */
+  private DataStream<Rec> timed(int kind, String stream, Shards.By by) {
+    JsonNode said = spec.get("fields").get(stream);
+    Reading.Fields fields = new Reading.Fields();
+    fields.id = said.get("id").asText();
+    fields.key = said.get("key").asText();
+    fields.at = said.get("at").asText();
+    fields.zone = said.get("zone").asText();
+    fields.unit = said.get("unit").asLong();
+    WatermarkStrategy<Rec> clock = WatermarkStrategy
+        .<Rec>forBoundedOutOfOrderness(Duration.ofMillis(said.get("lateness_ms").asLong()))
+        .withTimestampAssigner((rec, before) -> rec.millis() == Long.MIN_VALUE ? before : rec.millis())
+        .withIdleness(Duration.ofMillis(spec.get("idle_ms").asLong()))
+        .withWatermarkAlignment(text("name"), Duration.ofMillis(spec.get("drift_ms").asLong()), Duration.ofMillis(200));
+    return env.fromSource(kafka(kind, stream, fields), clock, stream, Rec.TYPE).uid(stream);
+  }
+
+  private KafkaSink<Rec> sink() {
+    Map<Integer, String> topics = new HashMap<>();
+    spec.get("sinks").properties().forEach(entry -> topics.put(Integer.parseInt(entry.getKey()), entry.getValue().asText()));
+    return KafkaSink.<Rec>builder()
+        .setBootstrapServers(text("brokers"))
+        .setKafkaProducerConfig(properties())
+        .setProperty("transaction.timeout.ms", text("transaction_timeout_ms"))
+        .setProperty("max.request.size", "67108864")
+        .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
+        .setTransactionalIdPrefix(text("transactions"))
+        .setRecordSerializer(new Writing(topics))
+        .build();
+  }
+
+  private Properties properties() {
+    Properties properties = new Properties();
+    properties.putAll(texts(spec.get("kafka")));
+    return properties;
+  }
+
+  // Stages --------------------------------------------------------------------------------------------------------------
+
+  private DataStream<Rec> stage(
+      String stage, DataStream<Rec> first, DataStream<Rec> second, Shards.By by, boolean told, boolean remembers, int parallelism) {
+    byte[] plan = spec.get("plan").toString().getBytes(StandardCharsets.UTF_8);
+    StageOperator operator = new StageOperator(python, plan, stage, by, told, remembers);
+    Transformation<Rec> one = first.keyBy(by, Types.INT).getTransformation();
+    Transformation<Rec> two = (told ? second.broadcast() : second.keyBy(by, Types.INT)).getTransformation();
+    TwoInputTransformation<Rec, Rec, Rec> made = new TwoInputTransformation<>(one, two, stage, operator, Rec.TYPE, parallelism);
+    made.setStateKeySelectors(by, told ? null : by);
+    made.setStateKeyType(Types.INT);
+    made.setUid(stage);
+    env.addOperator(made);
+    return new DataStream<>(env, made);
+  }
+
+  private String text(String name) { return spec.get(name).asText(); }
+
+  private static Map<String, String> texts(JsonNode node) {
+    Map<String, String> texts = new HashMap<>();
+    node.properties().forEach(entry -> texts.put(entry.getKey(), entry.getValue().asText()));
+    return texts;
+  }
+}

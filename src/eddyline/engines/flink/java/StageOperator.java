@@ -1,0 +1,271 @@
+package eddyline;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.UUID;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.state.MapState;
+import org.apache.flink.api.common.state.MapStateDescriptor;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.common.typeutils.base.StringSerializer;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.Histogram;
+import org.apache.flink.metrics.MetricGroup;
+import org.apache.flink.runtime.metrics.DescriptiveStatisticsHistogram;
+import org.apache.flink.runtime.state.CheckpointableKeyedStateBackend;
+import org.apache.flink.runtime.state.KeyGroupRange;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.streaming.api.operators.BoundedMultiInput;
+import org.apache.flink.streaming.api.operators.InternalTimer;
+import org.apache.flink.streaming.api.operators.InternalTimerService;
+import org.apache.flink.streaming.api.operators.Triggerable;
+import org.apache.flink.streaming.api.operators.TwoInputStreamOperator;
+import org.apache.flink.streaming.api.operators.python.embedded.AbstractEmbeddedPythonFunctionOperator;
+import org.apache.flink.streaming.api.watermark.Watermark;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+
+/**
+ * Hosts any stage: one Python object inside the JVM, which is handed batches and gives back batches.
+ *
+ * <p>A stage's memory is in Flink's hands in three ways. What it says about an id (MapState) is read before a batch and written
+ * after it, so it may outgrow memory. What it keeps in Python by shard (ValueState) is asked for before each checkpoint, only
+ * where it changed. What was told to all (list state) is told again after a restart. All three follow their key group.
+ */
+public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<Rec>
+    implements TwoInputStreamOperator<Rec, Rec, Rec>, BoundedMultiInput, Triggerable<Integer, String> {
+  private final byte[] plan;
+  private final String stage;
+  private final Shards.By by;
+  /** The second input is told to every instance (versions, rollouts); else it is partitioned as the first is. */
+  private final boolean told;
+  /** The stage remembers something about each id. */
+  private final boolean remembers;
+
+  private transient String host;
+  private transient List<Rec> batch;
+  private transient long[] arrived;
+  private transient StreamRecord<Rec> reuse;
+  private transient MapState<String, byte[]> ids;
+  private transient ValueState<byte[]> shards;
+  private transient ListState<byte[]> lastTold;
+  private transient List<byte[]> restoredTold;
+  private transient InternalTimerService<String> timers;
+  private transient Histogram latency;
+  private transient Counter in, out, dead;
+  private transient long watermark;
+
+  public StageOperator(Configuration config, byte[] plan, String stage, Shards.By by, boolean told, boolean remembers) {
+    super(config);
+    this.plan = plan;
+    this.stage = stage;
+    this.by = by;
+    this.told = told;
+    this.remembers = remembers;
+  }
+
+  // Life ----------------------------------------------------------------------------------------------------------------
+
+  @Override
+  public void initializeState(StateInitializationContext context) throws Exception {
+    super.initializeState(context);
+    PrimitiveArrayTypeInfo<byte[]> bytes = PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
+    ids = context.getKeyedStateStore().getMapState(new MapStateDescriptor<>("ids", Types.STRING, bytes));
+    shards = context.getKeyedStateStore().getState(new ValueStateDescriptor<>("shard", bytes));
+    lastTold = context.getOperatorStateStore().getUnionListState(new ListStateDescriptor<>("told", bytes));
+    restoredTold = new ArrayList<>();
+    for (byte[] record : lastTold.get()) restoredTold.add(record);
+  }
+
+  @Override
+  public void open() throws Exception {
+    batch = new ArrayList<>();
+    arrived = new long[1024];
+    reuse = new StreamRecord<>(null);
+    watermark = Long.MIN_VALUE;
+    timers = getInternalTimerService("due", StringSerializer.INSTANCE, this);
+    MetricGroup group = getMetricGroup().addGroup("eddyline").addGroup("stage", stage);
+    in = group.counter("records_in");
+    out = group.counter("records_out");
+    dead = group.counter("dead_letters");
+    latency = group.histogram("latency_us", new DescriptiveStatisticsHistogram(10_000));
+    super.open();
+  }
+
+  @Override
+  public void openPythonInterpreter() {
+    host = "_eddyline_" + UUID.randomUUID().toString().replace("-", "");
+    int index = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
+    int of = getRuntimeContext().getTaskInfo().getNumberOfParallelSubtasks();
+    Pack.Writer saved = new Pack.Writer();
+    try {
+      KeyGroupRange range = ((CheckpointableKeyedStateBackend<?>) getKeyedStateBackend()).getKeyGroupRange();
+      List<Object[]> found = new ArrayList<>();
+      for (int shard : range) {
+        setCurrentKey(Shards.name(shard));
+        byte[] state = shards.value();
+        if (state != null) found.add(new Object[] {shard, state});
+      }
+      saved.array(2);
+      saved.array(found.size());
+      for (Object[] one : found) { saved.array(2); saved.integer((int) one[0]); saved.bytes((byte[]) one[1]); }
+      saved.array(restoredTold.size());
+      for (byte[] one : restoredTold) saved.bytes(one);
+    } catch (Exception error) {
+      throw new IllegalStateException("the state of " + stage + " could not be read", error);
+    }
+    interpreter.set(host + "_plan", plan);
+    interpreter.set(host + "_saved", saved.toByteArray());
+    interpreter.exec("from eddyline.engines.flink import hosts as _eddyline_hosts");
+    interpreter.exec(host + " = _eddyline_hosts.host(\"" + stage + "\", bytes(" + host + "_plan), bytes(" + host + "_saved), "
+        + index + ", " + of + ")\ndel " + host + "_plan, " + host + "_saved");
+  }
+
+  // Records -------------------------------------------------------------------------------------------------------------
+
+  @Override public void processElement1(StreamRecord<Rec> element) throws Exception { take(element.getValue()); }
+
+  @Override
+  public void processElement2(StreamRecord<Rec> element) throws Exception {
+    if (!told) { take(element.getValue()); return; }
+    invokeFinishBundle();
+    Rec rec = element.getValue();
+    interpreter.invokeMethod(host, "told", (int) rec.f0, rec.f4);
+  }
+
+  private void take(Rec rec) throws Exception {
+    if (batch.isEmpty()) lastFinishBundleTime = getProcessingTimeService().getCurrentProcessingTime();
+    if (batch.size() == arrived.length) arrived = java.util.Arrays.copyOf(arrived, 2 * arrived.length);
+    arrived[batch.size()] = System.nanoTime();
+    batch.add(rec);
+    elementCount++;
+    checkInvokeFinishBundleByCount();
+  }
+
+  @Override public void onEventTime(InternalTimer<Integer, String> timer) throws Exception {
+    take(new Rec(Rec.TIMER, "", timer.getNamespace(), timer.getTimestamp() * 1000, new byte[0], ""));
+  }
+
+  @Override public void onProcessingTime(InternalTimer<Integer, String> timer) {}
+
+  @Override
+  protected void invokeFinishBundle() throws Exception {
+    elementCount = 0;
+    if (batch == null || batch.isEmpty()) return;
+    List<Rec> taken = batch;
+    batch = new ArrayList<>(taken.size());
+    finish(taken, (byte[]) interpreter.invokeMethod(host, "step", packed(taken), watermark));
+    long now = System.nanoTime();
+    for (int i = 0; i < taken.size(); i++) latency.update((now - arrived[i]) / 1000);
+  }
+
+  /** The batch as bytes, each record with what is remembered about its id: once, at the first that has this id. */
+  private byte[] packed(List<Rec> taken) throws Exception {
+    in.inc(taken.size());
+    Pack.Writer writer = new Pack.Writer();
+    Set<String> read = new HashSet<>();
+    writer.array(taken.size());
+    for (Rec rec : taken) {
+      int shard = rec.f0 == Rec.TIMER ? Shards.of(rec.f2) : by.shard(rec);
+      writer.array(8);
+      writer.integer(rec.f0);
+      writer.integer(shard);
+      writer.text(rec.f1);
+      writer.text(rec.f2);
+      writer.integer(rec.f3);
+      writer.bytes(rec.f4);
+      writer.text(rec.f5);
+      byte[] known = null;
+      if (remembers && read.add(rec.f2)) {
+        setCurrentKey(Shards.name(shard));
+        known = ids.get(rec.f2);
+      }
+      if (known == null) writer.nil(); else writer.bytes(known);
+    }
+    return writer.toByteArray();
+  }
+
+  /** Takes what a step gave: records, what to remember about ids, and when to be woken about them. */
+  private void finish(List<Rec> taken, byte[] answer) throws Exception {
+    Pack.Reader reader = new Pack.Reader(answer);
+    reader.array();
+    emit(reader);
+    for (int i = reader.array(); i > 0; i--) {
+      reader.array();
+      setCurrentKey(Shards.name((int) reader.integer()));
+      String id = reader.text();
+      byte[] state = reader.bytes();
+      if (state == null) ids.remove(id); else ids.put(id, state);
+    }
+    for (int i = reader.array(); i > 0; i--) {
+      reader.array();
+      setCurrentKey(Shards.name((int) reader.integer()));
+      String id = reader.text();
+      timers.registerEventTimeTimer(id, reader.integer());
+    }
+  }
+
+  private void emit(Pack.Reader reader) {
+    int many = reader.array();
+    out.inc(many);
+    for (int i = 0; i < many; i++) {
+      reader.array();
+      int kind = (int) reader.integer();
+      if (kind == Rec.DEAD) dead.inc();
+      Rec rec = new Rec(kind, reader.text(), reader.text(), reader.integer(), reader.bytes(), reader.text());
+      output.collect(rec.f3 == Rec.NEVER ? erased(rec) : reuse.replace(rec, rec.millis()));
+    }
+  }
+
+  private StreamRecord<Rec> erased(Rec rec) {
+    reuse.replace(rec);
+    reuse.eraseTimestamp();
+    return reuse;
+  }
+
+  // Time ----------------------------------------------------------------------------------------------------------------
+
+  @Override public void processWatermark(Watermark mark) throws Exception {
+    watermark = mark.getTimestamp();
+    super.processWatermark(mark);
+  }
+
+  @Override public void endInput(int input) throws Exception { invokeFinishBundle(); }
+
+  // Checkpoints ---------------------------------------------------------------------------------------------------------
+
+  @Override
+  public void prepareSnapshotPreBarrier(long checkpoint) throws Exception {
+    super.prepareSnapshotPreBarrier(checkpoint);
+    invokeFinishBundle();
+    emit(new Pack.Reader((byte[]) interpreter.invokeMethod(host, "before_checkpoint")));
+  }
+
+  @Override
+  public void snapshotState(StateSnapshotContext context) throws Exception {
+    super.snapshotState(context);
+    Pack.Reader reader = new Pack.Reader((byte[]) interpreter.invokeMethod(host, "save"));
+    reader.array();
+    for (int i = reader.array(); i > 0; i--) {
+      reader.array();
+      setCurrentKey(Shards.name((int) reader.integer()));
+      byte[] state = reader.bytes();
+      if (state == null) shards.clear(); else shards.update(state);
+    }
+    List<byte[]> tell = new ArrayList<>();
+    for (int i = reader.array(); i > 0; i--) tell.add(reader.bytes());
+    lastTold.update(getRuntimeContext().getTaskInfo().getIndexOfThisSubtask() == 0 ? tell : new ArrayList<>());
+  }
+
+  @Override public void close() throws Exception {
+    if (interpreter != null && host != null) interpreter.exec("globals().pop(\"" + host + "\", None)");
+    super.close();
+  }
+}

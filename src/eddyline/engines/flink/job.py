@@ -1,0 +1,215 @@
+"""What a job is told: topics, fields, stages and settings, as one document that `Job.java` reads.
+
+Everything a job does follows from the pipeline and these few settings. What Flink cannot do yet is refused here, before
+anything is submitted.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from eddyline.connectors.kafka.connection import Connection
+from eddyline.connectors.kafka.source import KafkaTopic
+from eddyline.connectors.kafka.topics import Topics, ensure
+from eddyline.engines.flink import shipping
+from eddyline.engines.flink.batch import Kind
+from eddyline.pipeline import Pipeline
+from eddyline.pipeline.loading import Loaded
+from eddyline.pipeline.meaning import meaning
+from eddyline.records.errors import DeclarationError
+from eddyline.records.schema import Schema
+from eddyline.records.time import to_us
+
+Part = Literal["serve", "learn"]
+MAIN = "eddyline.Job"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a pipeline runs on Flink. None of it changes an answer.
+
+    `parallelism` is how many instances answer and join. `checkpoint_ms` is how often what was done becomes visible, and a
+    new version reaches the scorers. `parts` is ("serve", "learn") for one job, or one of them for a job of its own.
+    `batch` records or `batch_ms` milliseconds are handed to Python together. `idle_ms` is how long a quiet topic holds
+    event time back, `drift_ms` how far one topic may run ahead of the other, in event time.
+
+    >>> Settings(parallelism=2).parts
+    ('serve', 'learn')
+    """
+
+    parallelism: int = 1
+    checkpoint_ms: int = 1_000
+    parts: tuple[Part, ...] = ("serve", "learn")
+    batch: int = 1_000
+    batch_ms: int = 5
+    idle_ms: int = 5_000
+    drift_ms: int = 3_600_000
+    transaction_timeout_ms: int = 900_000
+    flink: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.parallelism <= 128:
+            raise DeclarationError(f"parallelism={self.parallelism}: a state has 128 shards\nwrite a number from 1 to 128")
+        if not self.parts or not set(self.parts) <= {"serve", "learn"}:
+            raise DeclarationError(f"parts={self.parts!r}\nwrite ('serve', 'learn'), ('serve',) or ('learn',)")
+
+
+@dataclass(frozen=True)
+class JobTopics:
+    """The topics of a job by role: those of the pipeline's name, but events and labels as the pipeline says."""
+
+    events: str
+    labels: str
+    out: Topics
+
+    @property
+    def commands(self) -> str:
+        """Where operators' requests go."""
+        return self.out.rollouts.removesuffix(".rollouts") + ".commands"
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> JobTopics:
+        """The conventional topics; a source that is a topic keeps its own name."""
+        out = Topics.of(pipeline.name)
+        events = pipeline.events.topic if isinstance(pipeline.events, KafkaTopic) else out.events
+        labels = pipeline.labels.topic if isinstance(pipeline.labels, KafkaTopic) else out.labels
+        return cls(events, labels, out)
+
+    def ensure(self, connection: Connection, partitions: int = -1) -> None:
+        """Makes the topics that are missing."""
+        ensure(connection, self.out, [self.events, self.labels], partitions=partitions)
+        ensure(connection, self.out, [n for n in self.out.outputs() if n != self.out.published], partitions=partitions)
+        ensure(connection, self.out, [self.commands], partitions=1)
+
+
+def specification(loaded: Loaded, connection: Connection, settings: Settings, python: Path) -> dict[str, Any]:
+    """The document for `Job.java`. Raises `DeclarationError` for what Flink cannot do."""
+    pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
+    out, (serve_by, owner) = topics.out, _partition(pipeline)
+    parts = "+".join(settings.parts)
+    return {
+        "name": pipeline.name if len(settings.parts) == 2 else f"{pipeline.name}.{parts}",
+        "about": {"eddyline.pipeline": pipeline.name, "eddyline.digest": pipeline.digest, "eddyline.parts": parts}
+        | {f"eddyline.meaning.{name}": text for name, text in meaning(pipeline).items()},
+        "brokers": connection.config()["bootstrap.servers"],
+        "kafka": _java_settings(connection),
+        "parallelism": settings.parallelism,
+        "parts": list(settings.parts),
+        "serve_by": serve_by,
+        "serve_parallelism": 1 if serve_by == "NOBODY" else settings.parallelism,
+        "topics": {
+            "events": topics.events,
+            "labels": topics.labels,
+            "predictions": out.predictions,
+            "versions": out.versions,
+            "rollouts": out.rollouts,
+            "commands": topics.commands,
+        },
+        "fields": {
+            "events": _fields(pipeline.event_schema, owner, to_us(pipeline.lateness)),
+            "labels": _fields(pipeline.label_schema, "", to_us(pipeline.join.lateness)),
+            "predictions": {"id": "event_id", "key": "key", "at": "at", "zone": "", "unit": 1, "lateness_ms": 0},
+        },
+        "sinks": {
+            str(int(kind)): name
+            for kind, name in (
+                (Kind.PREDICTION, out.predictions),
+                (Kind.EXAMPLE, out.examples),
+                (Kind.VERSION, out.versions),
+                (Kind.ROLLOUT, out.rollouts),
+                (Kind.MEASUREMENT, out.measurements),
+                (Kind.DEAD, out.dead_letters),
+            )
+        },
+        "idle_ms": settings.idle_ms,
+        "drift_ms": settings.drift_ms,
+        "transaction_timeout_ms": str(settings.transaction_timeout_ms),
+        "transactions": f"eddyline.{pipeline.name}.{parts}",
+        "python": {
+            "python.executable": str(python),
+            "python.execution-mode": "thread",
+            "python.fn-execution.bundle.size": str(settings.batch),
+            "python.fn-execution.bundle.time": str(settings.batch_ms),
+        },
+        "flink": _flink(settings),
+        "plan": msgspec.json.decode(shipping.packed(loaded)),
+    }
+
+
+def argument(specification: Mapping[str, Any]) -> str:
+    """The document as the one argument of the job's main class."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(specification)).decode()
+
+
+def _flink(settings: Settings) -> dict[str, str]:
+    return {
+        "execution.checkpointing.interval": f"{settings.checkpoint_ms} ms",
+        "execution.checkpointing.mode": "EXACTLY_ONCE",
+        "execution.checkpointing.min-pause": f"{settings.checkpoint_ms // 2} ms",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": "true",
+        "pipeline.object-reuse": "true",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "500 ms",
+        "restart-strategy.exponential-delay.max-backoff": "10 s",
+        **settings.flink,
+    }
+
+
+def _partition(pipeline: Pipeline) -> tuple[str, str]:
+    """By what events are partitioned, and the field that says it.
+
+    By the field that all windows go by, or the key; by id where there is neither. Windows that go by several fields need every
+    event at one worker: then nobody partitions, and one instance answers.
+    """
+    key = pipeline.event_schema.key_field
+    whose = {spec.by or key for spec in pipeline.aggregates.values()}
+    if len(whose) > 1:
+        return "NOBODY", ""
+    owner = next(iter(whose), None) or key
+    return ("ID", "") if owner is None else ("KEY", _wire_name(pipeline.event_schema, owner))
+
+
+def _fields(schema: Schema, owner: str, lateness_us: int) -> dict[str, Any]:
+    time = next(field for field in schema.declared if field.name == schema.time_field)
+    return {
+        "id": _wire_name(schema, schema.id_field),
+        "key": owner,
+        "at": time.wire,
+        "zone": schema.zone or "",
+        "unit": time.unit.value if time.unit is not None else 0,
+        "lateness_ms": -(-lateness_us // 1000),
+    }
+
+
+def _wire_name(schema: Schema, name: str) -> str:
+    return next(field.wire for field in schema.declared if field.name == name)
+
+
+_JAVA_NAMES = {"sasl.mechanisms": "sasl.mechanism", "ssl.ca.location": "ssl.truststore.location"}
+
+
+def _java_settings(connection: Connection) -> dict[str, str]:
+    """librdkafka's settings as Java's client calls them: security, and what both call alike."""
+    config = {_JAVA_NAMES.get(name, name): str(value) for name, value in connection.settings.items()}
+    if "ssl.truststore.location" in config:
+        config.setdefault("ssl.truststore.type", "PEM")
+    user, password = config.pop("sasl.username", None), config.pop("sasl.password", None)
+    if user is not None and password is not None:
+        mechanism = config.get("sasl.mechanism", "PLAIN")
+        module = "plain.PlainLoginModule" if mechanism == "PLAIN" else "scram.ScramLoginModule"
+        config["sasl.jaas.config"] = (
+            f'org.apache.kafka.common.security.{module} required username="{_quoted(user)}" password="{_quoted(password)}";'
+        )
+    return config
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

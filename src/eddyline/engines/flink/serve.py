@@ -1,0 +1,202 @@
+"""Serve on Flink: answers events of its shards with the version it was told last.
+
+The windows and the event time of a shard are its own, so that what an event is answered does not depend on who else is
+served beside it, nor on how many instances there are. Which ids were answered is remembered by the operator: a digest of
+the event, enough to tell whether the same comes again. A new version is made in the background and taken between batches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from eddyline.connectors.kafka import wire
+from eddyline.engines.flink.batch import DEAD, NEVER, PREDICTION, ROLLOUT, VERSION, Out, Saved, pack, read_batch, saved
+from eddyline.pipeline import Pipeline
+from eddyline.ports import Model
+from eddyline.records import Arrival, DeadLetter, Prediction
+from eddyline.records.errors import Rejected
+from eddyline.stages.aggregates import AggregatesState
+from eddyline.stages.refuse import refuse_bytes
+from eddyline.stages.serve import ServeState, Voice
+
+KEPT_VERSIONS = 8
+_event_bytes = msgspec.msgpack.Encoder(order="deterministic").encode
+
+
+class Same:
+    """What is left of an event that was answered: enough to tell whether another one is the same."""
+
+    __slots__ = ("digest",)
+
+    def __init__(self, digest: bytes) -> None:
+        self.digest = digest
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == digest_of(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Answered:
+    """The ledger that serve asks: of the ids of one batch, as the operator handed them over."""
+
+    def __init__(self) -> None:
+        self.digests: dict[str, bytes] = {}
+        self.slots: list[str] = []
+
+    def find(self, event_id: str) -> int | None:
+        """A number for an id that was answered before, else None."""
+        if event_id not in self.digests:
+            return None
+        self.slots.append(event_id)
+        return len(self.slots) - 1
+
+    def arrival(self, slot: int) -> Arrival:
+        """What is left of the event that was answered."""
+        event_id = self.slots[slot]
+        return Arrival(event_id, "", 0, Same(self.digests[event_id]))
+
+    def add(self, prediction: Prediction, arrival: Arrival) -> None:
+        """Takes one answer."""
+        self.digests[prediction.event_id] = digest_of(arrival.value)
+
+    def clear(self) -> None:
+        """Before the next batch."""
+        self.digests.clear()
+        self.slots.clear()
+
+
+class ServeSaved(msgspec.Struct, frozen=True, array_like=True):
+    """One shard's memory."""
+
+    frontier: int
+    repeated: int
+    windows: dict[int, bytes]
+
+
+class ServeHost:
+    """Serve's side of the operator."""
+
+    def __init__(self, pipeline: Pipeline, kept: Saved) -> None:
+        plan = pipeline.plan()
+        self.serve = plan.serve
+        self.decode = pipeline.event_schema.decode
+        self.first = plan.model
+        self.shards = {shard: self._restored(raw) for shard, raw in kept.shards.items()}
+        self.changed: set[int] = set()
+        self.ledger = Answered()
+        self.voice = Voice(plan.model, pipeline.name, 0, 0)
+        self.rollout = plan.decide.new_state()
+        self.newest = 0
+        self.versions: dict[int, bytes] = {}
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="eddyline-version")
+        self.coming: Future[tuple[int, Model]] | None = None
+        for raw in kept.told:
+            kind, body = msgspec.msgpack.decode(raw, type=tuple[int, bytes])
+            self.told(kind, body)
+        if self.coming is not None:
+            self._take(self.coming.result())
+
+    # Answers ---------------------------------------------------------------------------------------------------------
+
+    def step(self, batch: bytes, watermark: int) -> bytes:
+        """Answers events in order."""
+        if self.coming is not None and self.coming.done():
+            self._take(self.coming.result())
+        out, ledger, shards, voice = Out(), self.ledger, self.shards, self.voice
+        ledger.clear()
+        for _, shard, _, event_id, _, body, trace, known in read_batch(batch):
+            state = shards.get(shard)
+            if state is None:
+                state = shards[shard] = self.serve.new_state()
+            self.changed.add(shard)
+            try:
+                arrival = self.decode(body)
+            except Rejected as rejected:
+                letter = refuse_bytes("events", rejected.reason, rejected.detail, body, event_id=event_id or None)
+                out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), trace))
+                continue
+            if known is not None:
+                ledger.digests[arrival.id] = known
+            answer = self.serve.answer(state, ledger, voice, arrival)  # type: ignore[arg-type]
+            if type(answer) is Prediction:
+                raw = wire.encode_prediction(answer)
+                out.given.append((PREDICTION, answer.key, answer.event_id, answer.at, raw, trace))
+                out.remembered.append((shard, event_id, ledger.digests[arrival.id]))
+            elif type(answer) is DeadLetter:
+                out.given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), trace))
+        return out.packed()
+
+    # Versions --------------------------------------------------------------------------------------------------------
+
+    def told(self, kind: int, body: bytes) -> None:
+        """A version that was published, or who answers from here on."""
+        if kind == VERSION:
+            position = msgspec.json.decode(body, type=_Position).position
+            self.versions[position] = body
+            self.newest = max(self.newest, position)
+        else:
+            assert kind == ROLLOUT, "only versions and rollouts are told to serve"
+            rollout = wire.decode_rollout(body)
+            if rollout.revision >= self.rollout.revision:
+                self.rollout = rollout
+        self._choose()
+        for position in sorted(self.versions)[:-KEPT_VERSIONS]:
+            if position != self._wanted():
+                del self.versions[position]
+
+    def _wanted(self) -> int:
+        champion = self.rollout.champion
+        return self.newest if champion is None else int(champion.rpartition("@")[2])
+
+    def _choose(self) -> None:
+        wanted = self._wanted()
+        if wanted == self.voice.position:
+            self.coming, self.voice.revision = None, self.rollout.revision
+        elif wanted == 0:
+            self._take((0, self.first))
+        elif wanted in self.versions:
+            body = self.versions[wanted]
+            self.coming = self.pool.submit(lambda: (wanted, self.first.restored(wire.decode_version(body)[1])))
+
+    def _take(self, made: tuple[int, Model]) -> None:
+        self.voice.position, self.voice.model = made
+        self.voice.revision = self.rollout.revision
+        self.coming = None
+
+    # Checkpoints -----------------------------------------------------------------------------------------------------
+
+    def before_checkpoint(self) -> bytes:
+        """Serve has nothing more to say."""
+        return pack([])
+
+    def save(self) -> bytes:
+        """The shards that changed, the version that answers, and the rollout."""
+        shards = {shard: self._saved(self.shards[shard]) for shard in sorted(self.changed)}
+        self.changed.clear()
+        told = [pack((ROLLOUT, wire.encode_rollout(self.rollout)))] if self.rollout.revision else []
+        told += [pack((VERSION, self.versions[p])) for p in sorted({self.newest, self._wanted()}) if p in self.versions]
+        return saved(shards, told)
+
+    def _saved(self, state: ServeState) -> bytes:
+        aggregates = self.serve.aggregates
+        windows = {} if aggregates is None else aggregates.save(state.windows)
+        return pack(ServeSaved(state.frontier, state.repeated, windows))
+
+    def _restored(self, raw: bytes) -> ServeState:
+        kept, aggregates = msgspec.msgpack.decode(raw, type=ServeSaved), self.serve.aggregates
+        windows = AggregatesState(()) if aggregates is None else aggregates.restore(kept.windows.values())
+        return ServeState(windows=windows, frontier=kept.frontier, repeated=kept.repeated)
+
+
+class _Position(msgspec.Struct, frozen=True):
+    position: int
+
+
+def digest_of(event: Any) -> bytes:
+    """Eight bytes that are equal for events whose fields are."""
+    return hashlib.blake2b(_event_bytes(event), digest_size=8).digest()

@@ -1,0 +1,76 @@
+"""A pipeline on its way to a worker: its file and the user's modules beside it, as text.
+
+The worker writes them to a folder of its own and imports the file as the command line does, so that the pipeline there is
+the pipeline here; their digests are compared.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from eddyline.pipeline import Pipeline
+from eddyline.pipeline.loading import Loaded, load
+from eddyline.records.errors import StoreMismatch
+
+_lock = Lock()
+_known: dict[bytes, Pipeline] = {}
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """The files by name, which of them is loaded, and what the pipeline in it must mean."""
+
+    files: dict[str, str]
+    main: str
+    name: str
+    digest: str
+
+
+def packed(loaded: Loaded) -> bytes:
+    """The pipeline as bytes: its file, and every module of the user's that was imported from the same folder."""
+    base = loaded.base.resolve()
+    files = {loaded.file.name: loaded.file.read_text()}
+    for module in list(sys.modules.values()):
+        source = getattr(module, "__file__", None)
+        if source and source.endswith(".py"):
+            path = Path(source).resolve()
+            if path.is_relative_to(base) and "site-packages" not in path.parts and not path.is_relative_to(_OURS):
+                files[path.relative_to(base).as_posix()] = path.read_text()
+    word = next(name for name, value in vars(sys.modules[_module_of(loaded)]).items() if value is loaded.pipeline)
+    return msgspec.json.encode(Parcel(files, loaded.file.name, word, loaded.pipeline.digest))
+
+
+def unpacked(raw: bytes) -> Pipeline:
+    """The pipeline of a parcel, imported once in a process.
+
+    Raises `StoreMismatch` when it does not mean here what it meant where it was packed.
+    """
+    with _lock:
+        known = _known.get(raw)
+        if known is None:
+            parcel = msgspec.json.decode(raw, type=Parcel)
+            folder = Path(tempfile.mkdtemp(prefix="eddyline-"))
+            for name, text in parcel.files.items():
+                path = folder / name
+                assert path.resolve().is_relative_to(folder.resolve()), f"a file outside of its folder: {name}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            known = load(f"{folder / parcel.main}:{parcel.name}").pipeline
+            if known.digest != parcel.digest:
+                raise StoreMismatch(
+                    f"the pipeline {known.name} means {known.digest} on this worker and {parcel.digest} where it was submitted\n"
+                    "give both the same libraries: eddyline flink env"
+                )
+            _known[raw] = known
+        return known
+
+
+def _module_of(loaded: Loaded) -> str:
+    return next(name for name, module in sys.modules.items() if getattr(module, "__file__", None) == str(loaded.file))
+
+
+_OURS = Path(__file__).resolve().parents[2]
