@@ -25,7 +25,7 @@ class NotAlive(Exception):  # noqa: N818 - a state, in the words of the message
 
 
 def alive(store: Path) -> int:
-    """The process that writes the store. Raises `NotAlive` when there is none, when it stands, or when the store is unreadable."""
+    """The process that writes the store. Raises `NotAlive` when there is none, it stands, or the store cannot be read."""
     pid = _writer(store.with_name(store.name + "-lock"))
     _read(store)
     return pid

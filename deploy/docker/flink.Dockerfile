@@ -12,7 +12,8 @@ FROM python AS parts
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 EDDYLINE_CACHE=/opt/cache
 
-# Maven fetches jars; a compiler and Java's headers are for what has no wheel on this platform. None of it leaves this stage.
+# Maven fetches jars, javac compiles ours where the wheel has none for this Flink; a C compiler is for what has no wheel on
+# this platform. None of it leaves this stage.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends build-essential maven openjdk-17-jdk-headless \
@@ -20,22 +21,22 @@ RUN apt-get update \
 RUN ln -s "$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")" /opt/jdk
 ENV JAVA_HOME=/opt/jdk
 
-# The worker's environment, as `eddyline flink env` makes it: every package at its locked version and nothing resolved,
-# because Beam's metadata and River's do not agree about numpy.
 RUN --mount=type=bind,source=dist,target=/tmp/dist \
     --mount=type=bind,source=src/eddyline/engines/flink/locks/py311.txt,target=/tmp/lock.txt \
     wheel="$(find /tmp/dist -name 'eddyline-*.whl' | sort | tail -n 1)" \
  && test -n "$wheel" || { echo "there is no wheel in dist/; make it first: make wheel" >&2; exit 1; } \
- && python -m venv /opt/eddyline/env \
- && /opt/eddyline/env/bin/pip install --no-cache-dir --no-deps --requirement /tmp/lock.txt \
- && /opt/eddyline/env/bin/pip install --no-cache-dir --no-deps "$wheel"
+ && pip install --no-cache-dir --constraint /tmp/lock.txt "$wheel"
 
-# The jars that go into Flink's lib: the Kafka connector, each file checked against its SHA-256, and ours, under one name.
-RUN mkdir /opt/jars \
- && /opt/eddyline/env/bin/python -c "import shutil; from eddyline.cluster.jars import ready; \
-[shutil.copy(jar, '/opt/jars') for jar in ready('flink-kafka')]" \
- && find /opt/eddyline/env/lib -path '*/eddyline/engines/flink/*' -name '*.jar' -exec cp {} /opt/jars/eddyline.jar ';' \
- && test -s /opt/jars/eddyline.jar || { echo "the wheel in dist/ holds no jar; make it again: make wheel" >&2; exit 1; }
+# The worker's environment: every package at its locked version and nothing resolved, and the Eddyline of the wheel.
+RUN eddyline flink env --folder /opt/eddyline/env
+
+# The jars for Flink's lib: the Kafka connector, each file checked against its SHA-256, and ours, under one name.
+RUN mkdir /opt/jars && python -c "import shutil; \
+from eddyline.cluster.jars import ready; \
+from eddyline.engines.flink.jar import jar; \
+connector = ready('flink-kafka'); \
+[shutil.copy(file, '/opt/jars') for file in connector]; \
+shutil.copy(jar('/opt/eddyline/env/bin/python', connector), '/opt/jars/eddyline.jar')"
 
 FROM flink:2.3.0-java17
 

@@ -1,7 +1,7 @@
-"""Real parts for tests: a broker and a Flink session cluster, each started once a session on free ports and taken down after it.
+"""Real parts for tests: a broker and a Flink session cluster, started once a session on free ports and taken down after it.
 
-A suite that needs them says so in its conftest: `pytest_plugins` is for the root only, so import them there, as
-tests/cluster/conftest.py does. Where Java, Maven or the jars are missing, the tests are skipped and the reason says so.
+A room of tests that needs them imports them in its conftest, as tests/cluster/conftest.py does; each such room has its own.
+Where Java, Maven or the jars are missing, the tests are skipped and the reason says that they did not run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from eddyline.cluster import java, jars
+from eddyline.cluster import jars, java
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.engines.flink import environment

@@ -1,11 +1,15 @@
-"""The parts of a command line that every command shares: FILE, --store and --json, spelled once."""
+"""The parts of a command line that several commands share: FILE, --store, --json and how Kafka is reached, spelled once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from eddyline.pipeline import Pipeline
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,3 +25,30 @@ def pipeline_file(function: F) -> F:
 def as_json(function: F) -> F:
     """--json: one JSON document on stdout instead of tables."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")(function)
+
+
+def kafka(function: F) -> F:
+    """--brokers and --kafka-config: read topics instead of files, and publish to topics."""
+    function = click.option(
+        "--kafka-config",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="librdkafka's settings, name=value a line: security.protocol, sasl.*, ssl.*.",
+    )(function)
+    return click.option(
+        "--brokers",
+        envvar="EDDYLINE_BROKERS",
+        metavar="HOST:PORT,...",
+        help="Read the topics <name>.events and <name>.labels of this Kafka instead of files, and publish to <name>.*.",
+    )(function)
+
+
+def on_kafka(pipeline: Pipeline, brokers: str | None, kafka_config: str | None) -> Pipeline:
+    """The pipeline on the topics that the options name, which are made where they are missing; else as it is."""
+    from eddyline.connectors.kafka import connection_of, make_topics, on_topics, read_properties
+
+    if brokers is None and connection_of(pipeline) is None:
+        return pipeline
+    moved = on_topics(pipeline, brokers, read_properties(Path(kafka_config)) if kafka_config else None)
+    make_topics(moved)
+    return moved

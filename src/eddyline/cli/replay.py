@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.options import as_json, pipeline_file
+from eddyline.cli.options import as_json, kafka, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded import Engine, Progress
@@ -29,24 +29,49 @@ if TYPE_CHECKING:
     is_flag=True,
     help="The streams are complete: what still waits for its truth reaches its horizon.",
 )
+@kafka
 @as_json
-def command(file: str, store: str | None, limit: int | None, batch: int, drain: bool, as_json: bool) -> None:
+def command(
+    file: str,
+    store: str | None,
+    limit: int | None,
+    batch: int,
+    drain: bool,
+    brokers: str | None,
+    kafka_config: str | None,
+    as_json: bool,
+) -> None:
     """Take everything that the sources of FILE hold, in event time, as fast as it goes.
 
     It goes on where the store stands: a second replay takes what was added since. Ctrl-C stops it after the
-    current batch; nothing is lost and nothing is taken twice.
+    current batch; nothing is lost and nothing is taken twice. With --brokers, events and labels come from
+    topics, and what follows from them is published to topics.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
+    from eddyline.cli.options import on_kafka
+    from eddyline.cli.run import say_behind
     from eddyline.cli.stop import stopping
     from eddyline.cli.totals import document, print_totals
     from eddyline.engines.embedded import Engine, replay
+    from eddyline.engines.embedded.publish import publishing
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)
-    with stopping() as stop, Engine(loaded.pipeline, loaded.store) as engine:
-        with _bar(engine, silent=as_json) as shown:
-            progress = replay(engine, loaded.base, batch=batch, limit=limit, drain=drain, stop=stop, on_progress=shown)
+    pipeline = on_kafka(loaded.pipeline, brokers, kafka_config)
+    with stopping() as stop, Engine(pipeline, loaded.store) as engine:
+        with publishing(engine) as publisher, _bar(engine, silent=as_json) as shown:
+            progress = replay(
+                engine,
+                loaded.base,
+                batch=batch,
+                limit=limit,
+                drain=drain,
+                stop=stop,
+                on_progress=shown,
+                publisher=publisher,
+            )
+        say_behind(publisher)
         summary, stopped = summarize(engine), stop()
     if as_json:
         show.json_document(document(summary, progress, stopped=stopped))

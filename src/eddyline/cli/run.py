@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.options import as_json, pipeline_file
+from eddyline.cli.options import as_json, kafka, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded import Engine, Progress
+    from eddyline.engines.embedded.publish import Publisher
 
 
 @click.command("run", short_help="Follow the sources as they grow, until stopped.")
@@ -24,25 +25,33 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Between status lines.  [default: 5]",
 )
+@kafka
 @as_json
-def command(file: str, store: str | None, every: float, as_json: bool) -> None:
+def command(file: str, store: str | None, every: float, brokers: str | None, kafka_config: str | None, as_json: bool) -> None:
     """Take what the sources of FILE hold and what is added to them, until Ctrl-C or SIGTERM.
 
     Stopping commits, checkpoints and exits with 0; the next run goes on from there. Status goes to stderr:
     one line that changes on a terminal, else a line every few seconds. Requests of `eddyline rollback` take
-    effect while it runs.
+    effect while it runs. With --brokers, events and labels come from topics, and everything that follows from
+    them is published to topics, each record exactly once.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
+    from eddyline.cli.options import on_kafka
     from eddyline.cli.stop import stopping
     from eddyline.cli.totals import document, print_totals
     from eddyline.engines.embedded import Engine, follow
+    from eddyline.engines.embedded.publish import publishing
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)
-    with stopping() as stop, Engine(loaded.pipeline, loaded.store) as engine:
-        click.echo(f"{loaded.pipeline.name} runs on {loaded.store}; Ctrl-C stops it", err=True)
-        progress = follow(engine, loaded.base, stop=stop, on_progress=_status(engine, every))
+    pipeline = on_kafka(loaded.pipeline, brokers, kafka_config)
+    with stopping() as stop, Engine(pipeline, loaded.store) as engine:
+        click.echo(f"{pipeline.name} runs on {loaded.store}; Ctrl-C stops it", err=True)
+        with publishing(engine) as publisher:
+            status = _status(engine, every, publisher)
+            progress = follow(engine, loaded.base, stop=stop, on_progress=status, publisher=publisher)
+        say_behind(publisher)
         summary = summarize(engine)
     if as_json:
         show.json_document(document(summary, progress, stopped=True))
@@ -50,7 +59,7 @@ def command(file: str, store: str | None, every: float, as_json: bool) -> None:
     print_totals(summary, progress)
 
 
-def _status(engine: Engine, every: float) -> Callable[[Progress], None]:
+def _status(engine: Engine, every: float, publisher: Publisher | None) -> Callable[[Progress], None]:
     """Says how it goes every few seconds: over the last line on a terminal, one below the other elsewhere."""
     from eddyline.cli.totals import moment
 
@@ -64,7 +73,26 @@ def _status(engine: Engine, every: float) -> Callable[[Progress], None]:
             return
         lately = (progress.inputs - inputs) / (now - last)
         last, inputs = now, progress.inputs
-        line = f"{moment(engine, progress)}; {lately:,.0f}/s lately"
+        line = "; ".join((moment(engine, progress), f"{lately:,.0f}/s lately", *_on_topics(progress, publisher)))
         click.echo(f"\r\x1b[K{line}" if on_terminal else line, err=True, nl=not on_terminal)
 
     return status
+
+
+def _on_topics(progress: Progress, publisher: Publisher | None) -> list[str]:
+    """How far behind Kafka we are, and how far Kafka is behind us."""
+    words = [] if progress.lag is None else [f"{progress.lag:,} behind the topics"]
+    if publisher is not None:
+        trouble = f" ({publisher.state.trouble})" if publisher.state.trouble else ""
+        words.append(f"{publisher.behind():,} blocks to publish{trouble}")
+    return words
+
+
+def say_behind(publisher: Publisher | None) -> None:
+    """At the end: raises what made publishing impossible; says what Kafka did not take, which the next run publishes."""
+    if publisher is None:
+        return
+    publisher.check()
+    if publisher.behind():
+        why = publisher.state.trouble or "Kafka took too long"
+        click.echo(f"{publisher.behind():,} blocks are not published yet ({why}); the next run publishes them", err=True)

@@ -19,7 +19,7 @@ from eddyline.cluster.process import Process
 from eddyline.cluster.settings import JOBMANAGER_JVM, PROMETHEUS, TASKMANAGER_JVM, flink_settings, module_options
 from eddyline.records.errors import EddylineError
 
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 """How long the JobManager and all TaskManagers may take until every slot is offered."""
 
 _POLL_SECONDS = 0.2
@@ -106,7 +106,7 @@ class Flink:
         """Starts the JobManager and the TaskManagers and waits until every slot is offered.
 
         Raises `EddylineError` when the port is taken, Java, a jar or the wheel is missing, or a process ends or is not
-        there within 90 seconds; the message then ends with the last lines of its log.
+        there within three minutes; the message then ends with the last lines of its log.
         """
         if self.processes():
             names = ", ".join(f"{process.name} {process.pid}" for process in self.processes())
@@ -181,7 +181,7 @@ class Flink:
         return overview(self.rest) if self.jobmanager.running else None
 
     def wait(self, taskmanagers: int) -> None:
-        """Waits until at least this many TaskManagers offer all their slots; raises `EddylineError` after 90 seconds."""
+        """Waits until at least this many TaskManagers offer all their slots; raises `EddylineError` after three minutes."""
         slots = taskmanagers * self.slots
 
         def complete() -> bool:

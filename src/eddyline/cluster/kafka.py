@@ -18,7 +18,7 @@ from eddyline.cluster import jars, java, ports
 from eddyline.cluster.process import Process
 from eddyline.records.errors import EddylineError
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 """How long a broker may take until it answers."""
 
 _ASK_SECONDS = 1.0
@@ -85,7 +85,7 @@ class Kafka:
     def start(self) -> None:
         """Starts the broker on the data of its folder and waits until it answers.
 
-        Raises `EddylineError` when the port is taken, Java or a jar is missing, or it does not answer within a minute;
+        Raises `EddylineError` when the port is taken, Java or a jar is missing, or it does not answer within two minutes;
         the message then ends with the last lines of its log.
         """
         if self.process.running:

@@ -68,10 +68,9 @@ class KafkaTopic:
                 f"there is no topic {self.topic} at {self.connection.describe()}\n"
                 f"make it: kafka-topics.sh --create --topic {self.topic}"
             )
+        admin = self.connection.admin()
         with self.connection.in_words(f"topic {self.topic} cannot be looked up"):
-            asked = self.connection.admin().describe_topics(
-                TopicCollection([self.topic]), request_timeout=self.connection.patience_s
-            )
+            asked = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.connection.patience_s)
             return f"{self.topic}/{asked[self.topic].result(timeout=self.connection.patience_s).topic_id}"
 
 

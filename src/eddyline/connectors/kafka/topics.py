@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LARGEST = 64 << 20
 """The largest message, in bytes, that the topic of versions takes when we make it."""
+ROOMY = 4 << 20
 COMPACTED = ("versions", "rollouts", "published")
 
 
@@ -56,13 +57,14 @@ class Topics:
         return tuple(name for name in self.all() if name not in (self.events, self.labels))
 
     def settings(self, topic: str) -> dict[str, str]:
-        """The broker's settings for one of the topics.
+        """The broker's settings for one of the topics; an answer may be larger than its event.
 
         >>> Topics.of("fraud").settings("fraud.rollouts")
-        {'cleanup.policy': 'compact'}
+        {'max.message.bytes': '4194304', 'cleanup.policy': 'compact'}
         """
+        largest = LARGEST if topic == self.versions else ROOMY
         kept = {"cleanup.policy": "compact"} if topic in {getattr(self, word) for word in COMPACTED} else {}
-        return {**kept, "max.message.bytes": str(LARGEST)} if topic == self.versions else kept
+        return {"max.message.bytes": str(largest), **kept}
 
     def partitions(self, topic: str, wanted: int) -> int:
         """How many partitions a topic gets: `wanted` (-1: the broker's default), one where the order is over all."""
@@ -88,6 +90,17 @@ def ensure(connection: Connection, topics: Topics, names: Iterable[str], *, part
         with connection.in_words(f"topic {name} cannot be made"):
             _made(name, future.exception(timeout=connection.patience_s))
     return missing
+
+
+def largest(connection: Connection, topic: str) -> int:
+    """The largest message that a topic takes, in bytes, with room for its envelope."""
+    from confluent_kafka.admin._config import ConfigResource
+    from confluent_kafka.admin._resource import ResourceType
+
+    asked, admin = ConfigResource(ResourceType.TOPIC, topic), connection.admin()
+    with connection.in_words(f"topic {topic} cannot be looked up"):
+        answer = admin.describe_configs([asked], request_timeout=connection.patience_s)[asked]
+        return int(answer.result(timeout=connection.patience_s)["max.message.bytes"].value) - 4096
 
 
 def _made(name: str, problem: BaseException | None) -> None:

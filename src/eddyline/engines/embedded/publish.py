@@ -14,8 +14,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,11 @@ import msgspec
 from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.connectors.kafka.source import connection_of
-from eddyline.connectors.kafka.topics import Topics, largest
+from eddyline.connectors.kafka.topics import LARGEST, Topics, largest
 from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.embedded.engine import Engine
-from eddyline.records import Arrival, Example, Measurement
-from eddyline.records.errors import EddylineError, SourceError
+from eddyline.records import Arrival, Example, Known, Measurement
+from eddyline.records.errors import SourceError, StoreMismatch
 from eddyline.store.blocks import Block, Kind
 from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
@@ -42,7 +42,7 @@ BLOCKS = 4
 """How many blocks are read from the store at once."""
 LOOK_S = 0.2
 MEASURE_S = 30.0
-CLOSE_S = 30.0
+CLOSE_S = 10.0
 TRANSACTION_S = 20.0
 LONGEST_PAUSE_S = 5.0
 
@@ -72,14 +72,14 @@ class Publisher:
     """Publishes one engine's store beside it, in a thread of its own. Use it as a context manager, within the engine's.
 
     Making one talks to Kafka, and raises `SourceError` when it cannot. Afterwards trouble with Kafka is shown in `state`
-    and waited out. `check` raises what cannot be waited out. `close` publishes what is left, for at most `CLOSE_S`.
+    and waited out; `check` raises what cannot be. `close` publishes what is left, and gives up when Kafka is down.
     """
 
     def __init__(self, engine: Engine, connection: Connection) -> None:
         self.engine = engine
         self.connection = connection
         self.state = Published()
-        self.fault: EddylineError | None = None
+        self.fault: BaseException | None = None
         self._writer = Writer(engine, connection, _store_id(engine), self.state)
         with connection.in_words("the topics cannot be written"):
             self._writer.begin()
@@ -105,7 +105,7 @@ class Publisher:
         """Publishes what is left and stops; what Kafka does not take in time is published by the next run."""
         self._closing_at = time.monotonic()
         self._wake.set()
-        self._thread.join(CLOSE_S + TRANSACTION_S)
+        self._thread.join()
 
     def __enter__(self) -> Publisher:
         return self
@@ -117,8 +117,8 @@ class Publisher:
         try:
             with closing(Store.read(self.engine.path)) as store:
                 self._publish(store)
-        except EddylineError as fault:
-            self.fault = fault
+        except BaseException as fault:
+            self.fault = fault  # `check` raises it where it can be seen
         finally:
             self._writer.drop()
 
@@ -126,26 +126,23 @@ class Publisher:
         """Publishes until told to stop. After any trouble it begins anew: the mark tells what arrived."""
         from confluent_kafka import KafkaException
 
-        pause, measured = 0.1, time.monotonic()
+        pause = 0.1
         while True:
-            closing_at = self._closing_at
+            stopping = self._closing_at is not None
             try:
                 more = self._writer.step(store)
-                if not more and (closing_at is not None or time.monotonic() - measured >= MEASURE_S):
-                    self._writer.measure()
-                    measured = time.monotonic()
+                if not more:
+                    self._writer.measure(at_once=stopping)
                 pause, self.state.trouble = 0.1, None
-            except (KafkaException, BufferError) as problem:
+            except (KafkaException, BufferError, SourceError) as problem:
                 self.state.trouble = self.connection.scrubbed(_said(problem))
                 self._writer.drop()
-                more = True
-                self._wake.clear()
-                if closing_at is None:
-                    self._wake.wait(pause)
-                else:
-                    time.sleep(pause)
+                if self._closing_at is not None and time.monotonic() - self._closing_at > CLOSE_S:
+                    return
+                time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
-            if closing_at is not None and (not more or time.monotonic() - closing_at > CLOSE_S):
+                continue
+            if stopping and not more:
                 return
             if not more:
                 self._wake.wait(LOOK_S)
@@ -165,10 +162,12 @@ class Writer:
         self.codec = InputCodec(engine.pipeline)
         self.producer: Producer | None = None
         self.shown: dict[str, Measurement] = {}
+        self.measured_at = time.monotonic()
         self.learner = -1
         self.slots = 0
-        self.checked = False
         self.limit = 0
+        self.mark: Mark | None = None
+        self.fresh = True
 
     def begin(self) -> Producer:
         """A producer that fenced the ones before it, and the mark as it is now."""
@@ -176,14 +175,14 @@ class Writer:
             f"{self.name}.{self.store_id}",
             compression_type="lz4",
             partitioner="murmur2_random",
-            message_max_bytes=wire_limit(),
+            message_max_bytes=LARGEST,
             transaction_timeout_ms=int(1000 * TRANSACTION_S),
         )
-        producer.init_transactions(TRANSACTION_S if self.producer is None and self.checked else self.connection.patience_s)
+        producer.init_transactions(self.connection.patience_s)
         self.mark = read_mark(self.connection, self.topics.published)
         self.limit = largest(self.connection, self.topics.versions)
         self.state.block = 0 if self.mark is None else self.mark.block
-        self.checked = False
+        self.fresh = True
         self.producer = producer
         return producer
 
@@ -195,8 +194,8 @@ class Writer:
         """Publishes the next blocks, when there are any; whether there were."""
         producer = self.producer or self.begin()
         newest = int(store.db.execute("SELECT ifnull(max(seq), 0) FROM blocks").fetchone()[0])
-        if not self.checked:
-            self._check(store, newest)
+        if self.fresh:
+            self._resume(store)
         after = self.state.block
         if after >= newest:
             producer.poll(0)
@@ -215,22 +214,21 @@ class Writer:
         self.state.records += records
         return True
 
-    def _check(self, store: Store, newest: int) -> None:
-        """That the topics hold the beginning of this very store, and what is needed to go on after it."""
+    def _resume(self, store: Store) -> None:
+        """Looks that the topics hold the beginning of this very store, and finds what is needed to go on after it."""
         mark, name = self.mark, self.engine.path.name
+        if mark is not None and (mark.store != self.store_id or mark.hash != _hash(store, mark.block)):
+            raise StoreMismatch(
+                f"the topics {self.name}.* were filled from another store than {name}, or from another copy of it\n"
+                "go on with the store that filled them, name the pipeline differently, or delete the topics that "
+                f"Eddyline writes: {', '.join(self.topics.outputs())}"
+            )
+        self.learner, self.slots = -1, 0
         if mark is not None:
-            same = mark.store == self.store_id and mark.block <= newest and _hash(store, mark.block) == mark.hash
-            if not same:
-                raise SourceError(
-                    f"the topics {self.name}.* hold block {mark.block} of another store than {name}, or of another copy of it\n"
-                    "go on with the store that filled them, name the pipeline differently, or delete the topics that "
-                    f"Eddyline writes: {', '.join(self.topics.outputs())}"
-                )
-        after = self.state.block
-        self.learner = store.block(after).notes.learner if after else -1
-        row = store.db.execute("SELECT first_slot FROM blocks WHERE seq=?", (after + 1,)).fetchone()
-        self.slots = row[0] if row else -1
-        self.checked = row is not None or newest > after
+            last = store.block(mark.block)
+            (first,) = store.db.execute("SELECT first_slot FROM blocks WHERE seq=?", (mark.block,)).fetchone()
+            self.learner, self.slots = last.notes.learner, first + len(last.predictions)
+        self.fresh = False
 
     def _block(self, producer: Producer, store: Store, block: Block) -> int:
         """Everything that one block says."""
@@ -244,7 +242,7 @@ class Writer:
         if block.examples:
             predictions = PredictionReader(store)
             for row in block.examples:
-                known = "label" if row.known == "label" else "absence"
+                known: Known = "label" if row.known == "label" else "absence"
                 example = Example(predictions.read(row.slot), row.truth, known, row.at, row.revision)
                 name = example.prediction.event_id
                 value = wire.encode_example(example, row.position)
@@ -281,8 +279,11 @@ class Writer:
                     found[given.kind == Kind.LABEL].setdefault(record.id, given.trace)
         return found
 
-    def measure(self) -> None:
-        """What watch measures now, as far as it changed since the last time."""
+    def measure(self, *, at_once: bool) -> None:
+        """What watch measures now, as far as it changed since the last time; every so often, or at once."""
+        if not at_once and time.monotonic() - self.measured_at < MEASURE_S:
+            return
+        self.measured_at = time.monotonic()
         position = self.engine.loop.states.learn.position
         now = {_measured_key(one): one for one in self.engine.measurements()}
         news = {key: one for key, one in now.items() if self.shown.get(key) != one}
@@ -309,10 +310,15 @@ class Writer:
                 producer.poll(0.05)
 
 
-def publishing(engine: Engine) -> Publisher | None:
+@contextmanager
+def publishing(engine: Engine) -> Iterator[Publisher | None]:
     """A publisher for an engine whose events come from Kafka; None where there is nowhere to publish."""
     connection = connection_of(engine.pipeline)
-    return None if connection is None else Publisher(engine, connection)
+    if connection is None:
+        yield None
+        return
+    with Publisher(engine, connection) as publisher:
+        yield publisher
 
 
 def read_mark(connection: Connection, topic: str) -> Mark | None:
@@ -350,13 +356,6 @@ def _last(connection: Connection, poll: Callable[[float], Message | None]) -> Me
         f"Kafka at {connection.describe()}: the mark of what was published cannot be read within {connection.patience_s:g} s\n"
         "check that the brokers run, and run the same command again"
     )
-
-
-def wire_limit() -> int:
-    """The largest message that is handed to the producer at all."""
-    from eddyline.connectors.kafka.topics import LARGEST
-
-    return LARGEST
 
 
 def _store_id(engine: Engine) -> str:

@@ -8,12 +8,16 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eddyline.engines.embedded.engine import Engine
 from eddyline.engines.embedded.feed import Feed
+
+if TYPE_CHECKING:
+    from eddyline.engines.embedded.publish import Publisher
 
 BATCH = 4_000
 POLL_SECONDS = 0.05
@@ -34,6 +38,8 @@ class Progress:
     of: int = 0
     at: int = 0
     steps: int = 0
+    lag: int | None = None
+    """how many records the topics hold beyond what was taken; None where sources are not counted in records"""
 
 
 @contextmanager
@@ -67,21 +73,21 @@ def replay(
     drain: bool = False,
     stop: Callable[[], bool] = never,
     on_progress: Callable[[Progress], None] | None = None,
+    publisher: Publisher | None = None,
 ) -> Progress:
     """Takes everything that the sources hold, in event time, as fast as it goes; then checkpoints.
 
     It goes on where the store stands, so stopping and starting again changes nothing. `limit` stops after so many inputs,
     `stop` when it says so, at the end of a batch. `drain` says that the streams are complete: what still waits for its
-    truth reaches its horizon.
+    truth reaches its horizon. A `publisher` is told of every commit.
     """
-    feed = Feed(engine.pipeline, engine.codec, base, engine.positions)
     progress, started = Progress(), time.perf_counter()
     looked = 0.0
-    with paced_gc():
+    with closing(Feed(engine.pipeline, engine.codec, base, engine.positions)) as feed, paced_gc():
         while not stop():
             looked = _take_inbox(engine, looked)
             size = batch if limit is None else min(batch, limit - progress.inputs)
-            if size <= 0 or not _step(engine, feed, size, progress):
+            if size <= 0 or not _step(engine, feed, size, progress, publisher):
                 break
             progress.seconds = time.perf_counter() - started
             if on_progress is not None:
@@ -104,18 +110,19 @@ def follow(
     stop: Callable[[], bool],
     batch: int = BATCH,
     on_progress: Callable[[Progress], None] | None = None,
+    publisher: Publisher | None = None,
 ) -> Progress:
     """Takes what the sources hold and what is added to them, until `stop` says so; then returns after the last commit."""
-    feed = Feed(engine.pipeline, engine.codec, base, engine.positions, growing=True)
     progress, started = Progress(), time.perf_counter()
     looked = 0.0
-    while not stop():
-        looked = _take_inbox(engine, looked)
-        if not _step(engine, feed, batch, progress):
-            time.sleep(POLL_SECONDS)
-        progress.seconds = time.perf_counter() - started
-        if on_progress is not None:
-            on_progress(progress)
+    with closing(Feed(engine.pipeline, engine.codec, base, engine.positions, growing=True)) as feed:
+        while not stop():
+            looked = _take_inbox(engine, looked)
+            if not _step(engine, feed, batch, progress, publisher):
+                time.sleep(POLL_SECONDS)
+            progress.seconds = time.perf_counter() - started
+            if on_progress is not None:
+                on_progress(progress)
     return progress
 
 
@@ -128,11 +135,17 @@ def _take_inbox(engine: Engine, looked: float) -> float:
     return now
 
 
-def _step(engine: Engine, feed: Feed, size: int, progress: Progress) -> bool:
+def _step(engine: Engine, feed: Feed, size: int, progress: Progress, publisher: Publisher | None) -> bool:
+    if publisher is not None:
+        publisher.check()
     taken = feed.next(size)
+    progress.lag = feed.lag()
     if taken is None:
         return False
     outcome = engine.take(taken.inputs, taken.records, taken.positions)
+    feed.committed()
+    if publisher is not None:
+        publisher.wake()
     progress.inputs += len(taken.inputs)
     progress.predictions += len(outcome.predictions)
     progress.examples += len(outcome.examples)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
-from importlib.metadata import distribution
+from importlib.metadata import distributions
 from pathlib import Path
 
 import eddyline
@@ -61,7 +61,9 @@ def wheel(folder: Path) -> Path:
 
 def _files() -> dict[str, Path]:
     """The files of the installed wheel by their names in it: no scripts, no bytecode, nothing that the installer added."""
-    files = distribution("eddyline").files
+    # The list beside the package: another Eddyline may be earlier on the path.
+    found = next(iter(distributions(name="eddyline", path=[str(_PACKAGE.parent)])), None)
+    files = found.files if found else None
     if not files:
         raise EddylineError(
             f"Eddyline in {_PACKAGE} has no list of its files, so it cannot be put into the worker's environment\n"

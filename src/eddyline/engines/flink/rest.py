@@ -125,7 +125,9 @@ class Rest:
                 causes = [line for line in said if line.startswith("Caused by: ")]
                 raise FlinkError(f"job {job}: no savepoint was made\n" + "\n".join(causes[-1:] or said[:2]))
             if time.monotonic() > until:
-                raise FlinkError(f"job {job}: the savepoint was not complete after {seconds:.0f} s\nask again: eddyline flink status")
+                raise FlinkError(
+                    f"job {job}: the savepoint was not complete after {seconds:.0f} s\nask again: eddyline flink status"
+                )
             time.sleep(0.2)
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Any:

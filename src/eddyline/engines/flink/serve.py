@@ -2,7 +2,9 @@
 
 The windows and the event time of a shard are its own, so that what an event is answered does not depend on who else is
 served beside it, nor on how many instances there are. Which ids were answered is remembered by the operator: a digest of
-the event, enough to tell whether the same comes again. A new version is made in the background and taken between batches.
+the event, enough to tell whether the same comes again. Each answer carries its place among the records that its shard took
+(header `place`, "shard.number"), so that the order can be found again in the topics. A new version is made in the background
+and taken between batches.
 """
 
 from __future__ import annotations
@@ -76,6 +78,7 @@ class ServeSaved(msgspec.Struct, frozen=True, array_like=True):
     frontier: int
     repeated: int
     windows: dict[int, bytes]
+    taken: int
 
 
 class ServeHost:
@@ -86,7 +89,8 @@ class ServeHost:
         self.serve = plan.serve
         self.decode = pipeline.event_schema.decode
         self.first = plan.model
-        self.shards = {shard: self._restored(raw) for shard, raw in kept.shards.items()}
+        self.taken: dict[int, int] = {}
+        self.shards = {shard: self._restored(shard, raw) for shard, raw in kept.shards.items()}
         self.changed: set[int] = set()
         self.ledger = Answered()
         self.voice = Voice(plan.model, pipeline.name, 0, 0)
@@ -107,28 +111,30 @@ class ServeHost:
         """Answers events in order."""
         if self.coming is not None and self.coming.done():
             self._take(self.coming.result())
-        out, ledger, shards, voice = Out(), self.ledger, self.shards, self.voice
+        out, ledger, shards, taken, voice = Out(), self.ledger, self.shards, self.taken, self.voice
         ledger.clear()
         for _, shard, _, event_id, _, body, trace, known in read_batch(batch):
             state = shards.get(shard)
             if state is None:
                 state = shards[shard] = self.serve.new_state()
             self.changed.add(shard)
+            taken[shard] = place = taken.get(shard, 0) + 1
+            headers = f"{trace}|{shard}.{place}"
             try:
                 arrival = self.decode(body)
             except Rejected as rejected:
                 letter = refuse_bytes("events", rejected.reason, rejected.detail, body, event_id=event_id or None)
-                out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), trace))
+                out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), headers))
                 continue
             if known is not None:
                 ledger.digests[arrival.id] = known
             answer = self.serve.answer(state, ledger, voice, arrival)  # type: ignore[arg-type]
             if type(answer) is Prediction:
                 raw = wire.encode_prediction(answer)
-                out.given.append((PREDICTION, answer.key, answer.event_id, answer.at, raw, trace))
+                out.given.append((PREDICTION, answer.key, answer.event_id, answer.at, raw, headers))
                 out.remembered.append((shard, event_id, ledger.digests[arrival.id]))
             elif type(answer) is DeadLetter:
-                out.given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), trace))
+                out.given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), headers))
         return out.packed()
 
     # Versions --------------------------------------------------------------------------------------------------------
@@ -176,19 +182,20 @@ class ServeHost:
 
     def save(self) -> bytes:
         """The shards that changed, the version that answers, and the rollout."""
-        shards = {shard: self._saved(self.shards[shard]) for shard in sorted(self.changed)}
+        shards = {shard: self._saved(shard) for shard in sorted(self.changed)}
         self.changed.clear()
         told = [pack((ROLLOUT, wire.encode_rollout(self.rollout)))] if self.rollout.revision else []
         told += [pack((VERSION, self.versions[p])) for p in sorted({self.newest, self._wanted()}) if p in self.versions]
         return saved(shards, told)
 
-    def _saved(self, state: ServeState) -> bytes:
-        aggregates = self.serve.aggregates
+    def _saved(self, shard: int) -> bytes:
+        state, aggregates = self.shards[shard], self.serve.aggregates
         windows = {} if aggregates is None else aggregates.save(state.windows)
-        return pack(ServeSaved(state.frontier, state.repeated, windows))
+        return pack(ServeSaved(state.frontier, state.repeated, windows, self.taken[shard]))
 
-    def _restored(self, raw: bytes) -> ServeState:
+    def _restored(self, shard: int, raw: bytes) -> ServeState:
         kept, aggregates = msgspec.msgpack.decode(raw, type=ServeSaved), self.serve.aggregates
+        self.taken[shard] = kept.taken
         windows = AggregatesState(()) if aggregates is None else aggregates.restore(kept.windows.values())
         return ServeState(windows=windows, frontier=kept.frontier, repeated=kept.repeated)
 

@@ -62,7 +62,7 @@ def unpacked(raw: bytes) -> Pipeline:
             known = load(f"{folder / parcel.main}:{parcel.name}").pipeline
             if known.digest != parcel.digest:
                 raise StoreMismatch(
-                    f"the pipeline {known.name} means {known.digest} on this worker and {parcel.digest} where it was submitted\n"
+                    f"the pipeline {known.name} means {known.digest} here and {parcel.digest} where it was submitted\n"
                     "give both the same libraries: eddyline flink env"
                 )
             _known[raw] = known

@@ -6,9 +6,6 @@ import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
-import org.apache.flink.api.common.eventtime.Watermark;
-import org.apache.flink.api.common.eventtime.WatermarkGenerator;
-import org.apache.flink.api.common.eventtime.WatermarkOutput;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.dag.Transformation;
@@ -91,18 +88,10 @@ public final class Job {
         .build();
   }
 
-  /** What is told as it comes: versions, rollouts, commands. */
+  /** What is told as it comes (versions, rollouts, commands); it holds no clock back for longer than it takes to come. */
   private DataStream<Rec> source(int kind, String stream, Reading.Fields fields) {
-    return env.fromSource(kafka(kind, stream, fields), timeless(), stream, Rec.TYPE).uid(stream).setParallelism(1);
-  }
-
-  /** What is told holds no clock back: its time has always come. */
-  private static WatermarkStrategy<Rec> timeless() {
-    return WatermarkStrategy.forGenerator(context -> new WatermarkGenerator<Rec>() {
-      @Override public void onEvent(Rec rec, long at, WatermarkOutput output) {}
-
-      @Override public void onPeriodicEmit(WatermarkOutput output) { output.emitWatermark(new Watermark(Long.MAX_VALUE - 1)); }
-    });
+    WatermarkStrategy<Rec> quiet = WatermarkStrategy.<Rec>noWatermarks().withIdleness(Duration.ofMillis(100));
+    return env.fromSource(kafka(kind, stream, fields), quiet, stream, Rec.TYPE).uid(stream).setParallelism(1);
   }
 
   /** Events, labels or predictions: they say when they happened, and wait for each other in event time. */

@@ -33,6 +33,7 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
     public long unit;
   }
 
+  static final String TRACE = "traceparent";
   private static final JsonFactory JSON = new JsonFactory();
   private final int kind;
   private final Fields fields;
@@ -47,7 +48,7 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
   @Override
   public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<Rec> out) {
     byte[] body = record.value() == null ? new byte[0] : record.value();
-    Header trace = record.headers().lastHeader("traceparent");
+    Header trace = record.headers().lastHeader(TRACE);
     Rec rec = new Rec(kind, "", "", Rec.NEVER, body, trace == null ? "" : new String(trace.value(), StandardCharsets.US_ASCII));
     if (fields != null) {
       try {

@@ -6,7 +6,10 @@ import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.tuple.Tuple6;
 import org.apache.flink.api.java.typeutils.TupleTypeInfo;
 
-/** What travels between operators: its kind, the event's key, the event's id, when (microseconds), its bytes, and its trace. */
+/**
+ * What travels between operators: its kind, the event's key, the event's id, when (microseconds), its bytes, and its headers:
+ * the trace of the event it follows from, and after a bar, where there is one, its place in the order of its shard.
+ */
 public final class Rec extends Tuple6<Integer, String, String, Long, byte[], String> {
   public static final int EVENT = 0, LABEL = 1, PREDICTION = 2, EXAMPLE = 3, VERSION = 4, ROLLOUT = 5, MEASUREMENT = 6, DEAD = 7;
   /** Never in a topic: a prediction whose truth never came, what an operator asks for, and a timer that fired. */
@@ -19,8 +22,8 @@ public final class Rec extends Tuple6<Integer, String, String, Long, byte[], Str
 
   public Rec() {}
 
-  public Rec(int kind, String key, String id, long at, byte[] body, String trace) {
-    super(kind, key, id, at, body, trace);
+  public Rec(int kind, String key, String id, long at, byte[] body, String headers) {
+    super(kind, key, id, at, body, headers);
   }
 
   public long millis() { return f3 == NEVER ? Long.MIN_VALUE : Math.floorDiv(f3, 1000L); }

@@ -16,7 +16,10 @@ public final class Writing implements KafkaRecordSerializationSchema<Rec> {
     String key = rec.f0 == Rec.PREDICTION && !rec.f1.isEmpty() ? rec.f1 : rec.f2;
     ProducerRecord<byte[], byte[]> record =
         new ProducerRecord<>(topics.get(rec.f0), null, null, key.getBytes(StandardCharsets.UTF_8), rec.f4);
-    if (!rec.f5.isEmpty()) record.headers().add("traceparent", rec.f5.getBytes(StandardCharsets.US_ASCII));
+    int bar = rec.f5.indexOf('|');
+    String trace = bar < 0 ? rec.f5 : rec.f5.substring(0, bar);
+    if (!trace.isEmpty()) record.headers().add(Reading.TRACE, trace.getBytes(StandardCharsets.US_ASCII));
+    if (bar >= 0) record.headers().add("place", rec.f5.substring(bar + 1).getBytes(StandardCharsets.US_ASCII));
     return record;
   }
 }
