@@ -27,6 +27,8 @@ COMMANDS = (
     "verify",
     "dead-letters",
     "report",
+    "cluster",
+    "flink",
 )
 INTERRUPTED = 130
 OUR_BUG = 70

@@ -92,11 +92,7 @@ class Flink:
         }
 
     def __enter__(self) -> Flink:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,10 +109,14 @@ class Flink:
             raise EddylineError(f"flink runs already ({names}) in {self.folder}\nstop it first: eddyline cluster down")
         ports.demand(self.rest_port, what="flink", option="--rest-port")
         self._prepare()
-        self.start_jobmanager()
-        for number in range(self._wanted):
-            self._start_taskmanager(number)
-        self.wait(self._wanted)
+        try:
+            self.start_jobmanager()
+            for number in range(self._wanted):
+                self._start_taskmanager(number)
+            self.wait(self._wanted)
+        except BaseException:
+            self.kill()  # a start that failed leaves nothing behind
+            raise
 
     def stop(self) -> list[str]:
         """Stops all of it in order; names the processes that had to be killed. Checkpoints and savepoints are kept."""

@@ -72,11 +72,7 @@ class Kafka:
         return f"{ports.HOST}:{self.port}"
 
     def __enter__(self) -> Kafka:
-        try:
-            self.start()
-        except BaseException:
-            self.process.kill()
-            raise
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,7 +99,11 @@ class Kafka:
             self._format(command)
         heap = [f"-Xmx{self.heap_mb}m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError"]
         self.process.start([command[0], *heap, *command[1:], "kafka.Kafka", str(self._settings)])
-        self._wait()
+        try:
+            self._wait()
+        except BaseException:
+            self.process.kill()  # a start that failed leaves nothing behind
+            raise
 
     def stop(self) -> bool:
         """Stops it in order (SIGTERM). False when it had to be killed; the data is kept either way."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -68,7 +69,7 @@ class Avro:
         return f"avro by {_place(self.url)}"
 
     def open(self, topic: str) -> Decode:
-        """Fields become JSON fields of their names; an instant keeps its zone, a decimal its digits."""
+        """Fields become JSON fields of their names; an instant keeps its zone, a decimal becomes a number."""
         client = _registry(self.url, self.settings)
         from confluent_kafka.schema_registry.avro import AvroDeserializer
         from confluent_kafka.serialization import MessageField, SerializationContext
@@ -172,7 +173,18 @@ def _plain(descriptor: Any, value: Any) -> Any:
 def _line(values: Any, position: int) -> Line:
     if not isinstance(values, dict):
         raise UnreadableError(f"the message is a {type(values).__name__}, not a record with fields")
-    return row_line(values, position)
+    return row_line(_numbers(values), position)
+
+
+def _numbers(value: Any) -> Any:
+    """Decimals as the numbers they are; everything else as it is."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return value
 
 
 def _read(url: str, read: Callable[[], Any]) -> Any:

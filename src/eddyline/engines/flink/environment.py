@@ -71,7 +71,7 @@ def build(
 
     `folder` is where it goes: by default one in the cache, named by the lock, which `ready` finds. `python` is the
     interpreter to build with: by default the one that runs this. `say` is told what takes its time. The first build
-    fetches about 400 MB, takes a minute or more and 1.1 GB of disk; the next ones take a second. This Eddyline goes
+    takes a minute or more and 1.1 GB of disk; the next ones take a second. This Eddyline goes
     into it too: from a checkout its source tree is linked, so that a change is seen without building again.
 
     Raises `EddylineError` when the interpreter has no lock, or when pip fails.
@@ -247,7 +247,7 @@ def _install_lock(home: Path, maker: str, minor: str, say: Callable[[str], objec
     # What an interrupted build left may be half a package that pip takes for a whole one; its downloads are kept by pip.
     (home / _STAMP).unlink(missing_ok=True)
     _run([maker, "-m", "venv", "--clear", str(home)], _PIP_SECONDS)
-    say(f"installing {len(pins(minor))} packages into {home}: about 400 MB to fetch, 1.1 GB on disk")
+    say(f"installing {len(pins(minor))} packages into {home}: 1.1 GB, a minute or more")
     _pip(home / "bin" / "python", "--requirement", str(_lock(minor)))
 
 

@@ -1,0 +1,189 @@
+"""An engine in this process on a real broker: what topics give, what they are given, and what is said when they are wrong."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message, Producer
+from tests.engines import kafka_shop as shop
+
+from eddyline.cluster.kafka import Kafka
+from eddyline.connectors.kafka import make_topics, on_topics, wire
+from eddyline.engines.embedded import Engine, Progress, replay
+from eddyline.engines.embedded.publish import publishing
+from eddyline.pipeline import Pipeline
+from eddyline.records.errors import SourceError, StoreMismatch
+from eddyline.store.database import Store
+
+
+def on(brokers: str, name: str) -> Pipeline:
+    """The shop on topics of its own."""
+    return on_topics(shop.pay.replace(name=name), brokers)
+
+
+def run(pipeline: Pipeline, path: Path) -> Progress:
+    """Everything that the topics hold, answered and published."""
+    with Engine(pipeline, path) as engine, publishing(engine) as publisher:
+        progress = replay(engine, path.parent, publisher=publisher)
+    assert publisher is not None
+    publisher.check()
+    assert publisher.behind() == 0
+    return progress
+
+
+def headers(message: Message) -> dict[str, bytes]:
+    """The headers of a message."""
+    return {str(name): bytes(value or b"") for name, value in message.headers() or []}
+
+
+def test_the_trace_context_of_an_event_arrives_with_its_prediction(kafka_broker: Kafka, tmp_path: Path) -> None:
+    brokers = kafka_broker.brokers
+    shop.make(brokers, traced_events=3, traced_labels=2)
+    shop.send(brokers, "traced", range(100))
+    run(on(brokers, "traced"), tmp_path / "traced.eddyline")
+    make_topics(on(brokers, "traced"))
+    messages = shop.read(brokers, "traced.predictions")
+    assert len(messages) == 100
+    for message in messages:
+        prediction = wire.decode_prediction(message.value() or b"")
+        number = int(prediction.event_id.removeprefix("p-"))
+        assert headers(message) == {"traceparent": shop.trace_of(number).encode()}
+        assert message.key() == prediction.key.encode()
+
+
+def test_a_topic_that_is_sent_again_as_a_whole_changes_nothing(kafka_broker: Kafka, tmp_path: Path) -> None:
+    brokers, path = kafka_broker.brokers, tmp_path / "again.eddyline"
+    shop.make(brokers, again_events=2, again_labels=2)
+    pipeline = on(brokers, "again")
+    shop.send(brokers, "again", range(500))
+    run(pipeline, path)
+    predictions = shop.values(brokers, "again.predictions")
+    with Engine(pipeline, path) as engine:
+        digest = engine.loop.states.learn.model.digest()
+    shop.send(brokers, "again", range(500))
+    progress = run(pipeline, path)
+    assert (progress.inputs, progress.predictions, progress.examples) == (1000, 0, 0)
+    assert progress.lag == 0
+    assert sorted(shop.values(brokers, "again.predictions")) == sorted(predictions)
+    with Engine(pipeline, path) as engine:
+        assert engine.loop.states.learn.model.digest() == digest
+
+
+def test_messages_that_are_no_records_are_dead_letters_with_their_place(kafka_broker: Kafka, tmp_path: Path) -> None:
+    brokers, path = kafka_broker.brokers, tmp_path / "dead.eddyline"
+    shop.make(brokers, dead_events=1, dead_labels=1)
+    producer = Producer({"bootstrap.servers": brokers, "message.max.bytes": 2_000_000})
+    for value in (shop.payment(1), None, b"{oops", b"x" * ((1 << 20) - 100), b"\xff\xfe"):
+        producer.produce("dead.events", value, b"k")
+    producer.flush(30)
+    pipeline = on(brokers, "dead")
+    run(pipeline.replace(events=replaced(pipeline, 1000)), path)
+    letters = [wire.decode_dead(value) for value in shop.values(brokers, "dead.dead-letters")]
+    assert [(letter.origin, letter.reason) for letter in letters] == [
+        ("events/0:1", "malformed"),
+        ("events/0:2", "malformed"),
+        ("events/0:3", "too_large"),
+        ("events/0:4", "malformed"),
+    ]
+    assert letters[0].detail == "a message without a value (a tombstone)"
+    assert letters[3].raw == b"\xff\xfe"
+    with closing(Store.read(path)) as store:
+        assert [letter for block in store.blocks() for letter in block.dead] == letters
+
+
+def replaced(pipeline: Pipeline, max_message: int) -> object:
+    """The events' topic with another limit."""
+    from dataclasses import replace
+
+    return replace(pipeline.events, max_message=max_message)  # type: ignore[type-var]
+
+
+def test_missing_topics_are_made_and_those_of_versions_are_compacted(kafka_broker: Kafka) -> None:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin._config import ConfigResource
+    from confluent_kafka.admin._resource import ResourceType
+
+    pipeline = on(kafka_broker.brokers, "made")
+    assert "made.events" in make_topics(pipeline)
+    assert make_topics(pipeline) == []
+    admin = AdminClient({"bootstrap.servers": kafka_broker.brokers})
+    policies = {}
+    for word in ("versions", "rollouts", "predictions"):
+        asked = ConfigResource(ResourceType.TOPIC, f"made.{word}")
+        policies[word] = admin.describe_configs([asked])[asked].result(30)["cleanup.policy"].value
+    assert policies == {"versions": "compact", "rollouts": "compact", "predictions": "delete"}
+
+
+def test_a_topic_that_is_not_there_is_an_error_in_words(kafka_broker: Kafka, tmp_path: Path) -> None:
+    from eddyline import kafka
+
+    named = kafka("nobody-made-this", shop.Payment, brokers=kafka_broker.brokers)
+    pipeline = on(kafka_broker.brokers, "named").replace(events=named)
+    make_topics(pipeline)
+    with pytest.raises(SourceError, match="there is no topic nobody-made-this"):
+        run(pipeline, tmp_path / "named.eddyline")
+
+
+def test_a_topic_that_was_made_again_is_refused(kafka_broker: Kafka, tmp_path: Path) -> None:
+    brokers, path = kafka_broker.brokers, tmp_path / "reborn.eddyline"
+    shop.make(brokers, reborn_events=1, reborn_labels=1)
+    shop.send(brokers, "reborn", range(10))
+    run(on(brokers, "reborn"), path)
+    shop.remove(brokers, "reborn.events")
+    shop.make(brokers, reborn_events=1)
+    shop.send(brokers, "reborn", range(20))
+    with pytest.raises(SourceError, match=r"reborn\.events is not the one that this store was reading"):
+        run(on(brokers, "reborn"), path)
+
+
+def test_a_topic_that_was_cut_beyond_our_position_is_refused(kafka_broker: Kafka, tmp_path: Path) -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    brokers, path = kafka_broker.brokers, tmp_path / "cut.eddyline"
+    shop.make(brokers, cut_events=1, cut_labels=1)
+    shop.send(brokers, "cut", range(10))
+    run(on(brokers, "cut"), path)
+    shop.send(brokers, "cut", range(10, 30))
+    admin = AdminClient({"bootstrap.servers": brokers})
+    for future in admin.delete_records([TopicPartition("cut.events", 0, 25)]).values():
+        future.result(30)
+    with pytest.raises(SourceError, match="partition 0 has to be read from 10, and it holds 25 to 30 now"):
+        run(on(brokers, "cut"), path)
+
+
+def test_topics_filled_from_another_store_are_refused(kafka_broker: Kafka, tmp_path: Path) -> None:
+    brokers = kafka_broker.brokers
+    shop.make(brokers, twin_events=1, twin_labels=1)
+    shop.send(brokers, "twin", range(10))
+    run(on(brokers, "twin"), tmp_path / "first.eddyline")
+    with pytest.raises(StoreMismatch, match=r"filled from another store than second\.eddyline"):
+        run(on(brokers, "twin"), tmp_path / "second.eddyline")
+
+
+def test_partitions_added_later_are_read_too(kafka_broker: Kafka, tmp_path: Path) -> None:
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewPartitions
+
+    brokers, path = kafka_broker.brokers, tmp_path / "wider.eddyline"
+    shop.make(brokers, wider_events=1, wider_labels=1)
+    shop.send(brokers, "wider", range(100))
+    run(on(brokers, "wider"), path)
+    AdminClient({"bootstrap.servers": brokers}).create_partitions([NewPartitions("wider.events", 3)])["wider.events"].result(30)
+    shop.send(brokers, "wider", range(100, 200))
+    run(on(brokers, "wider"), path)
+    with closing(Store.read(path)) as store:
+        assert store.slots == 200
+        assert sorted(store.block(store.seq).notes.positions)[:3] == ["events/0", "events/1", "events/2"]
+
+
+def test_brokers_that_do_not_answer_are_said_within_ten_seconds() -> None:
+    from eddyline.cluster import ports
+
+    began = time.monotonic()
+    with pytest.raises(SourceError, match="the brokers do not answer"):
+        make_topics(on(f"127.0.0.1:{ports.any_free()}", "nowhere"))
+    assert time.monotonic() - began < 10
