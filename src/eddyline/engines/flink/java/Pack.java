@@ -1,34 +1,48 @@
 package eddyline;
 
-import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
 /** The little of MessagePack that crosses between Java and Python: arrays, integers, text, bytes and nil. */
 final class Pack {
   private Pack() {}
 
-  static final class Writer extends ByteArrayOutputStream {
-    Writer() { super(1 << 16); }
+  static final class Writer {
+    private byte[] bytes = new byte[1 << 16];
+    private int size;
 
-    private void head(int code, int bytes, long value) {
-      write(code);
-      for (int i = bytes - 1; i >= 0; i--) write((int) (value >>> (8 * i)));
+    private void room(int more) {
+      if (size + more > bytes.length) bytes = Arrays.copyOf(bytes, Math.max(2 * bytes.length, size + more));
     }
 
-    void array(int size) { if (size < 16) write(0x90 | size); else head(0xdd, 4, size); }
+    private void head(int code, int width, long value) {
+      room(1 + width);
+      bytes[size++] = (byte) code;
+      for (int i = width - 1; i >= 0; i--) bytes[size++] = (byte) (value >>> (8 * i));
+    }
 
-    void integer(long value) { if (value >= 0 && value < 128) write((int) value); else head(0xd3, 8, value); }
+    private void raw(byte[] given) {
+      room(given.length);
+      System.arraycopy(given, 0, bytes, size, given.length);
+      size += given.length;
+    }
 
-    void nil() { write(0xc0); }
+    void array(int length) { if (length < 16) head(0x90 | length, 0, 0); else head(0xdd, 4, length); }
+
+    void integer(long value) { if (value >= 0 && value < 128) head((int) value, 0, 0); else head(0xd3, 8, value); }
+
+    void nil() { head(0xc0, 0, 0); }
 
     void text(String text) {
-      byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-      if (bytes.length < 32) write(0xa0 | bytes.length); else head(0xdb, 4, bytes.length);
-      write(bytes, 0, bytes.length);
+      byte[] given = text.getBytes(StandardCharsets.UTF_8);
+      if (given.length < 32) head(0xa0 | given.length, 0, 0); else head(0xdb, 4, given.length);
+      raw(given);
     }
 
-    void bytes(byte[] bytes) { head(0xc6, 4, bytes.length); write(bytes, 0, bytes.length); }
+    void bytes(byte[] given) { head(0xc6, 4, given.length); raw(given); }
+
+    byte[] packed() { return Arrays.copyOf(bytes, size); }
   }
 
   static final class Reader {

@@ -51,7 +51,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
 
   private transient String host;
   private transient List<Rec> batch;
-  private transient long[] arrived;
+  private transient long firstArrived;
   private transient StreamRecord<Rec> reuse;
   private transient MapState<String, byte[]> ids;
   private transient ValueState<byte[]> shards;
@@ -87,7 +87,6 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   @Override
   public void open() throws Exception {
     batch = new ArrayList<>();
-    arrived = new long[1024];
     reuse = new StreamRecord<>(null);
     watermark = Long.MIN_VALUE;
     timers = getInternalTimerService("due", StringSerializer.INSTANCE, this);
@@ -95,7 +94,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     in = group.counter("records_in");
     out = group.counter("records_out");
     dead = group.counter("dead_letters");
-    latency = group.histogram("latency_us", new DescriptiveStatisticsHistogram(10_000));
+    latency = group.histogram("batch_latency_us", new DescriptiveStatisticsHistogram(10_000));
     super.open();
   }
 
@@ -122,7 +121,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
       throw new IllegalStateException("the state of " + stage + " could not be read", error);
     }
     interpreter.set(host + "_plan", plan);
-    interpreter.set(host + "_saved", saved.toByteArray());
+    interpreter.set(host + "_saved", saved.packed());
     interpreter.exec("from eddyline.engines.flink import hosts as _eddyline_hosts");
     interpreter.exec(host + " = _eddyline_hosts.host(\"" + stage + "\", bytes(" + host + "_plan), bytes(" + host + "_saved), "
         + index + ", " + of + ")\ndel " + host + "_plan, " + host + "_saved");
@@ -141,9 +140,10 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   }
 
   private void take(Rec rec) throws Exception {
-    if (batch.isEmpty()) lastFinishBundleTime = getProcessingTimeService().getCurrentProcessingTime();
-    if (batch.size() == arrived.length) arrived = java.util.Arrays.copyOf(arrived, 2 * arrived.length);
-    arrived[batch.size()] = System.nanoTime();
+    if (batch.isEmpty()) {
+      lastFinishBundleTime = getProcessingTimeService().getCurrentProcessingTime();
+      firstArrived = System.nanoTime();
+    }
     batch.add(rec);
     elementCount++;
     checkInvokeFinishBundleByCount();
@@ -162,8 +162,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     List<Rec> taken = batch;
     batch = new ArrayList<>(taken.size());
     finish(taken, (byte[]) interpreter.invokeMethod(host, "step", packed(taken), watermark));
-    long now = System.nanoTime();
-    for (int i = 0; i < taken.size(); i++) latency.update((now - arrived[i]) / 1000);
+    latency.update((System.nanoTime() - firstArrived) / 1000);
   }
 
   /** The batch as bytes, each record with what is remembered about its id: once, at the first that has this id. */
@@ -189,7 +188,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
       }
       if (known == null) writer.nil(); else writer.bytes(known);
     }
-    return writer.toByteArray();
+    return writer.packed();
   }
 
   /** Takes what a step gave: records, what to remember about ids, and when to be woken about them. */
