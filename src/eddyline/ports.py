@@ -1,7 +1,8 @@
 """The doors to the world, as the stages and engines see them. Floor 1: shapes only, no code.
 
 `Model` is what answers and learns. `Source` is where records come from, with a position that can be kept and resumed;
-`PartedReader` is one in several parts. `Metric` and `Detector` are the smallest things a user can write to watch something of their own.
+`PartedReader` is one in several parts. `Metric` and `Detector` are the smallest things a user can write to watch something
+of their own.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 
 from eddyline import Event, Id, Key, Time, avro, kafka, protobuf
 from eddyline.connectors.kafka.codecs import UnreadableError
@@ -142,12 +142,16 @@ def test_the_password_of_a_registry_is_not_shown() -> None:
 
 def payment_message() -> Any:
     """The class that protoc would make of a payment."""
+    names = ("descriptor_pb2", "descriptor_pool", "message_factory", "timestamp_pb2")
+    descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2 = (
+        import_module(f"google.protobuf.{name}") for name in names
+    )
     file = descriptor_pb2.FileDescriptorProto(name="payment.proto", package="shop", syntax="proto3")
     file.dependency.append("google/protobuf/timestamp.proto")
     message = file.message_type.add(name="Payment")
     kinds = {"id": 9, "card": 3, "amount": 1}
     for number, (name, kind) in enumerate(kinds.items(), 1):
-        message.field.add(name=name, number=number, type=kind, label=1)  # type: ignore[arg-type]
+        message.field.add(name=name, number=number, type=kind, label=1)
     message.field.add(name="at", number=4, type=11, label=1, type_name=".google.protobuf.Timestamp")
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)

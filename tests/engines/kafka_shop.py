@@ -20,6 +20,7 @@ from river import linear_model, preprocessing
 
 import eddyline
 from eddyline import EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, hours, jsonl
+from eddyline.records.errors import NotFound, StoreMismatch
 from eddyline.store.database import Store
 
 PATIENCE_S = 180.0
@@ -89,7 +90,7 @@ def send(brokers: str, name: str, numbers: range, *, pace: Callable[[], None] = 
     """Payments and chargebacks of these numbers, each payment with a trace context of its own."""
     producer = Producer({"bootstrap.servers": brokers, "queue.buffering.max.messages": 1_000_000})
     for number in numbers:
-        trace = [("traceparent", trace_of(number).encode())]
+        trace: dict[str, str | bytes | None] = {"traceparent": trace_of(number)}
         producer.produce(f"{name}.events", payment(number), f"c-{number % 50}", headers=trace)
         producer.produce(f"{name}.labels", chargeback(number), f"p-{number}")
         if number % 200 == 199:
@@ -134,11 +135,12 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 
 def reached(path: Path) -> tuple[int, int]:
-    """The last block of a store that may be in use, and how many answers it holds."""
-    if not path.exists() or path.stat().st_size == 0:
+    """The last block of a store that may be in use, and how many answers it holds; nothing while it is being made."""
+    try:
+        with closing(Store.read(path)) as store:
+            return store.seq, store.slots
+    except (NotFound, StoreMismatch):
         return 0, 0
-    with closing(Store.read(path)) as store:
-        return store.seq, store.slots
 
 
 @contextmanager

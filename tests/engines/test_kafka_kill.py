@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,28 +19,33 @@ from eddyline.views.verify import verify
 
 EVENTS = 20_000
 KILLS = 4
+SLICE = (EVENTS - 2_000) // KILLS
 
 
 def test_a_run_killed_again_and_again_neither_loses_nor_doubles(kafka_broker: Kafka, tmp_path: Path) -> None:
     brokers, name, path = kafka_broker.brokers, "killed", tmp_path / "killed.eddyline"
     shop.make(brokers, killed_events=3, killed_labels=2)
     shop.send(brokers, name, range(2_000))
-    rest = range(2_000, EVENTS)
-    sender = threading.Thread(target=shop.send, args=(brokers, name, rest), kwargs={"pace": lambda: time.sleep(0.3)})
-    sender.start()
     for kill in range(KILLS):
         before, _ = shop.reached(path)
+        sent = 2_000 + SLICE * kill
         with shop.running(brokers, name, path) as process:
-            shop.wait_until(lambda before=before, kill=kill: shop.reached(path)[0] > before + 1 + 5 * kill)
+            shop.wait_until(partial(further, path, before))
+            shop.send(brokers, name, range(sent, sent + SLICE - 1_000), pace=lambda: time.sleep(0.05))
             assert process.poll() is None, process.communicate()[0]
             process.kill()
-    sender.join()
+        shop.send(brokers, name, range(sent + SLICE - 1_000, sent + SLICE))
     with shop.running(brokers, name, path) as process:
         shop.wait_until(lambda: shop.reached(path)[1] == EVENTS)
         shop.wait_until(lambda: waiting(path) == 0)
         said = shop.stop(process)
     assert "behind the topics" in said
     assert_once(brokers, name, path)
+
+
+def further(path: Path, block: int) -> bool:
+    """Whether a store holds more than so many blocks."""
+    return shop.reached(path)[0] > block
 
 
 def waiting(path: Path) -> int:

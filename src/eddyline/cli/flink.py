@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-SUBCOMMANDS = ("env",)
+SUBCOMMANDS = ("env", "submit", "status", "savepoint", "stop", "rescale", "upgrade")
 
 
 class _Subcommands(click.Group):

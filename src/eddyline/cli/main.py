@@ -29,6 +29,8 @@ COMMANDS = (
     "report",
     "cluster",
     "flink",
+    "cluster",
+    "flink",
 )
 INTERRUPTED = 130
 OUR_BUG = 70

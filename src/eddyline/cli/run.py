@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eddyline.cli.options import as_json, kafka, pipeline_file
+from eddyline.cli.run_on_flink import FlinkOptions, on_flink
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded import Engine, Progress
@@ -26,18 +27,30 @@ if TYPE_CHECKING:
     help="Between status lines.  [default: 5]",
 )
 @kafka
+@on_flink
 @as_json
-def command(file: str, store: str | None, every: float, brokers: str | None, kafka_config: str | None, as_json: bool) -> None:
+def command(
+    file: str,
+    store: str | None,
+    every: float,
+    brokers: str | None,
+    kafka_config: str | None,
+    on_engine: str,
+    flink: FlinkOptions,
+    as_json: bool,
+) -> None:
     """Take what the sources of FILE hold and what is added to them, until Ctrl-C or SIGTERM.
 
     Stopping commits, checkpoints and exits with 0; the next run goes on from there. Status goes to stderr:
     one line that changes on a terminal, else a line every few seconds. Requests of `eddyline rollback` take
     effect while it runs. With --brokers, events and labels come from topics, and everything that follows from
-    them is published to topics, each record exactly once.
+    them is published to topics, each record exactly once. With --engine flink, a job does all of it; Ctrl-C
+    stops that with a savepoint, from which --savepoint latest goes on.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
     from eddyline.cli.options import on_kafka
+    from eddyline.cli.run_on_flink import follow_on_flink
     from eddyline.cli.stop import stopping
     from eddyline.cli.totals import document, print_totals
     from eddyline.engines.embedded import Engine, follow
@@ -45,6 +58,9 @@ def command(file: str, store: str | None, every: float, brokers: str | None, kaf
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)
+    if on_engine == "flink":
+        follow_on_flink(loaded, brokers, kafka_config, flink, every, as_json)
+        return
     pipeline = on_kafka(loaded.pipeline, brokers, kafka_config)
     with stopping() as stop, Engine(pipeline, loaded.store) as engine:
         click.echo(f"{pipeline.name} runs on {loaded.store}; Ctrl-C stops it", err=True)

@@ -35,8 +35,8 @@ class LineCutter:
     ([b'{"a":1}'], 9)
     >>> [(line.raw, line.position) for line in cutter.cut(b":2}" + bytes([10, 10]) + b"{}")], cutter.position
     ([(b'{"b":2}', 17)], 18)
-    >>> cutter.finish()
-    [Line(raw=b'{}', position=20, fault=None, size=0, sha256='')]
+    >>> [(line.raw, line.position) for line in cutter.finish()]
+    [(b'{}', 20)]
     """
 
     def __init__(self, *, position: int, longest: int) -> None:

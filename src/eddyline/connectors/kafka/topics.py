@@ -8,7 +8,9 @@ Refuses to know what is in a message.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -89,7 +91,32 @@ def ensure(connection: Connection, topics: Topics, names: Iterable[str], *, part
     for name, future in admin.create_topics(made, operation_timeout=connection.patience_s).items():
         with connection.in_words(f"topic {name} cannot be made"):
             _made(name, future.exception(timeout=connection.patience_s))
+    _await_leaders(connection, missing)
     return missing
+
+
+def _await_leaders(connection: Connection, names: Iterable[str]) -> None:
+    """A topic that was made a moment ago may not have a leader yet: waits until each partition answers."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    deadline = time.monotonic() + connection.patience_s
+    with closing(connection.consumer("eddyline-made")) as consumer:
+        waiting = set(names)
+        while waiting:
+            known = connection.known_topics()
+            for name in sorted(waiting & set(known)):
+                try:
+                    for number in range(known[name]):
+                        consumer.get_watermark_offsets(TopicPartition(name, number), timeout=connection.patience_s)
+                    waiting.discard(name)
+                except KafkaException as problem:
+                    if time.monotonic() > deadline:
+                        with connection.in_words(f"topic {name} was made, and has no leader"):
+                            raise problem
+            if waiting:
+                if time.monotonic() > deadline:
+                    raise SourceError(f"topic {min(waiting)} was made, and is not to be seen yet\nrun the same command again")
+                time.sleep(0.1)
 
 
 def largest(connection: Connection, topic: str) -> int:

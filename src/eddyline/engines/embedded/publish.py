@@ -24,7 +24,7 @@ import msgspec
 from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.connectors.kafka.source import connection_of
-from eddyline.connectors.kafka.topics import LARGEST, Topics, largest
+from eddyline.connectors.kafka.topics import LARGEST, Topics, ensure, largest
 from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.embedded.engine import Engine
 from eddyline.records import Arrival, Example, Known, Measurement
@@ -80,6 +80,8 @@ class Publisher:
         self.connection = connection
         self.state = Published()
         self.fault: BaseException | None = None
+        topics = Topics.of(engine.pipeline.name)
+        ensure(connection, topics, topics.outputs())
         self._writer = Writer(engine, connection, _store_id(engine), self.state)
         with connection.in_words("the topics cannot be written"):
             self._writer.begin()

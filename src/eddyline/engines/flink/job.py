@@ -1,7 +1,8 @@
 """What a job is told: topics, fields, stages and settings, as one document that `Job.java` reads.
 
 Everything a job does follows from the pipeline and these few settings. What Flink cannot do yet is refused here, before
-anything is submitted.
+anything is submitted. A running job carries its own document, without secrets, in what it says about itself: so it can be
+started again, elsewhere or wider, by who has no file.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import zstandard
 
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.connectors.kafka.source import KafkaTopic
@@ -22,12 +24,17 @@ from eddyline.engines.flink.batch import Kind
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded
 from eddyline.pipeline.meaning import meaning
-from eddyline.records.errors import DeclarationError
+from eddyline.records.errors import DeclarationError, StoreMismatch
 from eddyline.records.schema import Schema
 from eddyline.records.time import to_us
 
 Part = Literal["serve", "learn"]
 MAIN = "eddyline.Job"
+STATE = "1"
+"""The layout of what the hosts keep in a savepoint. It is counted up when an older one cannot be read any more."""
+CHECKPOINTS = "execution.checkpointing.dir"
+_ITSELF = "eddyline.specification"
+_LARGEST = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,14 +95,24 @@ class JobTopics:
         ensure(connection, self.out, [self.commands], partitions=1)
 
 
-def specification(loaded: Loaded, connection: Connection, settings: Settings, python: Path) -> dict[str, Any]:
-    """The document for `Job.java`. Raises `DeclarationError` for what Flink cannot do."""
+def specification(
+    loaded: Loaded, connection: Connection, settings: Settings, python: Path, checkpoints: str | None = None
+) -> dict[str, Any]:
+    """The document for `Job.java`. Raises `DeclarationError` for what Flink cannot do.
+
+    `checkpoints` is the folder for this job's checkpoints, as a URI; None leaves it to the cluster.
+    """
     pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
     out, (serve_by, owner) = topics.out, _partition(pipeline)
     parts = "+".join(settings.parts)
-    return {
-        "name": pipeline.name if len(settings.parts) == 2 else f"{pipeline.name}.{parts}",
-        "about": {"eddyline.pipeline": pipeline.name, "eddyline.digest": pipeline.digest, "eddyline.parts": parts}
+    document: dict[str, Any] = {
+        "name": job_name(pipeline.name, settings.parts),
+        "about": {
+            "eddyline.pipeline": pipeline.name,
+            "eddyline.digest": pipeline.digest,
+            "eddyline.parts": parts,
+            "eddyline.state": STATE,
+        }
         | {f"eddyline.meaning.{name}": text for name, text in meaning(pipeline).items()},
         "brokers": connection.config()["bootstrap.servers"],
         "kafka": _java_settings(connection),
@@ -137,9 +154,63 @@ def specification(loaded: Loaded, connection: Connection, settings: Settings, py
             "python.fn-execution.bundle.size": str(settings.batch),
             "python.fn-execution.bundle.time": str(settings.batch_ms),
         },
-        "flink": _flink(settings),
+        "flink": ({} if checkpoints is None else {CHECKPOINTS: checkpoints}) | _flink(settings),
         "plan": msgspec.json.decode(shipping.packed(loaded)),
     }
+    return _with_itself(document)
+
+
+def job_name(pipeline: str, parts: tuple[Part, ...]) -> str:
+    """What a job is called in Flink, and what its groups in Kafka begin with.
+
+    >>> job_name("fraud", ("serve", "learn")), job_name("fraud", ("learn",))
+    ('fraud', 'fraud.learn')
+    """
+    return pipeline if set(parts) == {"serve", "learn"} else f"{pipeline}.{'+'.join(parts)}"
+
+
+def remembered(about: Mapping[str, str]) -> dict[str, Any]:
+    """The document of a job, from what it says about itself; the values of Kafka's settings are empty.
+
+    Raises `StoreMismatch` when it does not say.
+    """
+    if _ITSELF not in about:
+        raise StoreMismatch(
+            "this job does not say what it was told: another Eddyline submitted it\n"
+            "stop it and submit the file again: eddyline flink stop NAME; eddyline flink submit FILE --savepoint PATH"
+        )
+    raw = zstandard.ZstdDecompressor().decompress(base64.b64decode(about[_ITSELF]), max_output_size=_LARGEST)
+    found: dict[str, Any] = msgspec.json.decode(raw)
+    return found
+
+
+def again(about: Mapping[str, str], connection: Connection, python: Path, parallelism: int | None = None) -> dict[str, Any]:
+    """The document of a job as it runs, to start it again, with another parallelism where one is given.
+
+    `connection` brings the security settings, which a job does not tell. Raises `DeclarationError` when they are missing.
+    """
+    document, kafka = remembered(about), _java_settings(connection)
+    missing = sorted(set(document["kafka"]) - set(kafka))
+    if missing:
+        raise DeclarationError(
+            f"the job was submitted with settings that it does not tell: {', '.join(missing)}\n"
+            "give them again: --kafka-config FILE"
+        )
+    if parallelism is not None:
+        Settings(parallelism=parallelism)
+        document["parallelism"] = parallelism
+        document["serve_parallelism"] = 1 if document["serve_by"] == "NOBODY" else parallelism
+    document["python"]["python.executable"] = str(python)
+    said = {name: text for name, text in about.items() if name != _ITSELF}
+    return _with_itself(document | {"kafka": kafka, "about": said})
+
+
+def _with_itself(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, telling itself: compressed, without the values of Kafka's settings, which may be secrets."""
+    told = {name: part for name, part in document.items() if name != "about"}
+    told["kafka"] = dict.fromkeys(document["kafka"], "")
+    raw = base64.b64encode(zstandard.ZstdCompressor(level=9).compress(msgspec.json.encode(told))).decode()
+    return document | {"about": document["about"] | {_ITSELF: raw}}
 
 
 def argument(specification: Mapping[str, Any]) -> str:
@@ -154,6 +225,7 @@ def _flink(settings: Settings) -> dict[str, str]:
         "execution.checkpointing.min-pause": f"{settings.checkpoint_ms // 2} ms",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "state.backend.type": "rocksdb",
+        "state.backend.rocksdb.use-bloom-filter": "true",
         "execution.checkpointing.incremental": "true",
         "pipeline.object-reuse": "true",
         "restart-strategy.type": "exponential-delay",

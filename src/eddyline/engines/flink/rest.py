@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +20,26 @@ import msgspec
 
 from eddyline.records.errors import EddylineError
 
-_ASK_SECONDS = 30.0
+DEFAULT = "http://127.0.0.1:8081"
 ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
+_ASK_SECONDS = 30.0
+_SHORT_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows no 127.0.0.1 of ours
+_USUAL = urllib.request.build_opener()
 
 
 class FlinkError(EddylineError):
-    """Flink is not there, or refused."""
+    """Flink is not there, refused, or a job does not run."""
 
-    exit_code = 6
+    exit_code = 7
 
 
 @dataclass(frozen=True)
 class Rest:
-    """A session cluster by its address, such as `http://127.0.0.1:8081`."""
+    """A cluster by its address, such as `http://127.0.0.1:8081`."""
 
-    url: str
+    url: str = DEFAULT
 
     def get(self, path: str) -> Any:
         """What Flink says."""
@@ -40,6 +48,16 @@ class Rest:
     def post(self, path: str, body: Any = None) -> Any:
         """What Flink says to a request."""
         return self._ask("POST", path, None if body is None else msgspec.json.encode(body), "application/json")
+
+    # Jobs ------------------------------------------------------------------------------------------------------------
+
+    def start(self, jar: Path, main: str, arguments: list[str], savepoint: str | None = None) -> str:
+        """Starts a job from a jar, which the cluster forgets afterwards; gives the job's id."""
+        jar_id = self.upload(jar)
+        try:
+            return self.run(jar_id, main, arguments, savepoint)
+        finally:
+            self._ask("DELETE", f"/jars/{jar_id}")
 
     def upload(self, jar: Path) -> str:
         """Hands over a jar; gives the id that Flink knows it by."""
@@ -59,43 +77,72 @@ class Rest:
             body |= {"savepointPath": savepoint, "allowNonRestoredState": False}
         return str(self.post(f"/jars/{jar_id}/run", body)["jobid"])
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """Every job the cluster knows, the newest first."""
+        found: list[dict[str, Any]] = self.get("/jobs/overview")["jobs"]
+        return sorted(found, key=lambda job: -job["start-time"])
+
     def state(self, job: str) -> str:
         """RUNNING, RESTARTING, FAILED, ..."""
         return str(self.get(f"/jobs/{job}")["state"])
 
-    def wait_until_running(self, job: str, seconds: float = 120.0) -> None:
-        """Until every task of the job runs. Raises `FlinkError` with the job's own error when it ends instead."""
-        until = time.monotonic() + seconds
+    def about(self, job: str) -> dict[str, str]:
+        """What the job was told about itself when it was submitted; nothing before it is initialized."""
+        config = self.get(f"/jobs/{job}/config").get("execution-config") or {}
+        return {name: value for name, value in config.get("user-config", {}).items() if name.startswith("eddyline.")}
+
+    def wait_until_running(
+        self, job: str, seconds: float = 120.0, free: int | None = None, say: Callable[[str], object] = lambda _: None
+    ) -> None:
+        """Until every task of the job runs. Raises `FlinkError` with the job's own error when it does not come to that.
+
+        `free` is how many slots were free before; `say` is told after some seconds when they are too few.
+        """
+        began, told = time.monotonic(), False
         while True:
             found = self.get(f"/jobs/{job}")
-            if found["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in found["vertices"]):
+            if found["state"] == "RUNNING" and found["vertices"] and all(v["status"] == "RUNNING" for v in found["vertices"]):
                 return
-            if found["state"] in ENDED or time.monotonic() > until:
-                raise FlinkError(f"job {job} does not run: it is {found['state']}\n{self.problem(job)}")
-            time.sleep(0.2)
+            waited, short = time.monotonic() - began, _shortage(found["vertices"], free)
+            if found["state"] in ENDED or self._fails_alike(job):
+                raise FlinkError(f"job {job} does not run\n{short or self.problem(job)}")
+            if short and not told and waited > _SHORT_SECONDS:
+                say(short)
+                told = True
+            if waited > seconds:
+                why = short or self.problem(job)
+                raise FlinkError(f"job {job} does not run after {seconds:.0f} s: it is {found['state']}\n{why}")
+            time.sleep(_POLL_SECONDS)
 
     def problem(self, job: str) -> str:
         """The last error of a job, in the words of its innermost cause."""
-        history = self.get(f"/jobs/{job}/exceptions").get("exceptionHistory", {}).get("entries", [])
-        if not history:
-            return "it reported no error; see the logs of the JobManager"
-        lines = [line for line in history[0]["stacktrace"].splitlines() if not line.startswith("\tat ")]
-        causes = [line for line in lines if line.startswith("Caused by: ")]
-        return "\n".join(causes[-1:] or lines[:3])
+        history = self._failures(job)
+        return _innermost(history[0]) if history else "it reported no error; see the log of the JobManager"
 
-    def stop(self, job: str, *, drain: bool, seconds: float = 300.0) -> str:
-        """Stops a job with a savepoint; gives where that is."""
-        trigger = self.post(f"/jobs/{job}/stop", {"drain": drain})["request-id"]
-        return self._savepoint(job, trigger, seconds)
-
-    def savepoint(self, job: str, seconds: float = 300.0) -> str:
-        """Takes a savepoint of a running job; gives where it is."""
-        trigger = self.post(f"/jobs/{job}/savepoints", {"cancel-job": False})["request-id"]
-        return self._savepoint(job, trigger, seconds)
-
-    def cancel(self, job: str) -> None:
-        """Ends a job without a savepoint. Its last checkpoint is retained."""
+    def cancel(self, job: str, seconds: float = 60.0) -> None:
+        """Ends a job without a savepoint, and waits until it has ended. Its last checkpoint is retained."""
         self._ask("PATCH", f"/jobs/{job}?mode=cancel")
+        until = time.monotonic() + seconds
+        while self.state(job) not in ENDED:
+            if time.monotonic() > until:
+                raise FlinkError(f"job {job} has not ended after {seconds:.0f} s\nask again: eddyline flink status")
+            time.sleep(_POLL_SECONDS)
+
+    # State -----------------------------------------------------------------------------------------------------------
+
+    def stop(self, job: str, *, drain: bool, folder: str | None = None, seconds: float = 300.0) -> str:
+        """Stops a job with a savepoint, and waits until it has ended; gives where the savepoint is."""
+        asked = {"drain": drain} | ({} if folder is None else {"targetDirectory": folder})
+        until = time.monotonic() + seconds
+        path = self._savepoint(job, self.post(f"/jobs/{job}/stop", asked)["request-id"], seconds)
+        while self.state(job) not in ENDED and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+        return path
+
+    def savepoint(self, job: str, folder: str | None = None, seconds: float = 300.0) -> str:
+        """Takes a savepoint of a running job; gives where it is."""
+        asked = {"cancel-job": False} | ({} if folder is None else {"target-directory": folder})
+        return self._savepoint(job, self.post(f"/jobs/{job}/savepoints", asked)["request-id"], seconds)
 
     def checkpoint(self, job: str) -> str | None:
         """Where the last complete checkpoint of a job is, also after it ended."""
@@ -103,15 +150,18 @@ class Rest:
         found = latest.get("completed") or latest.get("restored")
         return None if found is None else str(found["external_path"])
 
-    def about(self, job: str) -> dict[str, str]:
-        """What the job was told about itself when it was submitted."""
-        config = self.get(f"/jobs/{job}/config")["execution-config"]["user-config"]
-        return {name: value for name, value in config.items() if name.startswith("eddyline.")}
+    def completed(self, job: str) -> int:
+        """How many checkpoints and savepoints a job has completed since it was started."""
+        return int(self.get(f"/jobs/{job}/checkpoints")["counts"]["completed"])
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """Every job the cluster knows, the newest first."""
-        found: list[dict[str, Any]] = self.get("/jobs/overview")["jobs"]
-        return sorted(found, key=lambda job: -job["start-time"])
+    def settings(self) -> dict[str, str]:
+        """The cluster's own settings."""
+        return {one["key"]: one["value"] for one in self.get("/jobmanager/config")}
+
+    def slots(self) -> tuple[int, int]:
+        """How many slots there are, and how many are free."""
+        seen = self.get("/overview")
+        return int(seen["slots-total"]), int(seen["slots-available"])
 
     def _savepoint(self, job: str, trigger: str, seconds: float) -> str:
         until = time.monotonic() + seconds
@@ -121,34 +171,66 @@ class Rest:
                 operation = found["operation"]
                 if "location" in operation:
                     return str(operation["location"])
-                said = operation["failure-cause"].get("stack-trace", "").splitlines()
-                causes = [line for line in said if line.startswith("Caused by: ")]
-                raise FlinkError(f"job {job}: no savepoint was made\n" + "\n".join(causes[-1:] or said[:2]))
+                said = _innermost(operation["failure-cause"].get("stack-trace", ""))
+                raise FlinkError(f"job {job}: no savepoint was made, and it goes on\n{said}\nask again: eddyline flink status")
             if time.monotonic() > until:
                 raise FlinkError(
                     f"job {job}: the savepoint was not complete after {seconds:.0f} s\nask again: eddyline flink status"
                 )
-            time.sleep(0.2)
+            time.sleep(_POLL_SECONDS)
+
+    # Failures --------------------------------------------------------------------------------------------------------
+
+    def _failures(self, job: str) -> list[str]:
+        """The stack traces of a job's failures, the last one first."""
+        said = self.get(f"/jobs/{job}/exceptions")
+        return [one["stacktrace"] for one in (said.get("exceptionHistory") or {}).get("entries", [])]
+
+    def _fails_alike(self, job: str) -> bool:
+        """Whether the last two failures were the same: then the third one will be too."""
+        history = self._failures(job)
+        return len(history) > 1 and _innermost(history[0]) == _innermost(history[1])
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Any:
-        request = urllib.request.Request(self.url + path, data=body, method=method)
+        request = urllib.request.Request(self.url.rstrip("/") + path, data=body, method=method)
         if kind is not None:
             request.add_header("Content-Type", kind)
+        opener = _DIRECT if urllib.parse.urlsplit(self.url).hostname in ("127.0.0.1", "localhost") else _USUAL
         try:
-            with urllib.request.urlopen(request, timeout=_ASK_SECONDS) as answer:
+            with opener.open(request, timeout=_ASK_SECONDS) as answer:
                 said = answer.read()
+            return msgspec.json.decode(said) if said else None
         except urllib.error.HTTPError as error:
-            raise FlinkError(f"Flink at {self.url} refused {method} {path}: {_first_cause(error.read())}") from error
-        except OSError as error:
-            raise FlinkError(f"no Flink answers at {self.url} ({error})\nstart one: eddyline cluster up") from error
-        return msgspec.json.decode(said) if said else None
+            raise FlinkError(f"Flink at {self.url} refused {method} {path}\n{_first_cause(error.read())}") from error
+        except (OSError, HTTPException, ValueError, msgspec.DecodeError) as error:
+            raise FlinkError(
+                f"no Flink answers at {self.url} ({error})\n"
+                "start one: eddyline cluster up; or say where it is: --rest URL, or set EDDYLINE_FLINK_REST"
+            ) from error
+
+
+def _shortage(vertices: list[dict[str, Any]], free: int | None) -> str:
+    """In words, that a job waits for slots; nothing when it does not."""
+    needed = max((vertex["parallelism"] for vertex in vertices), default=0)
+    begun = all(vertex["status"] in ("RUNNING", "INITIALIZING", "DEPLOYING") for vertex in vertices)
+    if free is None or free >= needed or begun:
+        return ""
+    return (
+        f"it needs {needed} {'slot' if needed == 1 else 'slots'}, and {free} {'is' if free == 1 else 'are'} free\n"
+        f"stop another job, or give the cluster more: eddyline cluster down, then eddyline cluster up --taskmanagers {needed}"
+    )
+
+
+def _innermost(trace: str) -> str:
+    """The words of the innermost cause of a stack trace of Java's."""
+    lines = [line for line in trace.splitlines() if not line.lstrip().startswith(("at ", "... "))]
+    last = max((number for number, line in enumerate(lines) if line.lstrip().startswith("Caused by: ")), default=0)
+    return "\n".join(line.strip() for line in lines[last : last + 6]).removeprefix("Caused by: ")
 
 
 def _first_cause(said: bytes) -> str:
-    """The line that tells most in an error of Flink's."""
+    """The words that tell most in an error of Flink's."""
     try:
-        errors = "\n".join(map(str, msgspec.json.decode(said)["errors"]))
+        return _innermost("\n".join(map(str, msgspec.json.decode(said)["errors"])))
     except (msgspec.MsgspecError, KeyError, TypeError):
         return said.decode(errors="replace")[:500]
-    causes = [line for line in errors.splitlines() if line.startswith("Caused by: ")]
-    return "\n".join(causes[-1:] or errors.splitlines()[:2])

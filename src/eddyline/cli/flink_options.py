@@ -1,0 +1,122 @@
+"""The parts of a command line that the commands about Flink share: where it is, which job, and how a job runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from eddyline.connectors.kafka import Connection
+    from eddyline.engines.flink.job import Part, Settings
+    from eddyline.pipeline.loading import Loaded
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+rest = click.option(
+    "--rest",
+    envvar="EDDYLINE_FLINK_REST",
+    default="http://127.0.0.1:8081",
+    metavar="URL",
+    help="Where Flink answers.  [default: http://127.0.0.1:8081]",
+)
+"""--rest: the address of Flink's REST interface."""
+
+pipeline_name = click.argument("name", metavar="NAME")
+"""NAME of a pipeline or job, or its FILE."""
+
+folder = click.option(
+    "--folder", metavar="URI", help="Where the savepoint goes.  [default: the cluster's execution.checkpointing.savepoint-dir]"
+)
+"""--folder: for savepoints."""
+
+patience = click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    metavar="SECONDS",
+    help="How long a job may take until all of it runs.  [default: 120]",
+)
+"""--patience: until a job runs."""
+
+kafka_config = click.option(
+    "--kafka-config",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="librdkafka's security settings, name=value a line; a job does not tell them.",
+)
+"""--kafka-config: for commands that know the brokers from the job."""
+
+
+def running(function: F) -> F:
+    """How a job runs: none of it changes an answer."""
+    function = click.option(
+        "--set", "flink", multiple=True, metavar="NAME=VALUE", help="A setting of Flink's, for this job; may be repeated."
+    )(function)
+    function = click.option(
+        "--part",
+        type=click.Choice(["serve", "learn"]),
+        help="Only this part, in a job of its own; the other one needs its own job too.",
+    )(function)
+    function = click.option(
+        "--checkpoint-ms",
+        type=click.IntRange(min=10),
+        metavar="MS",
+        help="Between checkpoints: how soon what was done can be seen.  [default: 1000]",
+    )(function)
+    return click.option(
+        "--parallelism", type=click.IntRange(1, 128), metavar="N", help="Instances that answer and join.  [default: 1]"
+    )(function)
+
+
+def settings_of(
+    parallelism: int | None, checkpoint_ms: int | None, part: Part | None, flink: tuple[str, ...]
+) -> Settings | None:
+    """The settings that were given; None when none was."""
+    from eddyline.engines.flink.job import Settings
+
+    if parallelism is None and checkpoint_ms is None and part is None and not flink:
+        return None
+    usual = Settings()
+    wrong = [one for one in flink if "=" not in one]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--set")
+    return Settings(
+        parallelism=parallelism or usual.parallelism,
+        checkpoint_ms=checkpoint_ms or usual.checkpoint_ms,
+        parts=(part,) if part is not None else usual.parts,
+        flink=dict(one.split("=", 1) for one in flink),
+    )
+
+
+def connection_for(loaded: Loaded, brokers: str | None, kafka_config: str | None) -> Connection:
+    """How the pipeline reaches Kafka: as it declares, and as the options say where it does not."""
+    from eddyline.connectors.kafka import Connection, connection_of
+
+    given = Connection(brokers, security(kafka_config))
+    own = connection_of(loaded.pipeline)
+    return given if own is None else own.filled(given)
+
+
+def security(kafka_config: str | None) -> dict[str, str]:
+    """The settings in a file; none without one."""
+    from eddyline.connectors.kafka import read_properties
+
+    return read_properties(Path(kafka_config)) if kafka_config else {}
+
+
+def named(name: str) -> str:
+    """The pipeline's name where a FILE was given; else what was given."""
+    if not name.rpartition(":")[0].endswith(".py") and not name.endswith(".py"):
+        return name
+    from eddyline.cli.load import load
+
+    return load(name).pipeline.name
+
+
+def say(words: str) -> None:
+    """Progress, on stderr."""
+    click.echo(words, err=True)

@@ -1,0 +1,66 @@
+"""`eddyline flink status`: how the jobs stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from eddyline.cli.flink_options import kafka_config, rest
+from eddyline.cli.options import as_json
+
+if TYPE_CHECKING:
+    from eddyline.engines.flink.standing import Standing
+
+
+@click.command("status", short_help="How jobs stand: state, checkpoints, lag, learner.")
+@click.argument("name", metavar="[NAME]", required=False)
+@kafka_config
+@rest
+@as_json
+def command(name: str | None, kafka_config: str | None, rest: str, as_json: bool) -> None:
+    """Show the jobs that have not ended: those of the pipeline NAME (or of its FILE), or all of ours.
+
+    Lag and checkpoint are as of the last checkpoint. The exit code is 0 when every job shown runs, else 1.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.flink_options import named, security
+    from eddyline.engines.flink.standing import status
+
+    found = status(named(name) if name else None, rest, security(kafka_config))
+    if as_json:
+        show.json_document({"rest": rest, "jobs": found})
+    for one in found:
+        if not as_json:
+            _page(one)
+    if not found and not as_json:
+        click.echo(f"no job of {name or 'ours'} runs at {rest}; start one: eddyline flink submit FILE")
+    if not found or any(one.problem is not None for one in found):
+        raise click.exceptions.Exit(1)
+
+
+def _page(one: Standing) -> None:
+    from eddyline.cli import show
+
+    made = one.checkpoint
+    rows = [
+        ("state", one.state if one.problem is None else f"{one.state}: {one.problem}"),
+        ("parallelism", one.parallelism),
+        ("parts", one.parts.replace("+", " and ") or None),
+        ("up for", f"{one.uptime_s:,.0f} s, {show.count(one.restarts, 'restart')}"),
+        ("checkpoints", f"{one.checkpoints:,}, and {one.checkpoints_failed:,} failed"),
+        ("last one", made and f"{made.age_s:.1f} s ago, {show.size(made.bytes)} in {made.took_ms:,} ms"),
+        ("kept in", made and made.path),
+        *((f"behind in {topic}", f"{lag:,} of {one.read[topic] + lag:,}") for topic, lag in one.lag.items()),
+        ("newest version", one.version or "none yet"),
+        ("answers", f"{one.champion or 'the newest version'} (rollout {one.revision})"),
+    ]
+    show.facts(f"{one.name}, job {one.job}", rows)
+
+
+def line(one: Standing) -> str:
+    """One job in one line, for who follows it."""
+    age = f", checkpoint {one.checkpoint.age_s:.0f} s ago" if one.checkpoint else ", no checkpoint yet"
+    behind = ", ".join(f"{lag:,} behind in {topic}" for topic, lag in one.lag.items())
+    words = [f"{one.name} {one.state}{age}", behind, f"newest {one.version or 'version: none yet'}"]
+    return "; ".join(word for word in [*words, one.problem or ""] if word)

@@ -1,0 +1,54 @@
+"""`eddyline flink submit`: starts the job of a pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from eddyline.cli.flink_options import patience, rest, running
+from eddyline.cli.options import as_json, kafka
+
+if TYPE_CHECKING:
+    from eddyline.engines.flink.job import Part
+
+
+@click.command("submit", short_help="Start the job of a pipeline.")
+@click.argument("file", metavar="FILE")
+@kafka
+@running
+@click.option("--savepoint", metavar="PATH", help="Go on from there; `latest`: from the newest state that was left.")
+@rest
+@patience
+@as_json
+def command(
+    file: str,
+    brokers: str | None,
+    kafka_config: str | None,
+    parallelism: int | None,
+    checkpoint_ms: int | None,
+    part: Part | None,
+    flink: tuple[str, ...],
+    savepoint: str | None,
+    rest: str,
+    patience_s: float,
+    as_json: bool,
+) -> None:
+    """Start the job of the pipeline in FILE and wait until all of it runs. The job's id is the first line on stdout.
+
+    A pipeline that ran before goes on only from its state: after `eddyline flink stop`, a failed cluster or a killed
+    JobManager, add --savepoint latest. While a job of the pipeline runs, a second one is refused.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.flink_options import connection_for, say, settings_of
+    from eddyline.cli.load import load
+    from eddyline.engines.flink.operate import submit
+
+    loaded = load(file)
+    connection, settings = connection_for(loaded, brokers, kafka_config), settings_of(parallelism, checkpoint_ms, part, flink)
+    job = submit(loaded, connection, settings, rest, savepoint, patience_s=patience_s, say=say)
+    if as_json:
+        show.json_document({"job": job, "pipeline": loaded.pipeline.name, "rest": rest})
+        return
+    click.echo(job)
+    say(f"{loaded.pipeline.name} runs; look at it: eddyline flink status {loaded.pipeline.name}")

@@ -1,0 +1,305 @@
+"""A job's life: submitted, saved, stopped, made wider, given new code. Each command of `eddyline flink` is one call here.
+
+Keeps `one-writer` (a pipeline that runs is not submitted a second time) and `stop` (a job that goes on does so from its own
+state, and a pipeline that ran before does not begin again without it). State that does not fit is refused before anything
+is stopped; and when the new job does not come up, the old one runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eddyline.cluster import jars
+from eddyline.connectors.kafka.connection import Connection
+from eddyline.engines.flink import environment, job
+from eddyline.engines.flink.fitting import require_fitting
+from eddyline.engines.flink.jar import jar
+from eddyline.engines.flink.job import JobTopics, Settings
+from eddyline.engines.flink.positions import readings
+from eddyline.engines.flink.rest import DEFAULT, ENDED, FlinkError, Rest
+from eddyline.engines.flink.retained import LATEST, Note, Retained
+from eddyline.pipeline.loading import Loaded
+from eddyline.records.errors import EddylineError, NotFound, StoreLocked, StoreMismatch
+
+Say = Callable[[str], object]
+PATIENCE_S = 120.0
+"""How long a job may take until all of it runs."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One of our jobs on a cluster. `about` is what it was told about itself."""
+
+    id: str
+    name: str
+    state: str
+    about: Mapping[str, str]
+
+    @property
+    def pipeline(self) -> str:
+        """The name of its pipeline."""
+        return self.about.get("eddyline.pipeline", self.name)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A job that went on as another: where its state was saved, and which parts of the meaning changed with it."""
+
+    job: str
+    before: str
+    savepoint: str
+    changed: tuple[str, ...] = ()
+
+
+class DidNotStartError(FlinkError):
+    """A job that was submitted and does not run. It was ended; `went_on` says whether it had completed a checkpoint."""
+
+    def __init__(self, words: str, went_on: bool) -> None:
+        super().__init__(words)
+        self.went_on = went_on
+
+
+def running(rest: Rest, name: str | None = None) -> list[Job]:
+    """The jobs of ours that have not ended: all, or those of a pipeline or job of this name."""
+    found = []
+    for one in rest.jobs():
+        if one["state"] not in ENDED:
+            about = rest.about(one["jid"])
+            it = Job(one["jid"], one["name"], one["state"], about)
+            if (about and name is None) or name in (it.pipeline, it.name):
+                found.append(it)
+    return found
+
+
+def the_job(rest: Rest, name: str) -> Job:
+    """The one job of this name that has not ended. Raises `NotFound` when there is none, or when there are several."""
+    found = running(rest, name)
+    if not found:
+        others = ", ".join(sorted(one.name for one in running(rest))) or "none"
+        raise NotFound(f"no job of {name} runs at {rest.url}; those that do: {others}\nsubmit it: eddyline flink submit FILE")
+    if len(found) > 1:
+        names = " or ".join(sorted(one.name for one in found))
+        raise NotFound(f"{name} runs as {len(found)} jobs at {rest.url}\nname one of them: {names}")
+    return found[0]
+
+
+def submit(
+    loaded: Loaded,
+    connection: Connection,
+    settings: Settings | None = None,
+    rest_url: str = DEFAULT,
+    savepoint: str | None = None,
+    *,
+    patience_s: float = PATIENCE_S,
+    say: Say = lambda _: None,
+) -> str:
+    """Starts the job of a pipeline, waits until all of it runs, and gives the job's id.
+
+    `savepoint` is where it goes on: the path of a savepoint or retained checkpoint, or "latest" for the newest one that
+    jobs of this pipeline left on the cluster. Without it the pipeline begins, which is refused where it ran before. Topics
+    that are missing are made. `say` is told what takes its time.
+
+    Raises `FlinkError` when no Flink answers or the job does not come up, `SourceError` when no broker answers,
+    `StoreLocked` when a job of the pipeline runs already, `StoreMismatch` when the state does not fit, `EddylineError` when
+    the workers' environment is missing or another one than here.
+    """
+    rest, chosen, name = Rest(rest_url), settings or Settings(), loaded.pipeline.name
+    _require_alone(rest, name, chosen)
+    python = _worker()
+    retained = Retained.of(rest, job.job_name(name, chosen.parts), chosen.flink)
+    document = job.specification(loaded, connection, chosen, python, retained.uri)
+    topics = JobTopics.of(loaded.pipeline)
+    topics.ensure(connection)
+    if savepoint is None:
+        _require_new(connection, document)
+    else:
+        path, about = retained.latest() if savepoint == LATEST else (savepoint, retained.about(savepoint))
+        if about:
+            require_fitting(about, loaded.pipeline, path)
+        say(f"going on from {path}")
+        savepoint = path
+    return _start(rest, document, python, savepoint, patience_s, say)
+
+
+def savepoint(name: str, rest_url: str = DEFAULT, folder: str | None = None) -> str:
+    """Saves the state of the running job of a pipeline, which goes on; gives where.
+
+    `folder` is a URI; by default the cluster's (`execution.checkpointing.savepoint-dir`).
+    """
+    rest = Rest(rest_url)
+    it = the_job(rest, name)
+    path = rest.savepoint(it.id, folder)
+    _retained(rest, it).add(it.id, it.about, path, stopped=False)
+    return path
+
+
+def stop(
+    name: str, rest_url: str = DEFAULT, *, drain: bool = False, folder: str | None = None, say: Say = lambda _: None
+) -> str:
+    """Stops the job of a pipeline with a savepoint, and gives where that is. Everything it did is committed by then.
+
+    `drain` lets event time run to its end first: every waiting prediction is judged, and the pipeline is over. Without it
+    the job can go on from the savepoint as if nothing had happened.
+    """
+    rest = Rest(rest_url)
+    it = the_job(rest, name)
+    return _stop(rest, it, drain, folder, say)
+
+
+def cancel(name: str, rest_url: str = DEFAULT) -> str | None:
+    """Ends the job of a pipeline at once, without a savepoint; gives its last checkpoint, which is retained.
+
+    For a job that cannot make a savepoint any more: what it did since the checkpoint is done again.
+    """
+    rest = Rest(rest_url)
+    it = the_job(rest, name)
+    rest.cancel(it.id)
+    return rest.checkpoint(it.id)
+
+
+def rescale(
+    name: str,
+    parallelism: int,
+    rest_url: str = DEFAULT,
+    *,
+    settings: Mapping[str, str] | None = None,
+    patience_s: float = PATIENCE_S,
+    say: Say = lambda _: None,
+) -> Moved:
+    """Stops the job of a pipeline with a savepoint, and resumes it with another parallelism: the same code, no file needed.
+
+    `settings` are Kafka's security settings, which a job does not tell. When the job does not come up, for want of slots for
+    example, it is resumed as it was, and `FlinkError` says so.
+    """
+    rest = Rest(rest_url)
+    it, python = the_job(rest, name), _worker()
+    was = job.remembered(it.about)
+    connection = Connection(was["brokers"], dict(settings or {}))
+    wider = job.again(it.about, connection, python, parallelism)
+    return _move(rest, it, wider, job.again(it.about, connection, python), python, patience_s, say)
+
+
+def upgrade(
+    loaded: Loaded,
+    connection: Connection,
+    settings: Settings | None = None,
+    rest_url: str = DEFAULT,
+    *,
+    patience_s: float = PATIENCE_S,
+    say: Say = lambda _: None,
+) -> Moved:
+    """Stops the running job of a pipeline with a savepoint, and resumes it with the code of this file.
+
+    Before anything is stopped, the declaration is compared with the one that runs: `StoreMismatch` says what the state
+    would not fit. `settings` are by default those of a new job, but with the parallelism that runs. When the new job does
+    not come up, the old one is resumed, and `FlinkError` says so.
+    """
+    rest, name = Rest(rest_url), loaded.pipeline.name
+    wanted = job.job_name(name, settings.parts) if settings is not None else name
+    it, python = the_job(rest, wanted), _worker()
+    changed = require_fitting(it.about, loaded.pipeline, f"job {it.id}")
+    was = job.remembered(it.about)
+    if was["brokers"] != connection.config()["bootstrap.servers"]:
+        raise StoreMismatch(
+            f"job {it.id} reads from {was['brokers']}, not from {connection.config()['bootstrap.servers']}: its positions are "
+            f"those of its own brokers\nname those: --brokers {was['brokers']}"
+        )
+    chosen = settings or Settings(parallelism=was["parallelism"], parts=tuple(was["parts"]))
+    checkpoints = Retained.of(rest, it.name, chosen.flink).uri
+    new = job.specification(loaded, connection, chosen, python, checkpoints)
+    if new["topics"] != was["topics"] or new["serve_by"] != was["serve_by"]:
+        raise StoreMismatch(
+            f"job {it.id} reads topics {was['topics']}, by {was['serve_by']}\n"
+            f"the file says {new['topics']}, by {new['serve_by']}\n"
+            "positions and windows belong to those: put that back"
+        )
+    old = job.again(it.about, connection, python)
+    return _move(rest, it, new, old, python, patience_s, say, tuple(changed))
+
+
+# Helpers -------------------------------------------------------------------------------------------------------------
+
+
+def _worker() -> Path:
+    """The interpreter of the workers' environment, which would give the answers that this process gives."""
+    python = environment.ready()
+    environment.require_same(environment.here(), environment.versions(python))
+    return python
+
+
+def _require_alone(rest: Rest, name: str, settings: Settings) -> None:
+    for it in running(rest, name):
+        if set(it.about.get("eddyline.parts", "serve+learn").split("+")) & set(settings.parts):
+            raise StoreLocked(
+                f"pipeline {name} runs already, as job {it.id} ({it.state}) at {rest.url}: two would answer each event twice\n"
+                f"look at it: eddyline flink status {name}; give it new code: eddyline flink upgrade FILE; "
+                f"end it: eddyline flink stop {name}"
+            )
+
+
+def _require_new(connection: Connection, document: Mapping[str, Any]) -> None:
+    before = [one for one in readings(connection, document) if one.position > 0]
+    if before:
+        seen = ", ".join(f"{one.position:,} of {one.topic}" for one in before)
+        raise StoreMismatch(
+            f"pipeline {document['name']} ran before: it has read {seen}, and would go on from there with nothing learned\n"
+            "go on from its state: --savepoint latest, or --savepoint PATH\n"
+            "or begin anew under another name: Pipeline(name=...)"
+        )
+
+
+def _retained(rest: Rest, it: Job) -> Retained:
+    own = job.remembered(it.about)["flink"].get(job.CHECKPOINTS) if it.about else None
+    return Retained(own) if own else Retained.of(rest, it.name, {})
+
+
+def _start(rest: Rest, document: Mapping[str, Any], python: Path, savepoint: str | None, patience_s: float, say: Say) -> str:
+    """Starts a job and waits until it runs; one that does not is ended, and `DidNotStartError` says why."""
+    made = jar(python, jars.ready("flink-kafka"))
+    free = rest.slots()[1]
+    started = rest.start(made, job.MAIN, [job.argument(document)], savepoint)
+    say(f"job {started} is starting")
+    folder = document["flink"][job.CHECKPOINTS]
+    if not Retained(folder).write(Note(started, dict(document["about"]))):
+        say(f"{folder} cannot be seen from here: keep the paths of savepoints, `latest` will not know them")
+    try:
+        rest.wait_until_running(started, patience_s, free, say)
+    except BaseException as error:
+        if rest.state(started) not in ENDED:
+            rest.cancel(started)
+        if isinstance(error, FlinkError):
+            raise DidNotStartError(f"pipeline {document['name']}: {error}", rest.completed(started) > 0) from error
+        raise
+    return started
+
+
+def _stop(rest: Rest, it: Job, drain: bool, folder: str | None, say: Say) -> str:
+    say(f"stopping job {it.id} with a savepoint")
+    path = rest.stop(it.id, drain=drain, folder=folder)
+    _retained(rest, it).add(it.id, it.about, path, stopped=True)
+    return path
+
+
+def _move(
+    rest: Rest,
+    it: Job,
+    new: Mapping[str, Any],
+    old: Mapping[str, Any],
+    python: Path,
+    patience_s: float,
+    say: Say,
+    changed: tuple[str, ...] = (),
+) -> Moved:
+    """Stops a job and starts another from its state; the old one again, when the new one never did anything."""
+    path = _stop(rest, it, False, None, say)
+    try:
+        return Moved(_start(rest, new, python, path, patience_s, say), it.id, path, changed)
+    except DidNotStartError as error:
+        if error.went_on:
+            raise FlinkError(f"{error}\nit had gone on from {path} by then; resume it: --savepoint latest") from error
+        problem: EddylineError = error
+    back = _start(rest, old, python, path, patience_s, say)
+    raise FlinkError(f"{problem}\nnothing was lost: what ran before runs again from the same state, as job {back}")

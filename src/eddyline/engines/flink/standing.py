@@ -1,0 +1,128 @@
+"""How the jobs of a pipeline stand: what Flink says of them, how far they have read, and what the learner has reached."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.connection import Connection
+from eddyline.connectors.kafka.topics import Topics
+from eddyline.engines.flink import job
+from eddyline.engines.flink.looking import last
+from eddyline.engines.flink.operate import Job, running
+from eddyline.engines.flink.positions import TIMED, Reading, readings
+from eddyline.engines.flink.rest import DEFAULT, Rest
+
+_LOOK_BACK = 8
+"""Versions that are looked at for the newest: a rollback tells an older one again."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The last checkpoint that was completed; `age_s` is how much would be done again after a failure."""
+
+    path: str
+    bytes: int
+    took_ms: int
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One job as it is now."""
+
+    pipeline: str
+    name: str
+    job: str
+    state: str
+    parallelism: int
+    parts: str
+    digest: str
+    uptime_s: float
+    restarts: int
+    checkpoints: int
+    checkpoints_failed: int
+    checkpoint: Checkpoint | None
+    problem: str | None
+    """the last failure, in words, while the job does not run"""
+    lag: dict[str, int] = field(default_factory=dict)
+    """messages of each topic that were not read by the last checkpoint"""
+    read: dict[str, int] = field(default_factory=dict)
+    version: str | None = None
+    """the newest version that was published; the learner is there or beyond"""
+    learner: int = 0
+    champion: str | None = None
+    """the version that was chosen to answer; None: the learner, as it is published"""
+    revision: int = 0
+
+
+class _Position(msgspec.Struct, frozen=True):
+    version: str
+    position: int
+
+
+def status(name: str | None = None, rest_url: str = DEFAULT, settings: Mapping[str, str] | None = None) -> list[Standing]:
+    """How the jobs stand that have not ended: all of ours, or those of one pipeline.
+
+    Brokers are those that the job reads from; `settings` are Kafka's security settings, which it does not tell. Raises
+    `FlinkError` when no Flink answers and `SourceError` when no broker does.
+    """
+    rest = Rest(rest_url)
+    return [standing(rest, it, settings) for it in running(rest, name)]
+
+
+def standing(rest: Rest, it: Job, settings: Mapping[str, str] | None = None) -> Standing:
+    """How one job stands."""
+    found, told = rest.get(f"/jobs/{it.id}"), rest.get(f"/jobs/{it.id}/checkpoints")
+    parallelism = max((vertex["parallelism"] for vertex in found["vertices"]), default=0)
+    restarts = rest.get(f"/jobs/{it.id}/metrics?get=numRestarts")
+    healthy = found["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in found["vertices"])
+    seen = Standing(
+        pipeline=it.pipeline,
+        name=it.name,
+        job=it.id,
+        state=found["state"],
+        parallelism=parallelism,
+        parts=it.about.get("eddyline.parts", ""),
+        digest=it.about.get("eddyline.digest", ""),
+        uptime_s=found["duration"] / 1000,
+        restarts=int(float(restarts[0]["value"])) if restarts else 0,
+        checkpoints=told["counts"]["completed"],
+        checkpoints_failed=told["counts"]["failed"],
+        checkpoint=_checkpoint(told["latest"].get("completed")),
+        problem=None if healthy else rest.problem(it.id),
+    )
+    return _on_topics(seen, it, settings) if it.about else seen
+
+
+def _checkpoint(completed: Mapping[str, Any] | None) -> Checkpoint | None:
+    if completed is None:
+        return None
+    age_s = time.time() - completed["latest_ack_timestamp"] / 1000
+    return Checkpoint(
+        completed["external_path"], completed["state_size"], completed["end_to_end_duration"], round(max(0.0, age_s), 1)
+    )
+
+
+def _on_topics(seen: Standing, it: Job, settings: Mapping[str, str] | None) -> Standing:
+    document = job.remembered(it.about)
+    connection = Connection(document["brokers"], dict(settings or {}))
+    read: list[Reading] = [one for one in readings(connection, document) if one.stream in TIMED]
+    out = Topics.of(it.pipeline)
+    told = [msgspec.json.decode(one.value() or b"", type=_Position) for one in last(connection, out.versions, _LOOK_BACK)]
+    newest = max(told, key=lambda one: one.position, default=None)
+    decided = [wire.decode_rollout(one.value() or b"") for one in last(connection, out.rollouts, 1)]
+    return replace(
+        seen,
+        lag={one.topic: one.lag for one in read},
+        read={one.topic: one.position for one in read},
+        version=newest.version if newest else None,
+        learner=newest.position if newest else 0,
+        champion=decided[-1].champion if decided else None,
+        revision=decided[-1].revision if decided else 0,
+    )
