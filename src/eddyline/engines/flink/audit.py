@@ -56,8 +56,13 @@ class Audit:
 
     @property
     def comparable(self) -> bool:
-        """Whether this machine computes as the one that ran the job."""
-        return self.fingerprint == self.written_as
+        """Whether this machine computes as the one that ran the job.
+
+        scikit-learn counts where both have imported it: a process that has not runs no model of it.
+        """
+        ours, theirs = self.fingerprint.split("-"), self.written_as.split("-")
+        here, there = ([part for part in parts if not part.startswith("sklearn")] for parts in (ours, theirs))
+        return ours == theirs or (here == there and len(ours) != len(theirs))
 
     @property
     def sound(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 import zstandard
 
+from eddyline.connectors.kafka.codecs import Json
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.connectors.kafka.source import KafkaTopic
 from eddyline.connectors.kafka.topics import Topics, ensure
@@ -24,6 +25,7 @@ from eddyline.engines.flink.batch import Kind
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded
 from eddyline.pipeline.meaning import meaning
+from eddyline.ports import SourceConfig
 from eddyline.records.errors import DeclarationError, StoreMismatch
 from eddyline.records.schema import Schema
 from eddyline.records.time import to_us
@@ -103,6 +105,8 @@ def specification(
     `checkpoints` is the folder for this job's checkpoints, as a URI; None leaves it to the cluster.
     """
     pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
+    _require_json("events", pipeline.events)
+    _require_json("labels", pipeline.labels)
     out, (serve_by, owner) = topics.out, _partition(pipeline)
     parts = "+".join(settings.parts)
     document: dict[str, Any] = {
@@ -233,6 +237,14 @@ def _flink(settings: Settings) -> dict[str, str]:
         "restart-strategy.exponential-delay.max-backoff": "10 s",
         **settings.flink,
     }
+
+
+def _require_json(stream: str, source: SourceConfig) -> None:
+    if isinstance(source, KafkaTopic) and not isinstance(source.codec, Json):
+        raise DeclarationError(
+            f"{stream}: topic {source.topic} is {source.codec.describe()}, and the job on Flink reads JSON\n"
+            "run it in one process, without --engine flink, or bring the topic to JSON"
+        )
 
 
 def _partition(pipeline: Pipeline) -> tuple[str, str]:

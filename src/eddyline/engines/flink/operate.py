@@ -259,14 +259,14 @@ def _retained(rest: Rest, it: Job) -> Retained:
 def _start(rest: Rest, document: Mapping[str, Any], python: Path, savepoint: str | None, patience_s: float, say: Say) -> str:
     """Starts a job and waits until it runs; one that does not is ended, and `DidNotStartError` says why."""
     made = jar(python, jars.ready("flink-kafka"))
-    free = rest.slots()[1]
+    slots = rest.slots()
     started = rest.start(made, job.MAIN, [job.argument(document)], savepoint)
     say(f"job {started} is starting")
     folder = document["flink"][job.CHECKPOINTS]
     if not Retained(folder).write(Note(started, dict(document["about"]))):
         say(f"{folder} cannot be seen from here: keep the paths of savepoints, `latest` will not know them")
     try:
-        rest.wait_until_running(started, patience_s, free, say)
+        rest.wait_until_running(started, patience_s, slots, say)
     except BaseException as error:
         if rest.state(started) not in ENDED:
             rest.cancel(started)

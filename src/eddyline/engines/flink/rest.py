@@ -5,6 +5,7 @@ Every failure is a `FlinkError` that says what was asked, what Flink answered, a
 
 from __future__ import annotations
 
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -92,18 +93,22 @@ class Rest:
         return {name: value for name, value in config.get("user-config", {}).items() if name.startswith("eddyline.")}
 
     def wait_until_running(
-        self, job: str, seconds: float = 120.0, free: int | None = None, say: Callable[[str], object] = lambda _: None
+        self,
+        job: str,
+        seconds: float = 120.0,
+        before: tuple[int, int] | None = None,
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Until every task of the job runs. Raises `FlinkError` with the job's own error when it does not come to that.
 
-        `free` is how many slots were free before; `say` is told after some seconds when they are too few.
+        `before` is what `slots` gave; `say` is told after some seconds when too few were free.
         """
         began, told = time.monotonic(), False
         while True:
             found = self.get(f"/jobs/{job}")
             if found["state"] == "RUNNING" and found["vertices"] and all(v["status"] == "RUNNING" for v in found["vertices"]):
                 return
-            waited, short = time.monotonic() - began, _shortage(found["vertices"], free)
+            waited, short = time.monotonic() - began, _shortage(found["vertices"], before)
             if found["state"] in ENDED or self._fails_alike(job):
                 raise FlinkError(f"job {job} does not run\n{short or self.problem(job)}")
             if short and not told and waited > _SHORT_SECONDS:
@@ -189,7 +194,7 @@ class Rest:
     def _fails_alike(self, job: str) -> bool:
         """Whether the last two failures were the same: then the third one will be too."""
         history = self._failures(job)
-        return len(history) > 1 and _innermost(history[0]) == _innermost(history[1])
+        return len(history) > 1 and _alike(history[0]) == _alike(history[1])
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Any:
         request = urllib.request.Request(self.url.rstrip("/") + path, data=body, method=method)
@@ -209,23 +214,34 @@ class Rest:
             ) from error
 
 
-def _shortage(vertices: list[dict[str, Any]], free: int | None) -> str:
+def _shortage(vertices: list[dict[str, Any]], before: tuple[int, int] | None) -> str:
     """In words, that a job waits for slots; nothing when it does not."""
     needed = max((vertex["parallelism"] for vertex in vertices), default=0)
     begun = all(vertex["status"] in ("RUNNING", "INITIALIZING", "DEPLOYING") for vertex in vertices)
-    if free is None or free >= needed or begun:
+    if before is None or before[1] >= needed or begun:
         return ""
+    total, free = before
     return (
-        f"it needs {needed} {'slot' if needed == 1 else 'slots'}, and {free} {'is' if free == 1 else 'are'} free\n"
-        f"stop another job, or give the cluster more: eddyline cluster down, then eddyline cluster up --taskmanagers {needed}"
+        f"it needs {needed} {'slot' if needed == 1 else 'slots'}, and {free} {'is' if free == 1 else 'are'} free of {total}\n"
+        "stop another job, or give the cluster more: "
+        f"eddyline cluster down, then eddyline cluster up --taskmanagers {total - free + needed}"
     )
 
 
+_WORKER = re.compile(r"^pemja\.core\.PythonException: <class '(?:[\w.]*\.)?(\w+)'>: ")
+
+
 def _innermost(trace: str) -> str:
-    """The words of the innermost cause of a stack trace of Java's."""
+    """The words of the innermost cause of a stack trace of Java's; an error of Python's on the worker as Python says it."""
     lines = [line for line in trace.splitlines() if not line.lstrip().startswith(("at ", "... "))]
     last = max((number for number, line in enumerate(lines) if line.lstrip().startswith("Caused by: ")), default=0)
-    return "\n".join(line.strip() for line in lines[last : last + 6]).removeprefix("Caused by: ")
+    said = "\n".join(line.strip() for line in lines[last : last + 6]).removeprefix("Caused by: ")
+    return _WORKER.sub(r"on the worker: \1: ", said)
+
+
+def _alike(trace: str) -> str:
+    """The innermost cause without paths and numbers, which differ from one attempt to the next."""
+    return re.sub(r"\S*[/\\@]\S*|\d+", "", _innermost(trace))
 
 
 def _first_cause(said: bytes) -> str:

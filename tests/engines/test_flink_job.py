@@ -1,0 +1,170 @@
+"""What a job is told and tells again, what may change under its state, and where that state is found: without a Flink."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+from river import linear_model, preprocessing
+
+from eddyline import Count, EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, hours, jsonl
+from eddyline.connectors.kafka import Connection, avro, kafka
+from eddyline.engines.flink import job
+from eddyline.engines.flink.fitting import FREE, WHY, require_fitting
+from eddyline.engines.flink.job import Settings
+from eddyline.engines.flink.retained import Note, Retained
+from eddyline.pipeline.loading import Loaded
+from eddyline.pipeline.meaning import meaning
+from eddyline.records.errors import DeclarationError, NotFound, StoreMismatch
+
+PYTHON = Path("python")
+EMPTY: Mapping[str, str] = {}
+SECRET = {"security.protocol": "SASL_SSL", "sasl.username": "ann", "sasl.password": "hunter2"}
+
+
+class Payment(Event):
+    """What happens."""
+
+    id: Id
+    card: Key
+    shop: str
+    at: EpochSeconds
+    amount: float
+
+
+class Chargeback(Label):
+    """What is found out."""
+
+    id: Id
+    at: EpochSeconds
+    fraud: Truth[bool]
+
+
+pay = Pipeline(
+    name="pay",
+    events=jsonl("payments.jsonl", Payment),
+    labels=jsonl("chargebacks.jsonl", Chargeback),
+    aggregates={"spent": Sum("amount", over=hours(1))},
+    model=preprocessing.StandardScaler() | linear_model.LogisticRegression(),
+    join=Join(wait=hours(5)),
+)
+
+
+def loaded(pipeline: Pipeline = pay) -> Loaded:
+    return Loaded(pipeline, Path(__file__), Path("pay.eddyline"))
+
+
+def document(settings: Settings | None = None, security: Mapping[str, str] = EMPTY) -> dict[str, object]:
+    return job.specification(loaded(), Connection("kafka:9092", security), settings or Settings(), PYTHON, "file:///cp/pay")
+
+
+def about(told: dict[str, object]) -> dict[str, str]:
+    return msgspec.convert(told["about"], dict[str, str])
+
+
+def test_a_job_tells_what_it_was_told_so_that_it_can_be_started_again() -> None:
+    told = document(Settings(parallelism=2))
+    assert job.again(about(told), Connection("kafka:9092"), PYTHON) == told
+
+
+def test_a_wider_job_differs_in_its_parallelism_alone() -> None:
+    told = document()
+    wider = job.again(about(told), Connection("kafka:9092"), PYTHON, 4)
+    differ = {name for name in told if told[name] != wider[name]} - {"about"}
+    assert differ == {"parallelism", "serve_parallelism"}
+    assert job.remembered(about(wider))["parallelism"] == 4
+
+
+def test_a_job_does_not_tell_a_secret_and_wants_it_again() -> None:
+    told = document(security=SECRET)
+    assert "hunter2" in str(told["kafka"])
+    assert "hunter2" not in str(job.remembered(about(told))) + str(about(told))
+    with pytest.raises(DeclarationError, match=r"security.protocol[\s\S]*--kafka-config FILE"):
+        job.again(about(told), Connection("kafka:9092"), PYTHON)
+    assert job.again(about(told), Connection("kafka:9092", SECRET), PYTHON) == told
+
+
+def test_a_job_of_another_eddyline_cannot_be_started_again() -> None:
+    with pytest.raises(StoreMismatch, match="another Eddyline submitted it"):
+        job.remembered({"eddyline.pipeline": "pay"})
+
+
+def test_windows_by_several_fields_leave_one_instance_to_answer() -> None:
+    both = pay.replace(aggregates={"a": Sum("amount", over=hours(1)), "b": Count(over=hours(1), by="shop")})
+    told = job.specification(loaded(both), Connection("kafka:9092"), Settings(parallelism=2), PYTHON, "file:///cp/pay")
+    assert (told["serve_by"], told["parallelism"], told["serve_parallelism"]) == ("NOBODY", 2, 1)
+    assert job.again(about(told), Connection("kafka:9092"), PYTHON, 3)["serve_parallelism"] == 1
+
+
+def test_a_codec_that_flink_does_not_read_is_refused() -> None:
+    topic = kafka("payments", Payment, codec=avro("http://127.0.0.1:1"), brokers="kafka:9092")
+    with pytest.raises(DeclarationError, match=r"events[\s\S]*JSON"):
+        job.specification(loaded(pay.replace(events=topic)), Connection("kafka:9092"), Settings(), PYTHON)
+
+
+def test_every_part_of_the_meaning_either_may_change_or_says_why_not() -> None:
+    assert set(FREE) | set(WHY) == set(meaning(pay))
+    assert not set(FREE) & set(WHY)
+
+
+def test_what_leaves_no_trace_in_state_may_change() -> None:
+    newer = pay.replace(versions=Versions(every=7))
+    assert require_fitting(about(document()), newer, "job 1") == ["versions"]
+    assert require_fitting(about(document()), pay, "job 1") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "part"),
+    [
+        ({"aggregates": {"spent": Sum("amount", over=hours(2))}}, "aggregates"),
+        ({"model": linear_model.LogisticRegression()}, "model"),
+        ({"join": Join(wait=hours(6))}, "join"),
+        ({"lateness": hours(1)}, "lateness"),
+        ({"name": "other"}, "name"),
+    ],
+)
+def test_what_state_would_not_fit_is_refused_with_the_reason(changed: dict[str, object], part: str) -> None:
+    with pytest.raises(StoreMismatch, match=rf"changed in {part}\n[\s\S]*{WHY[part]}"):
+        require_fitting(about(document()), pay.replace(**changed), "job 1")
+
+
+def test_state_of_another_layout_is_refused() -> None:
+    with pytest.raises(StoreMismatch, match="layout 0, and this Eddyline reads"):
+        require_fitting(about(document()) | {"eddyline.state": "0"}, pay, "job 1")
+
+
+def completed(folder: Path, name: str, at: int) -> Path:
+    """A checkpoint as Flink leaves it, made at a time."""
+    checkpoint = folder / name
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "_metadata").write_bytes(b"")
+    os.utime(checkpoint / "_metadata", (at, at))
+    return checkpoint
+
+
+def test_the_newest_state_is_a_checkpoint_or_the_savepoint_that_ended_a_job(tmp_path: Path) -> None:
+    folder = tmp_path / "pay"
+    retained = Retained(folder.as_uri())
+    retained.write(Note("a", {"eddyline.state": "1"}))
+    completed(folder, "a/chk-1", 1_000)
+    newest = completed(folder, "a/chk-2", 2_000)
+    (folder / "a" / "chk-3").mkdir()
+    assert retained.latest() == (newest.as_uri(), {"eddyline.state": "1"})
+    assert retained.add("a", {}, "file:/sp/on-the-way", stopped=False)
+    assert retained.latest()[0] == newest.as_uri()
+    assert retained.add("a", {}, "file:/sp/last", stopped=True)
+    assert retained.latest() == ("file:/sp/last", {"eddyline.state": "1"})
+    assert retained.about("file:/sp/on-the-way/") == {"eddyline.state": "1"}
+    assert retained.about(newest.as_uri()) == {"eddyline.state": "1"}
+    assert retained.about("file:/sp/unknown") == {}
+
+
+def test_where_nothing_was_left_nothing_is_guessed(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="neither a checkpoint nor a savepoint"):
+        Retained((tmp_path / "pay").as_uri()).latest()
+    with pytest.raises(NotFound, match="cannot be seen from here"):
+        Retained("s3://bucket/pay").latest()
+    assert not Retained("s3://bucket/pay").write(Note("a", {}))
