@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
@@ -65,7 +66,9 @@ class Rig:
         found = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
         for future in (admin.delete_topics(found) if found else {}).values():
             future.result(20)
-        groups = [group.group_id for group in admin.list_consumer_groups().result(20).valid if group.group_id.startswith(prefix)]
+        groups = [
+            group.group_id for group in admin.list_consumer_groups().result(20).valid if group.group_id.startswith(prefix)
+        ]
         for future in (admin.delete_consumer_groups(groups) if groups else {}).values():
             future.result(20)
         time.sleep(1)

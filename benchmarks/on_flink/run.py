@@ -1,16 +1,17 @@
-"""Serve on Flink beside the same user code as plain PyFlink, on one cluster, in turn: events per processor second.
+"""Serve on Flink beside the same user code as plain PyFlink, on one cluster, in turn; then latency, and two workers.
 
-The processor seconds are those of the whole tree: JobManager, TaskManager, and every Python they start; the broker and the
+The processor seconds are those of the whole tree: JobManager, TaskManagers, and every Python they start; the broker and the
 producer are not counted. Each job reads from Kafka and writes to Kafka exactly once, with a checkpoint a second. It is warmed
-up first, and then given all events at once.
+up until its JVM has compiled what it runs, and then given all events at once.
 
-    python -m benchmarks.on_flink.run            writes benchmarks/flink.md
-    python -m benchmarks.on_flink.run --quick    fewer events, one round
+    python -m benchmarks.on_flink.run            writes benchmarks/flink.md and flink.json
+    python -m benchmarks.on_flink.run --quick    fewer events, one round, written nowhere
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.on_flink import latency, show
 from benchmarks.on_flink.rig import Counter, Rig, rig
 
 from eddyline.cluster import jars
@@ -30,12 +32,12 @@ from eddyline.engines.flink.rest import Rest
 from eddyline.pipeline.loading import load
 
 HERE = Path(__file__).parent
-WARM = {"eddyline": 20_000, "thread": 5_000, "process": 1_000}
+WARM = {"eddyline": 300_000, "thread": 120_000, "process": 6_000}
 EVENTS = {"eddyline": 300_000, "thread": 60_000, "process": 6_000}
 
 
 def start_eddyline(rig: Rig, **settings: Any) -> str:
-    """Submits serve alone."""
+    """Submits serve alone, or what the settings say."""
     loaded, connection = load(str(HERE / "pipeline.py")), Connection(rig.brokers)
     job.JobTopics.of(loaded.pipeline).ensure(connection, settings.get("parallelism", 1))
     chosen = job.Settings(**{"parts": ("serve",), **settings})
@@ -52,11 +54,11 @@ def start_plain(rig: Rig, mode: str) -> str:
     python = environment.ready()
     for topic in ("bench.events", "bench.predictions"):
         rig.topic(topic, 1)
-    name = f"plain-{next(rig.names)}"
-    arguments = [mode, rig.brokers, "bench.events", "bench.predictions", name]
+    arguments = [mode, rig.brokers, "bench.events", "bench.predictions", f"bench.plain-{next(rig.names)}"]
+    script = Path(shutil.copy(HERE / "plain.py.txt", rig.flink.folder / "plain.py"))
     client = [str(rig.flink.wheel / "bin" / "flink"), "run", "-d", "-m", rig.flink.rest.removeprefix("http://")]
     subprocess.run(
-        [*client, "-pyclientexec", str(python), "-pyexec", str(python), "-py", str(HERE / "plain.py"), *arguments],
+        [*client, "-pyclientexec", str(python), "-pyexec", str(python), "-py", str(script), *arguments],
         env=rig.flink.environment(),
         check=True,
         capture_output=True,
@@ -67,10 +69,19 @@ def start_plain(rig: Rig, mode: str) -> str:
     return started
 
 
+def end(rig: Rig, started: str) -> None:
+    """Cancels a job and deletes its topics."""
+    rest = Rest(rig.flink.rest)
+    rest.cancel(started)
+    while rest.state(started) != "CANCELED":
+        time.sleep(0.2)
+    rig.drop("bench.")
+
+
 def throughput(rig: Rig, kind: str, start: Callable[[], str], share: float) -> dict[str, float]:
     """Events per processor second and per second of one job, after it is warm."""
     started = start()
-    warm, events = WARM[kind], int(EVENTS[kind] * share)
+    warm, events = int(WARM[kind] * share), int(EVENTS[kind] * share)
     counter = Counter(rig.brokers, "bench.predictions")
     rig.produce("bench.events", warm, 0)
     counter.until(warm)
@@ -79,17 +90,15 @@ def throughput(rig: Rig, kind: str, start: Callable[[], str], share: float) -> d
     rig.produce("bench.events", events, warm)
     counter.until(warm + events)
     cpu, wall = rig.cpu() - cpu, time.perf_counter() - wall
-    rest = Rest(rig.flink.rest)
-    rest.cancel(started)
-    while rest.state(started) != "CANCELED":
-        time.sleep(0.2)
     counter.consumer.close()
-    rig.drop("bench.")
-    return {"per_cpu_second": events / cpu, "per_second": events / wall}
+    end(rig, started)
+    found: dict[str, float] = {"per_cpu_second": round(events / cpu), "per_second": round(events / wall)}
+    print(kind, found, file=sys.stderr, flush=True)
+    return found
 
 
-def measure(rounds: int, share: float) -> dict[str, Any]:
-    """Rounds of all three in turn."""
+def beside_plain(rounds: int, share: float) -> dict[str, Any]:
+    """Rounds of all three in turn, on one TaskManager."""
     kinds: dict[str, Callable[[Rig], str]] = {
         "eddyline": start_eddyline,
         "thread": lambda rig: start_plain(rig, "thread"),
@@ -100,14 +109,30 @@ def measure(rounds: int, share: float) -> dict[str, Any]:
         for _ in range(rounds):
             for kind, start in kinds.items():
                 found[kind].append(throughput(made, kind, lambda start=start: start(made), share))  # type: ignore[misc]
-                print(kind, found[kind][-1], file=sys.stderr, flush=True)
+        whole = start_eddyline(made, parts=("serve", "learn"))
+        slow = latency.measure(made, max(5, int(30 * share)))
+        end(made, whole)
+    pairs = {kind: zip(found["eddyline"], found[kind], strict=True) for kind in ("thread", "process")}
     ratios = {
-        kind: median(ours["per_cpu_second"] / theirs["per_cpu_second"] for ours, theirs in zip(found["eddyline"], found[kind], strict=True))
-        for kind in ("thread", "process")
+        kind: round(median(ours["per_cpu_second"] / theirs["per_cpu_second"] for ours, theirs in pair), 2)
+        for kind, pair in pairs.items()
     }
-    return {"rounds": found, "ratio": ratios}
+    return {"rounds": found, "ratio": ratios, "latency": slow}
+
+
+def two_workers(share: float) -> dict[str, Any]:
+    """Serve at a parallelism of 1 and of 2, on two TaskManagers."""
+    with tempfile.TemporaryDirectory() as folder, rig(Path(folder), taskmanagers=2) as made:
+        return {
+            str(parallelism): throughput(made, "eddyline", lambda p=parallelism: start_eddyline(made, parallelism=p), share)  # type: ignore[misc]
+            for parallelism in (1, 2)
+        }
 
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
-    print(json.dumps(measure(1 if quick else 3, 0.3 if quick else 1.0), indent=1))
+    share = 0.2 if quick else 1.0
+    measured = beside_plain(1 if quick else 3, share) | {"curve": two_workers(share)}
+    print(json.dumps(measured, indent=1))
+    if not quick:
+        show.write(HERE.parent, measured)

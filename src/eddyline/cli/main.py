@@ -29,8 +29,6 @@ COMMANDS = (
     "report",
     "cluster",
     "flink",
-    "cluster",
-    "flink",
 )
 INTERRUPTED = 130
 OUR_BUG = 70

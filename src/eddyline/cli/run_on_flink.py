@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eddyline.cli.flink_options import patience, rest
+from eddyline.records.errors import EddylineError
 
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded
@@ -75,7 +76,7 @@ def follow_on_flink(
         )
         if not flink.detach:
             say(f"{name} runs as job {document['job']}; Ctrl-C stops it with a savepoint")
-            _follow(document["job"], flink.rest, security(kafka_config), every, asked)
+            _follow(document["job"], flink, security(kafka_config), every, asked)
             document["savepoint"] = stop(name, flink.rest, say=say)
     if as_json:
         show.json_document(document)
@@ -87,21 +88,38 @@ def follow_on_flink(
         say(f"to go on: eddyline run {loaded.file.name} --engine flink --savepoint latest")
 
 
-def _follow(job: str, url: str, settings: dict[str, str], every: float, asked: Callable[[], bool]) -> None:
-    from eddyline.cli.flink_status import line
-    from eddyline.engines.flink.operate import running
-    from eddyline.engines.flink.rest import FlinkError, Rest
-    from eddyline.engines.flink.standing import standing
-
-    rest = Rest(url)
+def _follow(job: str, flink: FlinkOptions, settings: dict[str, str], every: float, asked: Callable[[], bool]) -> None:
+    """Says how it stands. Brokers or a Flink that do not answer for a while are said too; for too long, they are an error."""
+    seen = time.monotonic()
     while not asked():
-        found = [one for one in running(rest) if one.id == job]
-        if not found:
-            raise FlinkError(
-                f"job {job} has ended without being asked to here\n{rest.problem(job)}\n"
-                "where somebody stopped it, or once it is mended: --savepoint latest"
-            )
-        click.echo(line(standing(rest, found[0], settings)), err=True)
+        try:
+            words = _look(job, flink.rest, settings)
+            seen = time.monotonic()
+        except EddylineError as error:
+            if isinstance(error, _EndedError) or time.monotonic() - seen > flink.patience_s:
+                raise
+            words = f"cannot be seen for {time.monotonic() - seen:.0f} s: {str(error).splitlines()[0]}"
+        click.echo(words, err=True)
         until = time.monotonic() + every
         while time.monotonic() < until and not asked():
             time.sleep(_POLL_S)
+
+
+def _look(job: str, url: str, settings: dict[str, str]) -> str:
+    from eddyline.cli.flink_status import line
+    from eddyline.engines.flink.operate import running
+    from eddyline.engines.flink.rest import Rest
+    from eddyline.engines.flink.standing import standing
+
+    rest = Rest(url)
+    found = [one for one in running(rest) if one.id == job]
+    if not found:
+        raise _EndedError(
+            f"job {job} has ended, and not because of this command\n{rest.problem(job)}\n"
+            "where somebody stopped it, or once it is mended, go on with: --savepoint latest"
+        )
+    return line(standing(rest, found[0], settings))
+
+
+class _EndedError(EddylineError):
+    """The job that is followed has ended."""

@@ -15,7 +15,7 @@ import msgspec
 
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded, load
-from eddyline.records.errors import StoreMismatch
+from eddyline.records.errors import DeclarationError, StoreMismatch
 
 _lock = Lock()
 _known: dict[bytes, Pipeline] = {}
@@ -31,7 +31,11 @@ class Parcel(msgspec.Struct, frozen=True):
 
 
 def packed(loaded: Loaded) -> bytes:
-    """The pipeline as bytes: its file, and every module of the user's that was imported from the same folder."""
+    """The pipeline as bytes: its file, and every module of the user's that was imported from the same folder.
+
+    Only Python files travel; data that they read while they are imported has to be on the workers.
+    Raises `DeclarationError` when the pipeline has no name in its file.
+    """
     base = loaded.base.resolve()
     files = {loaded.file.name: loaded.file.read_text()}
     for module in list(sys.modules.values()):
@@ -40,8 +44,14 @@ def packed(loaded: Loaded) -> bytes:
             path = Path(source).resolve()
             if path.is_relative_to(base) and "site-packages" not in path.parts and not path.is_relative_to(_OURS):
                 files[path.relative_to(base).as_posix()] = path.read_text()
-    word = next(name for name, value in vars(sys.modules[_module_of(loaded)]).items() if value is loaded.pipeline)
-    return msgspec.json.encode(Parcel(files, loaded.file.name, word, loaded.pipeline.digest))
+    words = (name for name, value in vars(sys.modules[_module_of(loaded)]).items() if value is loaded.pipeline)
+    word = next(words, None)
+    if word is None:
+        raise DeclarationError(
+            f"pipeline {loaded.pipeline.name} is not at the top of {loaded.file.name}: a worker could not find it there\n"
+            "give it a name at the top level of the file: fraud = Pipeline(...)"
+        )
+    return msgspec.json.encode(Parcel(dict(sorted(files.items())), loaded.file.name, word, loaded.pipeline.digest))
 
 
 def unpacked(raw: bytes) -> Pipeline:
