@@ -71,6 +71,11 @@ def test_a_job_tells_what_it_was_told_so_that_it_can_be_started_again() -> None:
     assert job.again(about(told), Connection("kafka:9092"), PYTHON) == told
 
 
+def test_checkpoints_go_to_the_folder_of_the_pipelines_name_whatever_folder_is_set() -> None:
+    told = document(Settings(flink={job.CHECKPOINTS: "file:///cp"}))
+    assert job.remembered(about(told))["flink"][job.CHECKPOINTS] == "file:///cp/pay"
+
+
 def test_a_wider_job_differs_in_its_parallelism_alone() -> None:
     told = document()
     wider = job.again(about(told), Connection("kafka:9092"), PYTHON, 4)

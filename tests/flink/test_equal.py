@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.flink.conftest import Run
-from tests.flink.generated import stream
+from tests.flink.generated import Arriving, stream
 
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
@@ -45,18 +45,18 @@ def generated(
     run, sent = Run.of(loaded, kafka_broker, flink_cluster, PATIENT), stream(SEED, ORDERS)
     third = len(sent) // 3
     try:
-        run.send(one[1:] for one in sent[:third])
+        run.send(_timed(one) for one in sent[:third])
         run.taken()
-        run.until(lambda: len(run.recorded()["versions"]) > 1, "published a version")
-        older = run.recorded()["versions"][0].value
+        run.until(lambda: len(run.of_stream("versions")) >= 1, "published a version")
+        older = run.of_stream("versions")[0].value
         run.command(wire.decode_version(older)[0].name, older)
         run.command("generated@99999999")
-        run.until(lambda: len(run.recorded()["rollouts"]) == 1, "recorded the rollout")
-        run.send(one[1:] for one in sent[third : 2 * third])
+        run.until(lambda: len(run.of_stream("rollouts")) == 1, "recorded the rollout")
+        run.send(_timed(one) for one in sent[third : 2 * third])
         run.taken()
         run.command("live")
-        run.until(lambda: len(run.recorded()["rollouts"]) == 2, "recorded the second rollout")
-        run.send(one[1:] for one in sent[2 * third :])
+        run.until(lambda: len(run.of_stream("rollouts")) == 2, "recorded the second rollout")
+        run.send(_timed(one) for one in sent[2 * third :])
         run.taken()
         run.stop(drain=True)
         yield loaded, run.recorded()
@@ -73,7 +73,7 @@ def test_a_disordered_stream_with_rollouts_is_answered_and_joined_as_by_the_embe
     assert done.sound, done
     assert done.answered_again >= done.predictions > 0.9 * ORDERS
     assert done.learned > 1_000
-    assert done.versions == len(run["versions"]) > 3
+    assert done.versions == len(run["versions"]) > 2
     assert done.repeats > 0
     assert done.shared > 0
     assert done.overtaken == 0, "a topic was waited for, and still event time passed a punctual label"
@@ -99,8 +99,8 @@ def test_every_rollout_of_the_stream_answered_events(generated: tuple[Loaded, Me
         by_rollout.setdefault(prediction.revision, set()).add(prediction.position)
     assert sorted(by_rollout) == [0, 1, 2]
     assert len(by_rollout[1]) == 1
-    assert len(by_rollout[0]) > 1
-    assert max(by_rollout[2]) > max(by_rollout[0])
+    assert len(by_rollout[2]) > 1
+    assert max(by_rollout[2]) > max(by_rollout[1])
 
 
 def test_flights_on_flink_are_answered_learned_and_joined_as_by_the_embedded_logic(
@@ -336,7 +336,12 @@ def _letter(run: Messages, of: str, reason: str) -> int:
     return next(n for n, letter in enumerate(_letters(run)) if letter.stream == of and letter.reason == reason)
 
 
-def _flights(loaded: Loaded, many: int | None) -> Iterator[tuple[str, str, bytes]]:
+def _timed(one: Arriving) -> tuple[str, str, bytes, int]:
+    """A message that says when it was sent: what cannot be read has no other time."""
+    return one.topic, one.key, one.value, int(one.when * 1000)
+
+
+def _flights(loaded: Loaded, many: int | None) -> Iterator[tuple[str, str, bytes, int]]:
     """Departures and arrivals as they happened, as many of each."""
     sources = {"events": loaded.pipeline.events, "labels": loaded.pipeline.labels}
     schemas = {"events": loaded.pipeline.event_schema, "labels": loaded.pipeline.label_schema}
@@ -349,4 +354,4 @@ def _flights(loaded: Loaded, many: int | None) -> Iterator[tuple[str, str, bytes
             for line in some:
                 arrival = schemas[name].decode(line.raw)
                 lines.append((arrival.at, name, arrival.key or arrival.id, line.raw))
-    yield from (line[1:] for line in sorted(lines, key=lambda line: line[0]))
+    yield from ((*line[1:], 0) for line in sorted(lines, key=lambda line: line[0]))

@@ -175,7 +175,9 @@ def test_a_job_goes_on_from_where_it_was_stopped_and_never_without_its_state(sho
     assert Path(path.removeprefix("file:")).is_dir()
     assert path != kept
     shop.feed()
-    with pytest.raises(StoreMismatch, match=r"ran before: it has read[\s\S]*--savepoint latest"):
+    with pytest.raises(
+        StoreMismatch, match=r"ran before[\s\S]*operated.predictions holds what it gave[\s\S]*--savepoint latest"
+    ):
         operate.submit(shop.loaded, shop.connection, None, shop.rest)
     other = shop.file("narrower.py", lambda text: text.replace("hours(1)", "hours(2)"))
     with pytest.raises(StoreMismatch, match="does not fit pipeline operated: it changed in aggregates"):
@@ -199,7 +201,7 @@ def test_a_job_too_wide_for_the_cluster_says_so_and_runs_on_as_it_was(shop: Shop
     shop.job()
     shop.feed()
     with pytest.raises(FlinkError, match=r"needs 3 slots, and \d (is|are) free of 2[\s\S]*cluster up[\s\S]*nothing was lost"):
-        operate.rescale(NAME, 3, shop.rest, patience_s=20)
+        operate.rescale(NAME, 3, shop.rest, patience_s=8)
     assert shop.standing().parallelism == 1
     shop.balance()
 

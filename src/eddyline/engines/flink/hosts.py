@@ -12,6 +12,7 @@ from typing import Protocol
 
 from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.shipping import unpacked
+from eddyline.pipeline import Pipeline
 
 
 class Host(Protocol):
@@ -35,13 +36,17 @@ class Host(Protocol):
 
 
 def host(stage: str, plan: bytes, saved: bytes, index: int, of: int) -> Host:
-    """The host of a stage, as it was at the last checkpoint."""
+    """The host of a stage, as it was at the last checkpoint. What the operator calls when it opens."""
+    return host_of(stage, unpacked(plan), Saved.of(saved))
+
+
+def host_of(stage: str, pipeline: Pipeline, kept: Saved) -> Host:
+    """The host of a stage of this pipeline, with what it had kept."""
     from eddyline.engines.flink.join import JoinHost
     from eddyline.engines.flink.learn import LearnHost
     from eddyline.engines.flink.serve import ServeHost
     from eddyline.engines.flink.watch import WatchHost
 
-    pipeline, kept = unpacked(plan), Saved.of(saved)
     if stage == "serve":
         return ServeHost(pipeline, kept)
     if stage == "join":

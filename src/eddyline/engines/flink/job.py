@@ -107,8 +107,7 @@ def specification(
     pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
     _require_json("events", pipeline.events)
     _require_json("labels", pipeline.labels)
-    out, (serve_by, owner) = topics.out, _partition(pipeline)
-    parts = "+".join(settings.parts)
+    parts, (serve_by, owner) = "+".join(settings.parts), _partition(pipeline)
     document: dict[str, Any] = {
         "name": job_name(pipeline.name, settings.parts),
         "about": {
@@ -124,6 +123,27 @@ def specification(
         "parts": list(settings.parts),
         "serve_by": serve_by,
         "serve_parallelism": 1 if serve_by == "NOBODY" else settings.parallelism,
+        **_streams(pipeline, topics, owner),
+        "idle_ms": settings.idle_ms,
+        "drift_ms": settings.drift_ms,
+        "transaction_timeout_ms": str(settings.transaction_timeout_ms),
+        "transactions": f"eddyline.{pipeline.name}.{parts}",
+        "python": {
+            "python.executable": str(python),
+            "python.execution-mode": "thread",
+            "python.fn-execution.bundle.size": str(settings.batch),
+            "python.fn-execution.bundle.time": str(settings.batch_ms),
+        },
+        "flink": _flink(settings) | ({} if checkpoints is None else {CHECKPOINTS: checkpoints}),
+        "plan": msgspec.json.decode(shipping.packed(loaded)),
+    }
+    return _with_itself(document)
+
+
+def _streams(pipeline: Pipeline, topics: JobTopics, owner: str) -> dict[str, Any]:
+    """Which topics are read, what their records' fields are called, and where each kind of record goes."""
+    out = topics.out
+    return {
         "topics": {
             "events": topics.events,
             "labels": topics.labels,
@@ -148,20 +168,7 @@ def specification(
                 (Kind.DEAD, out.dead_letters),
             )
         },
-        "idle_ms": settings.idle_ms,
-        "drift_ms": settings.drift_ms,
-        "transaction_timeout_ms": str(settings.transaction_timeout_ms),
-        "transactions": f"eddyline.{pipeline.name}.{parts}",
-        "python": {
-            "python.executable": str(python),
-            "python.execution-mode": "thread",
-            "python.fn-execution.bundle.size": str(settings.batch),
-            "python.fn-execution.bundle.time": str(settings.batch_ms),
-        },
-        "flink": ({} if checkpoints is None else {CHECKPOINTS: checkpoints}) | _flink(settings),
-        "plan": msgspec.json.decode(shipping.packed(loaded)),
     }
-    return _with_itself(document)
 
 
 def job_name(pipeline: str, parts: tuple[Part, ...]) -> str:

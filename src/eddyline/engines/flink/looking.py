@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from eddyline.connectors.kafka.connection import Connection
@@ -17,6 +17,8 @@ from eddyline.records.errors import SourceError
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
 
+FIRST = -2
+"""The beginning of a partition, as librdkafka says it."""
 _POLL_S = 0.2
 
 Positions = Mapping[tuple[str, int], int]
@@ -48,17 +50,26 @@ def last(connection: Connection, topic: str, many: int) -> list[Message]:
         window *= 8  # what lies in between are marks of transactions, and messages that were aborted or compacted away
 
 
-def stored(connection: Connection, positions: Positions) -> Iterator[Message]:
+def holds_any(connection: Connection, topic: str) -> bool:
+    """Whether there is a committed message in a topic; a topic that does not exist holds none."""
+    partitions = connection.known_topics().get(topic, 0)
+    if not partitions:
+        return False
+    with closing(stored(connection, {(topic, number): FIRST for number in range(partitions)})) as messages:
+        return next(messages, None) is not None
+
+
+def stored(connection: Connection, positions: Positions) -> Generator[Message, None, None]:
     """Committed messages from these positions to where each partition ends now. Raises `SourceError` on silence."""
     return _read(connection, positions, connection.patience_s, to_end=True)
 
 
-def coming(connection: Connection, positions: Positions, seconds: float) -> Iterator[Message]:
+def coming(connection: Connection, positions: Positions, seconds: float) -> Generator[Message, None, None]:
     """Committed messages from these positions on, as they come, for so many seconds."""
     return _read(connection, positions, seconds, to_end=False)
 
 
-def _read(connection: Connection, positions: Positions, seconds: float, *, to_end: bool) -> Iterator[Message]:
+def _read(connection: Connection, positions: Positions, seconds: float, *, to_end: bool) -> Generator[Message, None, None]:
     from confluent_kafka import KafkaError, TopicPartition
 
     left, until = set(positions), time.monotonic() + seconds

@@ -15,9 +15,11 @@ from typing import Any
 from eddyline.cluster import jars
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import environment, job
+from eddyline.engines.flink.batch import Kind
 from eddyline.engines.flink.fitting import require_fitting
 from eddyline.engines.flink.jar import jar
 from eddyline.engines.flink.job import JobTopics, Settings
+from eddyline.engines.flink.looking import holds_any
 from eddyline.engines.flink.positions import readings
 from eddyline.engines.flink.rest import DEFAULT, ENDED, FlinkError, Rest
 from eddyline.engines.flink.retained import LATEST, Note, Retained
@@ -114,7 +116,7 @@ def submit(
     topics = JobTopics.of(loaded.pipeline)
     topics.ensure(connection)
     if savepoint is None:
-        _require_new(connection, document)
+        _require_new(connection, document, retained)
     else:
         path, about = retained.latest() if savepoint == LATEST else (savepoint, retained.about(savepoint))
         if about:
@@ -194,7 +196,7 @@ def upgrade(
     """Stops the running job of a pipeline with a savepoint, and resumes it with the code of this file.
 
     Before anything is stopped, the declaration is compared with the one that runs: `StoreMismatch` says what the state
-    would not fit. `settings` are by default those of a new job, but with the parallelism that runs. When the new job does
+    would not fit. Without `settings`, parallelism, parts and Flink's settings stay as they run. When the new job does
     not come up, the old one is resumed, and `FlinkError` says so.
     """
     rest, name = Rest(rest_url), loaded.pipeline.name
@@ -207,8 +209,9 @@ def upgrade(
             f"job {it.id} reads from {was['brokers']}, not from {connection.config()['bootstrap.servers']}: its positions are "
             f"those of its own brokers\nname those: --brokers {was['brokers']}"
         )
-    chosen = settings or Settings(parallelism=was["parallelism"], parts=tuple(was["parts"]))
-    checkpoints = Retained.of(rest, it.name, chosen.flink).uri
+    chosen = settings or Settings(parallelism=was["parallelism"], parts=tuple(was["parts"]), flink=_kept(was["flink"]))
+    moved = job.CHECKPOINTS in chosen.flink
+    checkpoints = Retained.of(rest, it.name, chosen.flink).uri if moved else was["flink"][job.CHECKPOINTS]
     new = job.specification(loaded, connection, chosen, python, checkpoints)
     if new["topics"] != was["topics"] or new["serve_by"] != was["serve_by"]:
         raise StoreMismatch(
@@ -240,15 +243,24 @@ def _require_alone(rest: Rest, name: str, settings: Settings) -> None:
             )
 
 
-def _require_new(connection: Connection, document: Mapping[str, Any]) -> None:
-    before = [one for one in readings(connection, document) if one.position > 0]
-    if before:
-        seen = ", ".join(f"{one.position:,} of {one.topic}" for one in before)
+def _require_new(connection: Connection, document: Mapping[str, Any], retained: Retained) -> None:
+    """Refuses to begin again. The groups alone do not tell: a job that is stopped early may never have told them."""
+    signs = [f"it has read {one.position:,} of {one.topic}" for one in readings(connection, document) if one.position > 0]
+    written = {"serve": Kind.PREDICTION, "learn": Kind.EXAMPLE}
+    topics = [document["sinks"][str(int(written[part]))] for part in document["parts"]]
+    signs += [f"topic {topic} holds what it gave" for topic in topics if holds_any(connection, topic)]
+    if retained.any():
+        signs.append(f"its state is in {retained.uri}")
+    if signs:
         raise StoreMismatch(
-            f"pipeline {document['name']} ran before: it has read {seen}, and would go on from there with nothing learned\n"
+            f"pipeline {document['name']} ran before, and would begin again with nothing learned: {'; '.join(signs)}\n"
             "go on from its state: --savepoint latest, or --savepoint PATH\n"
             "or begin anew under another name: Pipeline(name=...)"
         )
+
+
+def _kept(flink: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in flink.items() if name != job.CHECKPOINTS}
 
 
 def _retained(rest: Rest, it: Job) -> Retained:
@@ -301,5 +313,5 @@ def _move(
         if error.went_on:
             raise FlinkError(f"{error}\nit had gone on from {path} by then; resume it: --savepoint latest") from error
         problem: EddylineError = error
-    back = _start(rest, old, python, path, patience_s, say)
+    back = _start(rest, old, python, path, max(patience_s, PATIENCE_S), say)
     raise FlinkError(f"{problem}\nnothing was lost: what ran before runs again from the same state, as job {back}")

@@ -89,6 +89,13 @@ class Retained:
         folder = self.folder
         return [] if folder is None else [msgspec.json.decode(one.read_bytes(), type=Note) for one in folder.glob("*.json")]
 
+    def any(self) -> bool:
+        """Whether a job left state here; False also where this machine does not see the folder."""
+        folder = self.folder
+        return folder is not None and (
+            any(folder.glob("*/chk-*/_metadata")) or any(note.savepoints and note.stopped for note in self.notes())
+        )
+
     def latest(self) -> tuple[str, dict[str, str]]:
         """The newest state: a retained checkpoint, or the savepoint that ended a job; and what that job said about itself.
 

@@ -17,7 +17,7 @@ from eddyline.connectors.kafka.connection import Connection, library
 from eddyline.connectors.kafka.topics import LARGEST
 from eddyline.engines.flink.job import JobTopics
 from eddyline.engines.flink.learn import Request
-from eddyline.engines.flink.looking import coming, ends, stored
+from eddyline.engines.flink.looking import FIRST, coming, ends, stored
 from eddyline.pipeline import Pipeline
 from eddyline.records import Rollout
 from eddyline.records.errors import EddylineError, NotFound
@@ -60,7 +60,7 @@ def _published(pipeline: Pipeline, connection: Connection, name: str) -> bytes:
     version_of(name)
     topic, names, wanted = JobTopics.of(pipeline).out.versions, [], name.encode()
     if topic in connection.known_topics():
-        for message in stored(connection, {(topic, 0): _FIRST}):
+        for message in stored(connection, {(topic, 0): FIRST}):
             key: Any = message.key() or b""
             if key == wanted:
                 body = message.value() or b""
@@ -91,7 +91,3 @@ def _post(connection: Connection, topic: str, request: Request) -> None:
     if not told or told[0] is not None:
         said = connection.scrubbed(told[0].str()) if told else f"no answer within {connection.patience_s:g} s"
         raise EddylineError(f"Kafka at {connection.describe()}: the command cannot be put into {topic} ({said})\ntry again")
-
-
-_FIRST = -2
-"""librdkafka's word for the beginning of a partition."""

@@ -105,7 +105,7 @@ public final class Job {
     fields.unit = said.get("unit").asLong();
     WatermarkStrategy<Rec> clock = WatermarkStrategy
         .<Rec>forBoundedOutOfOrderness(Duration.ofMillis(said.get("lateness_ms").asLong()))
-        .withTimestampAssigner((rec, before) -> rec.millis() == Long.MIN_VALUE ? before : rec.millis())
+        .withTimestampAssigner((rec, written) -> rec.millis()) // never when Kafka wrote it: event time is data
         .withIdleness(Duration.ofMillis(spec.get("idle_ms").asLong()))
         .withWatermarkAlignment(text("name"), Duration.ofMillis(spec.get("drift_ms").asLong()), Duration.ofMillis(200));
     return env.fromSource(kafka(kind, stream, fields), clock, stream, Rec.TYPE).uid(stream);

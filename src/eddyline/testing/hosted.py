@@ -1,0 +1,278 @@
+"""A pipeline in the four hosts that Flink calls, with Flink's part played in memory: shards, timers, checkpoints, rescaling.
+
+It is for the laws, which need thousands of runs; that Flink itself does these things is shown on a real cluster (tests/flink).
+Everything crosses as the same bytes. A crash goes back to the last checkpoint, takes what had been written since out of the
+topics, as an aborted transaction does, and delivers the inputs since once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from eddyline.connectors.kafka import wire
+from eddyline.engines.flink import batch as b
+from eddyline.engines.flink.batch import Given as Sent
+from eddyline.engines.flink.batch import Saved
+from eddyline.engines.flink.hosts import host_of
+from eddyline.engines.flink.learn import Request
+from eddyline.pipeline import Pipeline
+from eddyline.records import DeadLetter, Event, Example, Label, ModelVersion, Prediction
+from eddyline.records.errors import Rejected
+from eddyline.stages.decide import Command
+
+SHARDS = 128
+_read = msgspec.msgpack.Decoder(tuple[list[b.Given], list[b.Remembered], list[b.Wake]]).decode
+_read_saved = msgspec.msgpack.Decoder(tuple[list[tuple[int, bytes | None]], list[bytes]]).decode
+
+
+@dataclass
+class Memory:
+    """What Flink holds for one operator, at a checkpoint."""
+
+    ids: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    wakes: set[b.Wake] = field(default_factory=set)
+    shards: dict[int, bytes] = field(default_factory=dict)
+    told: list[bytes] = field(default_factory=list)
+
+    def copy(self) -> Memory:
+        """The same, to come back to."""
+        return Memory(dict(self.ids), set(self.wakes), dict(self.shards), list(self.told))
+
+
+class Operator:
+    """One stage at a parallelism: what `StageOperator.java` does."""
+
+    def __init__(self, stage: str, pipeline: Pipeline, by: str, parallelism: int, memory: Memory) -> None:
+        self.by, self.parallelism, self.memory = by, parallelism, memory
+        mine: list[dict[int, bytes]] = [{} for _ in range(parallelism)]
+        for shard, raw in memory.shards.items():
+            mine[self._of(shard)][shard] = raw
+        self.hosts = [host_of(stage, pipeline, Saved(shards, memory.told)) for shards in mine]
+
+    def _of(self, shard: int) -> int:
+        return shard * self.parallelism // SHARDS
+
+    def step(self, records: Sequence[Sent], watermark: int) -> list[Sent]:
+        """Takes records in order; each instance gets those of its shards."""
+        given: list[list[tuple[Any, ...]]] = [[] for _ in self.hosts]
+        seen: set[str] = set()
+        for kind, key, event_id, at, body, trace in records:
+            owner = {"key": key, "id": event_id}.get(self.by)
+            shard = 0 if owner is None else crc32(owner.encode()) % SHARDS
+            known = None if event_id in seen else self.memory.ids.get((shard, event_id))
+            seen.add(event_id)
+            given[self._of(shard)].append((kind, shard, key, event_id, at, body, trace, known))
+        out: list[Sent] = []
+        for host, mine in zip(self.hosts, given, strict=True):
+            if mine:
+                out += self._take(_read(host.step(b.pack(mine), watermark)))
+        return out
+
+    def _take(self, answer: tuple[list[b.Given], list[b.Remembered], list[b.Wake]]) -> list[Sent]:
+        given, remembered, wakes = answer
+        for shard, event_id, state in remembered:
+            if state is None:
+                self.memory.ids.pop((shard, event_id), None)
+            else:
+                self.memory.ids[shard, event_id] = state
+        self.memory.wakes |= set(wakes)
+        return given
+
+    def wake(self, watermark: int) -> list[Sent]:
+        """Fires the timers whose time has come, in order."""
+        due = sorted((wake for wake in self.memory.wakes if wake[2] <= watermark), key=lambda wake: wake[2])
+        self.memory.wakes -= set(due)
+        return self.step([(b.TIMER, "", event_id, at * 1000, b"", "") for _, event_id, at in due], watermark) if due else []
+
+    def tell(self, kind: int, body: bytes) -> None:
+        """Tells every instance."""
+        for host in self.hosts:
+            host.told(kind, body)
+
+    def checkpoint(self) -> list[Sent]:
+        """What the instances still say, after which their memory is with Flink."""
+        out: list[Sent] = []
+        for index, host in enumerate(self.hosts):
+            out += msgspec.msgpack.decode(host.before_checkpoint(), type=list[b.Given])
+            shards, told = _read_saved(host.save())
+            for shard, raw in shards:
+                assert raw is not None
+                self.memory.shards[shard] = raw
+            if index == 0:
+                self.memory.told = told
+        return out
+
+
+@dataclass
+class Written:
+    """The topics: what was committed and what would be with the next checkpoint."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    examples: list[tuple[Example, int]] = field(default_factory=list)
+    versions: list[tuple[ModelVersion, bytes]] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+    def copy(self) -> Written:
+        """The same, to come back to."""
+        return Written(*(list(getattr(self, name)) for name in self.__dataclass_fields__))
+
+
+class Hosted:
+    """A pipeline in hosts. `parallelism` is that of serve and join; `written` is what the topics would hold.
+
+    >>> from river import dummy
+    >>> from eddyline import Pipeline, memory
+    >>> from eddyline.testing import Case, Verdict
+    >>> cases = Pipeline(name="cases", events=memory([], Case), labels=memory([], Verdict),
+    ...                  model=dummy.NoChangeClassifier())
+    >>> hosted = Hosted(cases, parallelism=2)
+    >>> hosted.take(Case(id="a", at=0), Verdict(id="a", at=5, truth="yes"))
+    >>> hosted.checkpoint()
+    >>> hosted.rescale(1)
+    >>> hosted.take(Case(id="b", at=6))
+    >>> [(p.version, p.value) for p in hosted.written.predictions]
+    [('cases@0', None), ('cases@1', 'yes')]
+    """
+
+    def __init__(self, pipeline: Pipeline, parallelism: int = 1) -> None:
+        self.pipeline = pipeline
+        self.plan = pipeline.plan()
+        self.parallelism = parallelism
+        self.lateness_us = max(self.plan.serve.lateness_us, self.plan.join.lateness_us)
+        self.serve_by = "key" if pipeline.event_schema.key_field else "id"
+        self.frontier: int | None = None
+        self.written = Written()
+        self._since: list[tuple[Event | Label | Command, ...]] = []
+        self._coming: list[Sent] = []
+        self._open([Memory() for _ in range(4)])
+        self._keep()
+
+    def take(self, *given: Event | Label | Command) -> None:
+        """Takes records together, in the order they are given; event time then moves on."""
+        self._since.append(given)
+        joining: list[Sent] = []
+        for one in given:
+            if isinstance(one, Command):
+                body = msgspec.json.encode(Request(to=one.to, author=one.author, reason=one.reason))
+                self._learned(self.learn.step([(b.COMMAND, "", one.to, b.NEVER, body, "")], self._watermark()))
+            elif isinstance(one, Event):
+                joining += self._answered(one)
+            else:
+                joining.append(self._sent(b.LABEL, one))
+        self._joined(self.join.step(joining, self._watermark()))
+        self._joined(self.join.wake(self._watermark()))
+
+    def drain(self) -> None:
+        """Says that the streams are complete: what still waits reaches its horizon now."""
+        if self.frontier is not None:
+            self._joined(self.join.wake((self.frontier + self.plan.join.wait_us) // 1000))
+
+    def checkpoint(self) -> None:
+        """What was written is committed; scorers hear of versions and rollouts."""
+        for operator in (self.serve, self.join):
+            operator.checkpoint()
+        self._learned(self.learn.checkpoint())
+        self.watch.checkpoint()
+        told, self._coming = self._coming, []
+        self._keep()
+        self._since.clear()
+        for kind, _, _, _, body, _ in told:
+            self.serve.tell(kind, body)
+        self._told = told
+
+    def crash(self) -> None:
+        """Goes back to the last checkpoint, and takes what came since once more."""
+        memories, written, frontier = self._kept
+        self.written, self.frontier, self._coming = written.copy(), frontier, []
+        self._open([memory.copy() for memory in memories])
+        for kind, _, _, _, body, _ in self._told:
+            self.serve.tell(kind, body)
+        since, self._since = self._since, []
+        for given in since:
+            self.take(*given)
+
+    def rescale(self, parallelism: int) -> None:
+        """Stops with a savepoint and goes on at another parallelism."""
+        self.checkpoint()
+        self.parallelism = parallelism
+        self.crash()
+
+    # Inside ----------------------------------------------------------------------------------------------------------
+
+    def _open(self, memories: list[Memory]) -> None:
+        serve, join, learn, watch = memories
+        self.serve = Operator("serve", self.pipeline, self.serve_by, self.parallelism, serve)
+        self.join = Operator("join", self.pipeline, "id", self.parallelism, join)
+        self.learn = Operator("learn", self.pipeline, "nobody", 1, learn)
+        self.watch = Operator("watch", self.pipeline, "nobody", 1, watch)
+        if not hasattr(self, "_told"):
+            self._told: list[Sent] = []
+
+    def _keep(self) -> None:
+        operators = (self.serve, self.join, self.learn, self.watch)
+        self._kept = [operator.memory.copy() for operator in operators], self.written.copy(), self.frontier
+
+    def _watermark(self) -> int:
+        return -(2**52) if self.frontier is None else (self.frontier - self.lateness_us) // 1000
+
+    def _sent(self, kind: int, record: Event | Label) -> Sent:
+        schema = self.pipeline.event_schema if kind == b.EVENT else self.pipeline.label_schema
+        raw = schema.encode(record)
+        try:
+            arrival = schema.decode(raw)
+        except Rejected:
+            return kind, "", "", b.NEVER, raw, ""
+        return kind, arrival.key, arrival.id, arrival.at, raw, ""
+
+    def _answered(self, event: Event) -> list[Sent]:
+        sent = self._sent(b.EVENT, event)
+        predictions: list[Sent] = []
+        for given in self.serve.step([sent], self._watermark()):
+            if given[0] == b.PREDICTION:
+                prediction = wire.decode_prediction(given[4])
+                self.written.predictions.append(prediction)
+                at = prediction.at
+                self.frontier = at if self.frontier is None else max(self.frontier, at)
+                predictions.append(given)
+            else:
+                self.written.dead.append(wire.decode_dead(given[4]))
+        if predictions:
+            self.watch.step(predictions, self._watermark())
+        return predictions
+
+    def _joined(self, given: list[Sent]) -> None:
+        truths = [one for one in given if one[0] in (b.EXAMPLE, b.EXPIRED)]
+        self.written.dead += [wire.decode_dead(one[4]) for one in given if one[0] == b.DEAD]
+        if truths:
+            self.watch.step(truths, self._watermark())
+        examples = [one for one in truths if one[0] == b.EXAMPLE]
+        if examples:
+            self._learned(self.learn.step(examples, self._watermark()))
+
+    def _learned(self, given: list[Sent]) -> None:
+        for one in given:
+            if one[0] == b.EXAMPLE:
+                self.written.examples.append(wire.decode_example(one[4]))
+            elif one[0] == b.DEAD:
+                self.written.dead.append(wire.decode_dead(one[4]))
+            else:
+                self._coming.append(one)
+                if one[0] == b.VERSION:
+                    self.written.versions.append(wire.decode_version(one[4]))
+
+
+def run_hosted(pipeline: Pipeline, records: Sequence[Event | Label], *, parallelism: int = 1, every: int = 5) -> Hosted:
+    """Runs records one by one with a checkpoint after every so many."""
+    hosted = Hosted(pipeline, parallelism)
+    for number, record in enumerate(records):
+        hosted.take(record)
+        if number % every == every - 1:
+            hosted.checkpoint()
+    return hosted
+
+

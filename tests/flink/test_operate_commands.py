@@ -1,0 +1,49 @@
+"""The commands about Flink where there is none: each says what is missing and what to type, with its exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eddyline.cli.flink_options import named
+from eddyline.cli.main import main
+
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["status", "fraud"], ["savepoint", "fraud"], ["stop", "fraud"], ["stop", "fraud", "--no-savepoint"]],
+)
+def test_where_no_flink_answers_the_way_to_start_one_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["flink", *arguments, "--rest", NOWHERE, "--json"]) == 7
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"no Flink answers at {NOWHERE}" in err
+    assert "eddyline cluster up" in err
+
+
+def test_a_word_is_a_pipelines_name_and_a_python_file_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert named("fraud") == "fraud"
+    assert named("fraud.learn") == "fraud.learn"
+    assert main(["flink", "status", str(tmp_path / "fraud.py"), "--rest", NOWHERE]) == 2
+    assert "there is no file fraud.py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--detach"], ["--parallelism", "2"], ["--savepoint", "latest"]])
+def test_options_of_a_job_are_refused_where_none_is_made(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "fraud.py", *option]) == 2
+    assert "go with --engine flink" in capsys.readouterr().err
+
+
+def test_a_setting_without_a_value_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(tmp_path / "shop")]) == 0
+    file = next((tmp_path / "shop").glob("*.py"))
+    assert main(["flink", "submit", str(file), "--brokers", "127.0.0.1:1", "--set", "taskmanager"]) == 2
+    assert "is not NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_job_is_not_ended_at_once_and_drained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["flink", "stop", "fraud", "--no-savepoint", "--drain", "--rest", NOWHERE]) == 2
+    assert "--no-savepoint ends the job at once" in capsys.readouterr().err
