@@ -29,8 +29,11 @@ worker: setup  ## the environment of Flink's workers, from its lock, and the jar
 demo: setup  ## 336,776 flights: answer, find out, learn, watch; then prove it
 	$(BIN)/python examples/flights/demo.py
 
-test: worker  ## every test; says which suites could not run
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+CLUSTERS := tests/cluster tests/flink tests/engines
+
+test: worker  ## every test; says which suites could not run; those with a broker and a cluster of their own come last, alone
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CLUSTERS)) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(CLUSTERS) $(PYTEST_ARGS)
 
 check: setup  ## lint, types, floors, formatting
 	$(BIN)/ruff check .

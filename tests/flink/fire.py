@@ -26,7 +26,8 @@ from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import job, operate
 from eddyline.engines.flink.job import JobTopics, Settings
 from eddyline.engines.flink.positions import readings
-from eddyline.engines.flink.rest import Rest
+from eddyline.engines.flink.rest import FlinkError, Rest
+from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded, load
 
 NAME = "fire"
@@ -143,6 +144,7 @@ class Feeder(threading.Thread):
                 "enable.idempotence": True,
                 "delivery.timeout.ms": 600_000,
                 "reconnect.backoff.max.ms": 500,
+                "log_level": 2,  # that a broker which was killed refuses connections needs no saying
                 "queue.buffering.max.messages": 1_000_000,
                 "linger.ms": 2,
             }
@@ -193,6 +195,7 @@ class Reader(threading.Thread):
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "reconnect.backoff.max.ms": 500,
+                "log_level": 2,  # that a broker which was killed refuses connections needs no saying
             }
         )
         # Assigned, not subscribed: a group whose coordinator was away would begin again at the beginning.
@@ -237,12 +240,14 @@ class Fire:
         self.kafka = Kafka(folder / "kafka", heap_mb=320)
         self.flink = Flink(folder / "flink", python=python, taskmanagers=2, slots=1)
         self.connection = Connection(self.kafka.brokers)
+        self.pipelines: list[Pipeline] = []
         self.loaded = self.file("fire.py", 500)
         self.parallelism = settings.parallelism
         self.job = ""
         self.moves = 0
         self.struck: list[Struck] = []
         self.missed: list[str] = []
+        """savepoints that had to be asked for again"""
 
     def __enter__(self) -> Fire:
         self.kafka.start()
@@ -264,7 +269,9 @@ class Fire:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(FILE.replace("every=500", f"every={every}"))
-        return load(str(path))
+        loaded = load(str(path))
+        self.pipelines.append(loaded.pipeline)
+        return loaded
 
     # Faults ----------------------------------------------------------------------------------------------------------
 
@@ -315,7 +322,7 @@ class Fire:
 
     def a_taskmanager_is_killed(self) -> str:
         """SIGKILL, and the supervisor starts it again."""
-        number = self.dice.randrange(2)
+        number = self._a_worker()
         self.flink.taskmanager(number).kill()
         self._end()
         self.flink.start_taskmanager(number)
@@ -346,7 +353,8 @@ class Fire:
 
     def something_is_paused(self, seconds: float | None = None) -> str:
         """SIGSTOP for some seconds: everything stays connected and nothing answers."""
-        process = self.dice.choice([self.kafka.process, self.flink.jobmanager, *map(self.flink.taskmanager, range(2))])
+        worker = self.flink.taskmanager(self._a_worker())
+        process = self.dice.choice([self.kafka.process, self.flink.jobmanager, worker, worker])
         seconds = self.dice.uniform(2.0, 8.0) if seconds is None else seconds
         self._pause(process, seconds)
         return f"{process.name} paused for {seconds:.1f} s"
@@ -365,8 +373,8 @@ class Fire:
 
     def a_taskmanager_is_killed_during_a_checkpoint(self) -> str:
         """Some of its instances may have stored their part, and others not."""
+        number = self._a_worker()
         pending = self._checkpoint_begins()
-        number = self.dice.randrange(2)
         self.flink.taskmanager(number).kill()
         self._end()
         self.flink.start_taskmanager(number)
@@ -390,9 +398,9 @@ class Fire:
 
     def a_taskmanager_is_killed_between_precommit_and_commit(self) -> str:
         """The broker is frozen the moment the checkpoint is whole, so the commit cannot arrive; then its sender dies."""
+        number = self._a_worker()
         name = self._checkpoint_is_whole()
         self.kafka.pause()
-        number = self.dice.randrange(2)
         self.flink.taskmanager(number).kill()
         self.kafka.resume()
         self._end()
@@ -419,7 +427,7 @@ class Fire:
         """From two to one, or from one to two."""
         was, self.parallelism = self.parallelism, 3 - self.parallelism
         self._end()
-        self.job = operate.rescale(NAME, self.parallelism, self.flink.rest).job
+        self.job = self._asked(lambda: operate.rescale(NAME, self.parallelism, self.flink.rest).job)
         return f"rescaled from {was} to {self.parallelism}"
 
     def it_is_stopped_and_resumed_with_new_code(self) -> str:
@@ -427,7 +435,7 @@ class Fire:
         self.moves += 1
         newer = self.file(f"fire_{self.moves}.py", 500 - 10 * (self.moves % 20))
         self._end()
-        self.job = operate.upgrade(newer, self.connection, self._settings(), self.flink.rest).job
+        self.job = self._asked(lambda: operate.upgrade(newer, self.connection, self._settings(), self.flink.rest).job)
         self.loaded = newer
         return "stopped with a savepoint, resumed with new code"
 
@@ -437,9 +445,30 @@ class Fire:
         kept = {name: getattr(self.settings, name) for name in ("checkpoint_ms", "idle_ms", "drift_ms", "flink")}
         return Settings(parallelism=self.parallelism, **kept)
 
+    def _asked(self, command: Callable[[], str]) -> str:
+        """What an operator does: asks again while no savepoint can be made, because the job is just starting again."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            Rest(self.flink.rest).wait_until_running(self.job, PATIENCE_S)
+            try:
+                return command()
+            except FlinkError as error:
+                if "no savepoint was made, and it goes on" not in str(error) or time.monotonic() > until:
+                    raise
+                self.missed.append(str(error))
+                print(error, flush=True)
+
     def _resubmit(self) -> None:
         self.flink.restart_jobmanager()
         self.job = operate.submit(self.loaded, self.connection, self._settings(), self.flink.rest, "latest")
+
+    def _a_worker(self) -> int:
+        """The number of a TaskManager on which the job runs: with one slot in use, the other one is no target."""
+        rest, used = Rest(self.flink.rest), set()
+        for vertex in rest.get(f"/jobs/{self.job}")["vertices"]:
+            for task in rest.get(f"/jobs/{self.job}/vertices/{vertex['id']}")["subtasks"]:
+                used.add(str(task["taskmanager-id"]))
+        return self.dice.choice(sorted(int(name.rpartition("-")[2]) for name in used))
 
     def _checkpoint_begins(self) -> int:
         """Waits until a checkpoint is on its way; gives its number."""
@@ -470,7 +499,7 @@ class Fire:
         while any(one.lag for one in readings(self.connection, document) if one.stream in TIMED):
             assert time.monotonic() < until, f"the stream was not taken; {self._words()}"
             time.sleep(0.5)
-        operate.stop(NAME, self.flink.rest, drain=True)
+        self._asked(lambda: operate.stop(NAME, self.flink.rest, drain=True))
 
     def resumed_commits(self) -> int:
         """How often a commit was finished by another process than the one that wrote: as the TaskManagers' logs say."""

@@ -34,6 +34,10 @@ PER_SECOND = 500.0
 STILL_S = 12.0
 COMMAND_S = 0.25
 PATIENCE_S = 300.0
+RATIO = 1.25
+ROOM_MS = 100
+"""p99.9 of 30,000 events is 30 of them: one collection of garbage, or another program's turn on two cores, in one kind of
+block and not in the other moves it by tens of milliseconds. So it is asked with this much room; p99, of 300 events, without."""
 SETTINGS = Settings(parallelism=2, checkpoint_ms=500, idle_ms=600_000)
 
 
@@ -90,7 +94,7 @@ class Shown:
 
     def swaps(self) -> int:
         """How often another version or rollout answered than before."""
-        return sum(len(block.answered_by) for block in self.blocks if block.swapping)
+        return sum(len(block.answered_by) - 1 for block in self.blocks if block.swapping)
 
 
 class Switch:
@@ -156,7 +160,7 @@ def _swap(switch: Switch, pinned: list[bytes], feeder: Feeder, reader: Reader) -
     """Asks for another version again and again, until enough of the rollouts answered."""
     before, until = len(reader.revisions), time.monotonic() + PATIENCE_S
     choices = [pinned[1], None, pinned[0]]
-    while len(reader.revisions) < before + SWAPS // BLOCKS:
+    while len(reader.revisions) < before + SWAPS // BLOCKS + 1:
         switch.to(choices[next(switch.turns) % len(choices)])
         time.sleep(COMMAND_S)
         assert feeder.error is None
@@ -214,6 +218,15 @@ def test_a_hundred_swaps_answered_under_load(shown: Shown) -> None:
     print(shown.sentence())
     assert shown.swaps() >= SWAPS
     assert all(len(block.answered_by) == 1 for block in shown.blocks if not block.swapping), "a quiet block saw a swap"
+
+
+def test_swaps_cost_no_latency_and_make_no_pause(shown: Shown) -> None:
+    p99, p999 = (
+        {swapping: shown.percentile(share, swapping=swapping) for swapping in (False, True)} for share in (0.99, 0.999)
+    )
+    assert p99[True] <= max(RATIO * p99[False], p99[False] + 10), shown.sentence()  # times are whole milliseconds
+    assert p999[True] <= RATIO * p999[False] + ROOM_MS, shown.sentence()
+    assert shown.longest(swapping=True) <= RATIO * shown.longest(swapping=False) + ROOM_MS, shown.sentence()
 
 
 def test_a_swap_loses_and_doubles_nothing(shown: Shown) -> None:

@@ -8,7 +8,8 @@
     │   ├── StoreMismatch    written by another pipeline, schema or library version
     │   └── StoreCorrupt     bytes on disk are not the bytes that were written
     ├── Rejected             one record cannot be accepted; the loop goes on          exit 5
-    └── NotFound             no such event, version or dead letter                    exit 6
+    ├── NotFound             no such event, version or dead letter                    exit 6
+    └── FlinkError           Flink is not there, or refused (engines.flink.rest)      exit 7
 
 A message says what happened in the user's names, what was expected and what to type next. `exit_code` is what the
 command line returns, so that a script can tell them apart.

@@ -20,12 +20,15 @@ from eddyline.engines.flink.batch import Given as Sent
 from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.hosts import host_of
 from eddyline.engines.flink.learn import Request
+from eddyline.engines.flink.serve import ServeHost
 from eddyline.pipeline import Pipeline
 from eddyline.records import DeadLetter, Event, Example, Label, ModelVersion, Prediction
 from eddyline.records.errors import Rejected
 from eddyline.stages.decide import Command
 
 SHARDS = 128
+END_MS = 2**45
+"""The end of event time, in milliseconds."""
 _read = msgspec.msgpack.Decoder(tuple[list[b.Given], list[b.Remembered], list[b.Wake]]).decode
 _read_saved = msgspec.msgpack.Decoder(tuple[list[tuple[int, bytes | None]], list[bytes]]).decode
 
@@ -93,6 +96,8 @@ class Operator:
         """Tells every instance."""
         for host in self.hosts:
             host.told(kind, body)
+            if isinstance(host, ServeHost):
+                host.settle()
 
     def checkpoint(self) -> list[Sent]:
         """What the instances still say, after which their memory is with Flink."""
@@ -149,6 +154,7 @@ class Hosted:
         self.written = Written()
         self._since: list[tuple[Event | Label | Command, ...]] = []
         self._coming: list[Sent] = []
+        self._told: list[Sent] = []
         self._open([Memory() for _ in range(4)])
         self._keep()
 
@@ -168,9 +174,8 @@ class Hosted:
         self._joined(self.join.wake(self._watermark()))
 
     def drain(self) -> None:
-        """Says that the streams are complete: what still waits reaches its horizon now."""
-        if self.frontier is not None:
-            self._joined(self.join.wake((self.frontier + self.plan.join.wait_us) // 1000))
+        """Event time comes to its end, as when a job is stopped with `--drain`."""
+        self._joined(self.join.wake(END_MS))
 
     def checkpoint(self) -> None:
         """What was written is committed; scorers hear of versions and rollouts."""
@@ -210,8 +215,6 @@ class Hosted:
         self.join = Operator("join", self.pipeline, "id", self.parallelism, join)
         self.learn = Operator("learn", self.pipeline, "nobody", 1, learn)
         self.watch = Operator("watch", self.pipeline, "nobody", 1, watch)
-        if not hasattr(self, "_told"):
-            self._told: list[Sent] = []
 
     def _keep(self) -> None:
         operators = (self.serve, self.join, self.learn, self.watch)
@@ -274,5 +277,3 @@ def run_hosted(pipeline: Pipeline, records: Sequence[Event | Label], *, parallel
         if number % every == every - 1:
             hosted.checkpoint()
     return hosted
-
-

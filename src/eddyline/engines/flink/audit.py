@@ -31,7 +31,7 @@ class Audit:
 
     `repeats` came again and were left out. `shared` ids were answered once for each of several keys. `waiting`, `disordered`
     and `overtaken` count ids whose truth depends on the order of arrival: see `audit_orders.Order`. `faults` are the first
-    fifty of `found`.
+    fifty of each part of the audit, of `found` in all.
     """
 
     events: int = 0
@@ -103,7 +103,9 @@ def examine(pipeline: Pipeline, run: Recorded, *, on_progress: Callable[[int, in
             done.shared = check_twice(book)
             check_examples(book)
             check_names(book)
+            faults.next_part()
             _replay(book, done, on_progress)
+            faults.next_part()
             joins = check_join(book)
         finally:
             book.close()

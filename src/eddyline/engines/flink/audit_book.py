@@ -17,7 +17,7 @@ import msgspec
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.audit_topics import Message, Recorded
-from eddyline.engines.flink.job import _partition
+from eddyline.engines.flink.job import partition
 from eddyline.pipeline import Pipeline
 from eddyline.records import DeadLetter, Rollout
 from eddyline.records.errors import Rejected
@@ -64,17 +64,23 @@ ANALYZE;
 
 
 class Faults:
-    """What does not hold, in words: the first fifty of them, and how many there are."""
+    """What does not hold, in words: the first fifty of each part of the audit, and how many there are."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
         self.found = 0
+        self.room = SHOWN
+
+    def next_part(self) -> None:
+        """Another part of the audit begins, with room for its own."""
+        self.room = SHOWN
 
     def add(self, fault: str) -> None:
         """One more."""
         self.found += 1
-        if len(self.said) < SHOWN:
+        if self.room:
             self.said.append(fault)
+            self.room -= 1
 
 
 class Book:
@@ -85,7 +91,7 @@ class Book:
         self.db = sqlite3.connect(folder / "audit.sqlite", isolation_level=None)
         self.db.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; {_TABLES}")
         self.rollouts: dict[int, Rollout] = {}
-        serve_by, owner = _partition(pipeline)
+        serve_by, owner = partition(pipeline)
         self.everybody, self.by_id = serve_by == "NOBODY", serve_by == "ID"
         named = (field.name for field in pipeline.event_schema.declared if field.wire == owner)
         self.owner = next(named, "")

@@ -69,7 +69,8 @@ def _orders(
 
     def go(left: list[Record], heard: int, so_far: list[Record | int]) -> Iterator[list[Record | int]]:
         if not left and (heard == len(ticks) or ticks[heard] > until):
-            yield so_far
+            # What is held and already due is let go: a label that came behind event time may not vanish at the end.
+            yield [*so_far, ticks[heard - 1]] if heard else so_far
         if heard < len(ticks):
             yield from go(left, heard + 1, [*so_far, ticks[heard]])
         now = ticks[heard - 1] if heard else -(2**62)

@@ -107,7 +107,7 @@ def specification(
     pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
     _require_json("events", pipeline.events)
     _require_json("labels", pipeline.labels)
-    parts, (serve_by, owner) = "+".join(settings.parts), _partition(pipeline)
+    parts, (serve_by, owner) = "+".join(settings.parts), partition(pipeline)
     document: dict[str, Any] = {
         "name": job_name(pipeline.name, settings.parts),
         "about": {
@@ -254,7 +254,7 @@ def _require_json(stream: str, source: SourceConfig) -> None:
         )
 
 
-def _partition(pipeline: Pipeline) -> tuple[str, str]:
+def partition(pipeline: Pipeline) -> tuple[str, str]:
     """By what events are partitioned, and the field that says it.
 
     By the field that all windows go by, or the key; by id where there is neither. Windows that go by several fields need every

@@ -87,11 +87,14 @@ class OneAnswer:
 
     def next_at(self) -> int:
         """When it happened, while it waits."""
-        return self.memory.at if self.memory.body is not None and not self.memory.mark else _FAR
+        return self.memory.at if self._waits() else _FAR
 
     def due(self, watermark: int) -> list[int]:
         """0 when it has waited long enough."""
-        return [0] if self.next_at() + self.wait_us <= watermark else []
+        return [0] if self._waits() and self.memory.at + self.wait_us <= watermark else []  # a drain's event time has no bound
+
+    def _waits(self) -> bool:
+        return self.memory.body is not None and not self.memory.mark
 
 
 class JoinHost:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,8 @@ from eddyline.stages.aggregates import AggregatesState
 from eddyline.stages.refuse import refuse_bytes
 from eddyline.stages.serve import ServeState, Voice
 
-KEPT_VERSIONS = 8
+KEPT_VERSIONS = 4
+"""How many versions that were sent again are kept until a rollout names them."""
 _event_bytes = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -81,6 +82,14 @@ class ServeSaved(msgspec.Struct, frozen=True, array_like=True):
     taken: int
 
 
+class Made(NamedTuple):
+    """A version that can answer, and the rollout that chose it."""
+
+    position: int
+    revision: int
+    model: Model
+
+
 class ServeHost:
     """Serve's side of the operator."""
 
@@ -97,13 +106,13 @@ class ServeHost:
         self.rollout = plan.decide.new_state()
         self.newest = 0
         self.versions: dict[int, bytes] = {}
+        self.asked: list[int] = []
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="eddyline-version")
-        self.coming: Future[tuple[int, Model]] | None = None
+        self.coming: Future[Made] | None = None
         for raw in kept.told:
             kind, body = msgspec.msgpack.decode(raw, type=tuple[int, bytes])
             self.told(kind, body)
-        if self.coming is not None:
-            self._take(self.coming.result())
+        self.settle()
 
     # Answers ---------------------------------------------------------------------------------------------------------
 
@@ -140,9 +149,11 @@ class ServeHost:
     # Versions --------------------------------------------------------------------------------------------------------
 
     def told(self, kind: int, body: bytes) -> None:
-        """A version that was published, or who answers from here on."""
+        """A version that was published, or sent again because a command names it; or who answers from here on."""
         if kind == VERSION:
             position = msgspec.json.decode(body, type=_Position).position
+            if position < self.newest:
+                self.asked = [*self.asked, position][-KEPT_VERSIONS:]
             self.versions[position] = body
             self.newest = max(self.newest, position)
         else:
@@ -151,27 +162,31 @@ class ServeHost:
             if rollout.revision >= self.rollout.revision:
                 self.rollout = rollout
         self._choose()
-        for position in sorted(self.versions)[:-KEPT_VERSIONS]:
-            if position != self._wanted():
-                del self.versions[position]
+        kept = {self.newest, self._wanted(), *self.asked}
+        self.versions = {position: body for position, body in self.versions.items() if position in kept}
+
+    def settle(self) -> None:
+        """Waits until the version that is being made can answer."""
+        if self.coming is not None:
+            self._take(self.coming.result())
 
     def _wanted(self) -> int:
         champion = self.rollout.champion
         return self.newest if champion is None else int(champion.rpartition("@")[2])
 
     def _choose(self) -> None:
-        wanted = self._wanted()
+        """Starts to make the version that shall answer; until it is made, or where it has not come yet, all stays as it is."""
+        wanted, revision = self._wanted(), self.rollout.revision
         if wanted == self.voice.position:
-            self.coming, self.voice.revision = None, self.rollout.revision
+            self._take(Made(wanted, revision, self.voice.model))
         elif wanted == 0:
-            self._take((0, self.first))
+            self._take(Made(0, revision, self.first))
         elif wanted in self.versions:
             body = self.versions[wanted]
-            self.coming = self.pool.submit(lambda: (wanted, self.first.restored(wire.decode_version(body)[1])))
+            self.coming = self.pool.submit(lambda: Made(wanted, revision, self.first.restored(wire.decode_version(body)[1])))
 
-    def _take(self, made: tuple[int, Model]) -> None:
-        self.voice.position, self.voice.model = made
-        self.voice.revision = self.rollout.revision
+    def _take(self, made: Made) -> None:
+        self.voice.position, self.voice.revision, self.voice.model = made
         self.coming = None
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
@@ -185,7 +200,7 @@ class ServeHost:
         shards = {shard: self._saved(shard) for shard in sorted(self.changed)}
         self.changed.clear()
         told = [pack((ROLLOUT, wire.encode_rollout(self.rollout)))] if self.rollout.revision else []
-        told += [pack((VERSION, self.versions[p])) for p in sorted({self.newest, self._wanted()}) if p in self.versions]
+        told = [pack((VERSION, self.versions[position])) for position in sorted(self.versions, reverse=True)] + told
         return saved(shards, told)
 
     def _saved(self, shard: int) -> bytes:

@@ -44,7 +44,8 @@ def packed(loaded: Loaded) -> bytes:
             path = Path(source).resolve()
             if path.is_relative_to(base) and "site-packages" not in path.parts and not path.is_relative_to(_OURS):
                 files[path.relative_to(base).as_posix()] = path.read_text()
-    words = (name for name, value in vars(sys.modules[_module_of(loaded)]).items() if value is loaded.pipeline)
+    modules = [module for module in sys.modules.values() if getattr(module, "__file__", None) == str(loaded.file)]
+    words = (name for module in modules for name, value in vars(module).items() if value is loaded.pipeline)
     word = next(words, None)
     if word is None:
         raise DeclarationError(
@@ -77,10 +78,6 @@ def unpacked(raw: bytes) -> Pipeline:
                 )
             _known[raw] = known
         return known
-
-
-def _module_of(loaded: Loaded) -> str:
-    return next(name for name, module in sys.modules.items() if getattr(module, "__file__", None) == str(loaded.file))
 
 
 _OURS = Path(__file__).resolve().parents[2]

@@ -231,7 +231,9 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
 
   // Time ----------------------------------------------------------------------------------------------------------------
 
+  /** What came before a watermark is stepped before it: then time can move at once, and no batch sees a time that is not its own. */
   @Override public void processWatermark(Watermark mark) throws Exception {
+    invokeFinishBundle();
     watermark = mark.getTimestamp();
     super.processWatermark(mark);
   }
