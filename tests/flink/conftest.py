@@ -46,13 +46,13 @@ class Run:
         JobTopics.of(loaded.pipeline).ensure(connection, 2)
         return cls(loaded, connection, Rest(flink.rest), operate.submit(loaded, connection, settings, flink.rest))
 
-    def send(self, messages: Iterable[tuple[str, str, bytes, int]]) -> None:
-        """Sends messages (stream, key, value, when they are said to be sent in ms, 0 for now), in order."""
+    def send(self, messages: Iterable[tuple[str, str, bytes]]) -> None:
+        """Sends messages (stream, key, value) in order."""
         from confluent_kafka import Producer
 
         producer = Producer(self.connection.config(**{"linger.ms": 20, "queue.buffering.max.messages": 2_000_000}))
-        for number, (stream, key, value, when) in enumerate(messages):
-            producer.produce(f"{self.loaded.pipeline.name}.{stream}", value, key=key, timestamp=when)
+        for number, (stream, key, value) in enumerate(messages):
+            producer.produce(f"{self.loaded.pipeline.name}.{stream}", value, key=key)
             if number % 1000 == 0:
                 producer.poll(0)
         assert producer.flush(60) == 0, "the broker did not take all messages"
@@ -60,7 +60,7 @@ class Run:
     def command(self, to: str, version: bytes = b"") -> None:
         """Sends a request of an operator."""
         request = Request(to=to, author="test", reason="a test", version=version)
-        self.send([("commands", "", msgspec.json.encode(request), 0)])
+        self.send([("commands", "", msgspec.json.encode(request))])
 
     def taken(self) -> None:
         """Waits until a checkpoint holds all that was sent."""

@@ -63,12 +63,12 @@ class Operator:
     def step(self, records: Sequence[Sent], watermark: int) -> list[Sent]:
         """Takes records in order; each instance gets those of its shards."""
         given: list[list[tuple[Any, ...]]] = [[] for _ in self.hosts]
-        seen: set[str] = set()
+        seen: set[tuple[int, str]] = set()
         for kind, key, event_id, at, body, trace in records:
             owner = {"key": key, "id": event_id}.get(self.by)
             shard = 0 if owner is None else crc32(owner.encode()) % SHARDS
-            known = None if event_id in seen else self.memory.ids.get((shard, event_id))
-            seen.add(event_id)
+            known = None if (shard, event_id) in seen else self.memory.ids.get((shard, event_id))
+            seen.add((shard, event_id))
             given[self._of(shard)].append((kind, shard, key, event_id, at, body, trace, known))
         out: list[Sent] = []
         for host, mine in zip(self.hosts, given, strict=True):

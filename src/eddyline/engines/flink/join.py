@@ -110,7 +110,8 @@ class JoinHost:
         """Takes predictions, labels and wake-ups in order."""
         out, memories, wait_us = Out(), self.memories, self.stage.wait_us
         memories.clear()
-        for kind, shard, _, event_id, at, body, trace, known in read_batch(batch):
+        for kind, shard, _, event_id, at, body, headers, known in read_batch(batch):
+            trace = headers.partition("|")[0]  # the place is of the answer alone
             found = memories.get(event_id)
             if found is None:
                 memory = IdMemory() if known is None else _remembered(known)

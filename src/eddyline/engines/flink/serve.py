@@ -45,15 +45,16 @@ class Same:
 
 
 class Answered:
-    """The ledger that serve asks: of the ids of one batch, as the operator handed them over."""
+    """The ledger that serve asks: of the ids of one batch, as the operator handed them over, each in its shard."""
 
     def __init__(self) -> None:
-        self.digests: dict[str, bytes] = {}
+        self.shard = 0
+        self.digests: dict[tuple[int, str], bytes] = {}
         self.slots: list[str] = []
 
     def find(self, event_id: str) -> int | None:
-        """A number for an id that was answered before, else None."""
-        if event_id not in self.digests:
+        """A number for an id that was answered before in this shard, else None."""
+        if (self.shard, event_id) not in self.digests:
             return None
         self.slots.append(event_id)
         return len(self.slots) - 1
@@ -61,11 +62,11 @@ class Answered:
     def arrival(self, slot: int) -> Arrival:
         """What is left of the event that was answered."""
         event_id = self.slots[slot]
-        return Arrival(event_id, "", 0, Same(self.digests[event_id]))
+        return Arrival(event_id, "", 0, Same(self.digests[self.shard, event_id]))
 
     def add(self, prediction: Prediction, arrival: Arrival) -> None:
         """Takes one answer."""
-        self.digests[prediction.event_id] = digest_of(arrival.value)
+        self.digests[self.shard, prediction.event_id] = digest_of(arrival.value)
 
     def clear(self) -> None:
         """Before the next batch."""
@@ -136,12 +137,13 @@ class ServeHost:
                 out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), headers))
                 continue
             if known is not None:
-                ledger.digests[arrival.id] = known
+                ledger.digests[shard, arrival.id] = known
+            ledger.shard = shard
             answer = self.serve.answer(state, ledger, voice, arrival)  # type: ignore[arg-type]
             if type(answer) is Prediction:
                 raw = wire.encode_prediction(answer)
                 out.given.append((PREDICTION, answer.key, answer.event_id, answer.at, raw, headers))
-                out.remembered.append((shard, event_id, ledger.digests[arrival.id]))
+                out.remembered.append((shard, event_id, ledger.digests[shard, arrival.id]))
             elif type(answer) is DeadLetter:
                 out.given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), headers))
         return out.packed()

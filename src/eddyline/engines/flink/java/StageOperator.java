@@ -165,7 +165,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     latency.update((System.nanoTime() - firstArrived) / 1000);
   }
 
-  /** The batch as bytes, each record with what is remembered about its id: once, at the first that has this id. */
+  /** The batch as bytes, each record with what is remembered about its id: once, at the first of a shard that has this id. */
   private byte[] packed(List<Rec> taken) throws Exception {
     in.inc(taken.size());
     Pack.Writer writer = new Pack.Writer();
@@ -182,7 +182,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
       writer.bytes(rec.f4);
       writer.text(rec.f5);
       byte[] known = null;
-      if (remembers && read.add(rec.f2)) {
+      if (remembers && read.add(shard + " " + rec.f2)) {
         setCurrentKey(Shards.name(shard));
         known = ids.get(rec.f2);
       }
