@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SHARED ?= ../shared/data
 
-.PHONY: help setup worker demo test check format bench bench-flink kill-sweep chaos laws wheel clean flights electricity fraud urls engines
+.PHONY: help setup worker demo test check format bench bench-flink kill-sweep chaos fire laws wheel clean flights electricity fraud urls engines
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,10 +21,11 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 worker: setup  ## the environment of Flink's workers, from its lock, and the jars of Kafka and Flink
-	@if command -v java >/dev/null && command -v javac >/dev/null && command -v mvn >/dev/null; then \
-	  $(BIN)/eddyline flink env && \
-	  $(BIN)/python -c 'from eddyline.cluster import jars; [jars.ready(name) for name in ("kafka", "flink-kafka")]'; \
-	else echo "Kafka's and Flink's suites will not run: java, javac or mvn is missing"; fi
+	@if ! command -v java >/dev/null || ! command -v javac >/dev/null || ! command -v mvn >/dev/null; then \
+	  echo "Kafka's and Flink's suites will not run: java, javac or mvn is missing"; \
+	elif ! $(BIN)/eddyline flink env || \
+	  ! $(BIN)/python -c 'from eddyline.cluster import jars; [jars.ready(name) for name in ("kafka", "flink-kafka")]'; then \
+	  echo "Kafka's and Flink's suites will not run: see above"; fi
 
 demo: setup  ## 336,776 flights: answer, find out, learn, watch; then prove it
 	$(BIN)/python examples/flights/demo.py
@@ -33,7 +34,7 @@ CLUSTERS := tests/cluster tests/flink tests/engines
 
 test: worker  ## every test; says which suites could not run; those with a broker and a cluster of their own come last, alone
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CLUSTERS)) $(PYTEST_ARGS)
-	$(BIN)/python -m pytest $(CLUSTERS) $(PYTEST_ARGS)
+	EDDYLINE_FIRE=$${EDDYLINE_FIRE:-5} EDDYLINE_FIRE_EVENTS=$${EDDYLINE_FIRE_EVENTS:-20000} $(BIN)/python -m pytest $(CLUSTERS) $(PYTEST_ARGS)
 
 check: setup  ## lint, types, floors, formatting
 	$(BIN)/ruff check .
@@ -51,8 +52,12 @@ bench: setup  ## speed, as ratios against a peer in the same run; writes benchma
 bench-flink: worker  ## Flink beside plain PyFlink on one cluster; writes benchmarks/flink.md
 	$(BIN)/python -m benchmarks.on_flink.run
 
-chaos: worker  ## kills, pauses and rescales a Flink job, for hours
-	EDDYLINE_FIRE=1000 $(BIN)/python -m pytest tests/flink/test_fire.py
+HOURS ?= 4
+chaos: worker  ## kills and freezes Kafka and Flink for hours (HOURS=4): exactly once, or it says where not
+	EDDYLINE_FIRE=$(HOURS)h $(BIN)/python -m pytest tests/flink/test_fire.py -s
+
+fire: worker  ## every kind of fault, 22 of them, over 200,000 events
+	$(BIN)/python -m pytest tests/flink/test_fire.py -s
 
 kill-sweep: setup  ## kills the process at every durability system call, not at a sample
 	EDDYLINE_KILL_SWEEP=all $(BIN)/python -m pytest tests/faults

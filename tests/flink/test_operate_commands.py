@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from eddyline.cli.flink_options import named
@@ -47,3 +50,15 @@ def test_a_setting_without_a_value_is_refused(tmp_path: Path, capsys: pytest.Cap
 def test_a_job_is_not_ended_at_once_and_drained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["flink", "stop", "fraud", "--no-savepoint", "--drain", "--rest", NOWHERE]) == 2
     assert "--no-savepoint ends the job at once" in capsys.readouterr().err
+
+
+def test_the_argument_of_a_job_is_printed_and_nothing_is_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, python = tmp_path / "printed_shop.py", "/opt/worker/bin/python"
+    shutil.copy(Path(__file__).with_name("generated.py"), file)
+    assert main(["flink", "submit", str(file), "--brokers", "kafka:9092", "--print-argument", python]) == 0
+    document = msgspec.json.decode(base64.urlsafe_b64decode(capsys.readouterr().out.strip()))
+    assert (document["name"], document["brokers"], document["python"]["python.executable"]) == (
+        "generated",
+        "kafka:9092",
+        python,
+    )

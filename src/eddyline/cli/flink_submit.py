@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 @kafka
 @running
 @click.option("--savepoint", metavar="PATH", help="Go on from there; `latest`: from the newest state that was left.")
+@click.option(
+    "--print-argument",
+    "python",
+    metavar="PYTHON",
+    help="Start nothing: print the argument of the job's main class, for workers whose interpreter is PYTHON.",
+)
 @rest
 @patience
 @as_json
@@ -30,6 +37,7 @@ def command(
     part: Part | None,
     flink: tuple[str, ...],
     savepoint: str | None,
+    python: str | None,
     rest: str,
     patience_s: float,
     as_json: bool,
@@ -38,14 +46,20 @@ def command(
 
     A pipeline that ran before goes on only from its state: after `eddyline flink stop`, a failed cluster or a killed
     JobManager, add --savepoint latest. While a job of the pipeline runs, a second one is refused.
+
+    Where something else starts jobs (the Flink Kubernetes Operator), --print-argument gives it what eddyline.Job is told.
     """
     from eddyline.cli import show
     from eddyline.cli.flink_options import connection_for, say, settings_of
     from eddyline.cli.load import load
+    from eddyline.engines.flink.job import Settings, argument, specification
     from eddyline.engines.flink.operate import submit
 
     loaded = load(file)
     connection, settings = connection_for(loaded, brokers, kafka_config), settings_of(parallelism, checkpoint_ms, part, flink)
+    if python is not None:
+        click.echo(argument(specification(loaded, connection, settings or Settings(), Path(python))))
+        return
     job = submit(loaded, connection, settings, rest, savepoint, patience_s=patience_s, say=say)
     if as_json:
         show.json_document({"job": job, "pipeline": loaded.pipeline.name, "rest": rest})
