@@ -46,11 +46,11 @@ def page(about: dict[str, Any], measured: dict[str, Any]) -> str:
 
 Written by `python -m benchmarks.on_flink.run`, {about["at"]}, load {about["load"]} at the end;
 {_machine(about["machine"])}.
-
+{_busy(about["load"])}
 ## Beside plain PyFlink
 
 Serve with one aggregate (a sum over an hour by card) and `StandardScaler | LogisticRegression`, events of 270 bytes, Kafka to
-Kafka, exactly once, a checkpoint a second, RocksDB, one slot; medians of {len(measured["rounds"]["eddyline"])} rounds in turn,
+Kafka, exactly once, a checkpoint a second, RocksDB, one slot; medians of {len(measured["rounds"]["eddyline"])} round(s) in turn,
 each warmed up first. Processor seconds are those of the JobManager, the TaskManager and every Python; the ratio is Eddyline's
 events per processor second over the other's in the same round. Asked were 4 × and 30 ×. The plain job keeps the hour in keyed
 state and does the same sums; it does not remember ids.
@@ -81,3 +81,9 @@ JobManager share with them: that is the limit, and no more can be said here.
 
 def _machine(found: dict[str, Any]) -> str:
     return f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['system']}, Python {found['python']}"
+
+
+def _busy(load: float) -> str:
+    if load <= 2:
+        return ""
+    return "\nThe machine was busy with other work: ratios of processor seconds hold, times and events a second are late.\n"
