@@ -139,7 +139,7 @@ class Cluster:
         (self.folder / _NOTE).write_bytes(msgspec.json.encode(self.shape))
         if not self.kafka.ready():
             self.kafka.start()
-        if self._flink is None or self._ready_flink(self._flink):
+        if self._flink is None or self.ready():
             return
         if not self._flink.processes():
             self._flink.start()
@@ -176,10 +176,6 @@ class Cluster:
     def ready(self) -> bool:
         """Whether every part runs and answers."""
         return all(part.ready for part in self.status())
-
-    def _ready_flink(self, flink: Flink) -> bool:
-        seen = flink.overview()
-        return seen is not None and seen.taskmanagers >= self.shape.taskmanagers
 
 
 def default_folder() -> Path:
