@@ -8,6 +8,7 @@ costs time which is not Eddyline's: `spent` tells how much, and the benchmarks t
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -102,7 +103,7 @@ class Generated:
         return make(self.type.__name__, self.shape, self.spent)
 
 
-class _Reader:
+class _Reader(ABC):
     """Records by number; a position is how many numbers were passed."""
 
     def __init__(self, name: str, shape: Shape, spent: Clock) -> None:
@@ -119,9 +120,9 @@ class _Reader:
         self.spent.cpu += time.process_time() - cpu
         return lines
 
+    @abstractmethod
     def lines(self, start: int, end: int) -> list[Line]:
         """The records of these numbers."""
-        raise NotImplementedError
 
     def size(self) -> int | None:
         """How many numbers there are."""

@@ -296,7 +296,7 @@ def _minor() -> str:
 
 def _needs_javac() -> None:
     if shutil.which("javac") is None:
-        pytest.skip("there is no javac on PATH")
+        pytest.skip("DID NOT RUN: there is no javac on PATH to compile with")
 
 
 def _built(folder: Path, variables: dict[str, str]) -> tuple[Path, str]:
