@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import eddyline
+from eddyline.cluster import jars
 from eddyline.engines.flink import ourselves
 from eddyline.records.errors import EddylineError
 
@@ -50,8 +51,7 @@ print(json.dumps({"python": platform.python_version(), "eddyline": ours} | {name
 
 def cache() -> Path:
     """The folder for what is built once: `$EDDYLINE_CACHE`, or `~/.cache/eddyline`."""
-    chosen = os.environ.get("EDDYLINE_CACHE")
-    return Path(chosen).absolute() if chosen else Path.home() / ".cache" / "eddyline"
+    return jars.root()
 
 
 def pins(python: str) -> dict[str, str]:
