@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from eddyline.connectors.kafka import avro, kafka, protobuf
     from eddyline.engines.embedded import Engine, follow, replay
     from eddyline.models import CustomModel, Sklearn
-    from eddyline.pipeline import Pipeline, Versions
+    from eddyline.pipeline import Canary, Challenger, Pipeline, Shadow, Split, Versions
+    from eddyline.policies import Action, ELond, FreezeLearning, Notify, Now, Policy, Promote, Quarantine, Retrain, RollBack
     from eddyline.records import (
         Alert,
         EpochMicros,
@@ -51,11 +52,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Action",
     "Alert",
+    "Canary",
+    "Challenger",
     "Count",
     "CustomModel",
     "DeclarationError",
     "Distinct",
+    "ELond",
     "EddylineError",
     "Engine",
     "EpochMicros",
@@ -63,6 +68,7 @@ __all__ = [
     "EpochSeconds",
     "Event",
     "Example",
+    "FreezeLearning",
     "Id",
     "Join",
     "Key",
@@ -72,14 +78,23 @@ __all__ = [
     "Mean",
     "Min",
     "NotFound",
+    "Notify",
+    "Now",
     "Output",
     "Pipeline",
+    "Policy",
     "Prediction",
+    "Promote",
+    "Quarantine",
     "Rejected",
+    "Retrain",
+    "RollBack",
     "RowId",
     "RowTime",
+    "Shadow",
     "Sklearn",
     "SourceError",
+    "Split",
     "StoreCorrupt",
     "StoreError",
     "StoreLocked",
@@ -109,6 +124,20 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Challenger": "eddyline.pipeline",
+    "Shadow": "eddyline.pipeline",
+    "Canary": "eddyline.pipeline",
+    "Split": "eddyline.pipeline",
+    "Promote": "eddyline.policies",
+    "RollBack": "eddyline.policies",
+    "Retrain": "eddyline.policies",
+    "FreezeLearning": "eddyline.policies",
+    "Quarantine": "eddyline.policies",
+    "Notify": "eddyline.policies",
+    "ELond": "eddyline.policies",
+    "Policy": "eddyline.policies",
+    "Action": "eddyline.policies",
+    "Now": "eddyline.policies",
     "Unlabelled": "eddyline.records",
     "replay": "eddyline.engines.embedded",
     "follow": "eddyline.engines.embedded",

@@ -36,7 +36,7 @@ from eddyline import (
 )
 from eddyline.records import Watermark
 from eddyline.records.time import to_us
-from eddyline.stages.decide import Command
+from eddyline.stages.commands import Command
 from eddyline.store.blocks import Input, Kind
 from eddyline.testing.given import Given
 from eddyline.testing.stream import Stream, cut

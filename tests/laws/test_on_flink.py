@@ -18,7 +18,7 @@ from tests.laws.drawn import LAW, PIPELINES, Chargeback, Payment, features, inte
 from eddyline import Count, Distinct, Event, Label, Pipeline, Sum
 from eddyline.connectors.kafka import wire
 from eddyline.records import Example, Watermark
-from eddyline.stages.serve import Voice
+from eddyline.stages.voices import Voice
 from eddyline.testing import Journey, run_in_memory
 from eddyline.testing.hosted import END_MS, Hosted, run_hosted
 from eddyline.testing.stream import duplicated

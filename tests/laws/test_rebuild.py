@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.laws.drawn import LAW, PIPELINES, PLACES, batches, messy, pipeline
 
-from eddyline.models import adapt
-from eddyline.store.rebuild import rebuild
+from eddyline.store.rebuild import StoredLines
 from eddyline.testing import Voyage
 from eddyline.testing.given import Given
 from eddyline.views.explain import explain
@@ -29,9 +28,9 @@ def test_every_position_is_rebuilt_to_the_digest_it_had(name: str, records: list
         for batch in batches(records, range(len(records))):
             voyage.take(*batch)
             digests[learn.position] = learn.model.digest()
-        store, blank = voyage.engine.store, adapt(pipeline(name).model)
+        store, lines = voyage.engine.store, StoredLines(voyage.engine.store, pipeline(name).plan())
         for position in data.draw(st.lists(st.sampled_from(sorted(digests)), max_size=4)):
-            assert rebuild(store, blank, position).digest() == digests[position]
+            assert lines.rebuild(store.pipeline, position).digest() == digests[position]
         for version in store.versions():
             assert version.digest == digests.get(version.position, version.digest)
 

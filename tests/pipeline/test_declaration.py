@@ -163,5 +163,5 @@ def test_describe_says_every_part_in_a_line() -> None:
 def test_without_a_features_function_the_model_sees_fields_and_aggregates() -> None:
     plan = declared(features=None).plan()
     event = Payment(id="p", card="c", at=0, amount=3.0)
-    assert plan.serve.features(event, spent_1h=2.0) == {"amount": 3.0, "spent_1h": 2.0}
-    assert plan.serve.features(event, spent_1h=None) == {"amount": 3.0}
+    assert plan.serve.maker.features(event, spent_1h=2.0) == {"amount": 3.0, "spent_1h": 2.0}
+    assert plan.serve.maker.features(event, spent_1h=None) == {"amount": 3.0}

@@ -11,7 +11,7 @@ from tests.store.shop import SHOP
 
 from eddyline import Engine
 from eddyline.records.errors import NotFound
-from eddyline.stages.decide import Command
+from eddyline.stages.commands import Command
 from eddyline.store.database import Store, post
 from eddyline.views.history import changes
 

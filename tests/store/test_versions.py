@@ -15,7 +15,7 @@ from eddyline.records import ModelVersion
 from eddyline.records.errors import NotFound, StoreCorrupt
 from eddyline.store import blocks
 from eddyline.store.database import Store
-from eddyline.store.rebuild import rebuild
+from eddyline.store.rebuild import StoredLines
 from eddyline.views.explain import explain
 from eddyline.views.verify import verify
 
@@ -34,16 +34,16 @@ def test_any_version_is_rebuilt_to_the_digest_of_a_fold_from_the_start(store: Pa
         for row in slots[:position]:
             first, group = opened.prediction_group(row.slot)
             model.learn(group[row.slot - first].features, row.truth)
-        assert rebuild(opened, adapt(SHOP.model), position).digest() == model.digest()
+        assert StoredLines(opened, SHOP.plan()).rebuild(SHOP.name, position).digest() == model.digest()
 
 
 def test_a_version_that_was_never_reached_is_not_rebuilt(store: Path) -> None:
     with closing(Store.read(store)) as opened, pytest.raises(StoreCorrupt, match="the examples log ends at"):
-        rebuild(opened, adapt(SHOP.model), 100_000)
+        StoredLines(opened, SHOP.plan()).rebuild(SHOP.name, 100_000)
 
 
 def test_a_position_before_the_first_kept_version_is_not_found(store: Path) -> None:
-    with closing(Store.read(store)) as opened, pytest.raises(NotFound, match="no version at or before position -1"):
+    with closing(Store.read(store)) as opened, pytest.raises(NotFound, match="no version of shop at or before position -1"):
         opened.nearest_version(-1)
 
 

@@ -7,8 +7,11 @@ outcome in a live run, in recovery, in an audit and in a test; however they are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import length_hint
+from typing import Protocol
 
 from eddyline.pipeline import Plan
 from eddyline.ports import Ledger, Model
@@ -16,79 +19,150 @@ from eddyline.records import (
     Alert,
     Arrival,
     DeadLetter,
+    Decision,
     Example,
     Prediction,
     Rollout,
     Unlabelled,
     Watermark,
 )
-from eddyline.stages.decide import Command, version_of
+from eddyline.stages.commands import Command, version_of
+from eddyline.stages.decide import Decided, DecideState
+from eddyline.stages.features import Maker
 from eddyline.stages.join import Joined, JoinState
 from eddyline.stages.learn import LearnState, Snapshot
-from eddyline.stages.serve import ServeState, Voice
+from eddyline.stages.lines import Entry, Step, seen_by
+from eddyline.stages.serve import ServeState
+from eddyline.stages.voices import Seat, Voice
 from eddyline.stages.watch import WatchState
 
 Record = Arrival | Command | Watermark | DeadLetter
 """What may arrive: an event or a label (an arrival with a truth), a command, a watermark, or what was refused at the door."""
 
 
+class Lines(Protocol):
+    """What the loop asks of the past: versions of lines, and what a line learned. It is told only what was committed before."""
+
+    def enter(self, entry: Entry) -> None:
+        """Told that a line has entered: from here on its versions can be asked for."""
+        ...
+
+    def rebuild(self, line: str, position: int) -> Model:
+        """The model of a line at a position."""
+        ...
+
+    def past(self, line: str, after: int, until: int) -> Iterator[Step]:
+        """What a line learned after one position, up to another."""
+        ...
+
+
 @dataclass(slots=True)
 class Outcome:
-    """What a batch came to, in order. `positions` runs beside `examples`: where the learner stood after each, or -1."""
+    """What a batch came to, in order.
+
+    `positions` runs beside `examples`: where the learner stood after each, or -1; `also` where the other lines stood,
+    None where none learned it.
+    """
 
     predictions: list[Prediction] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
+    also: list[dict[str, int] | None] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     snapshots: list[Snapshot] = field(default_factory=list)
     rollouts: list[Rollout] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    entered: list[Entry] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     watched: list[Prediction | Example | Unlabelled] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class States:
-    """The memories of the five stages."""
+    """The memories of the five stages. `rivals` are the learners of the other lines, by name."""
 
     serve: ServeState
     join: JoinState
     learn: LearnState
     watch: WatchState
-    rollout: Rollout
+    decide: DecideState
+    rivals: dict[str, LearnState] = field(default_factory=dict)
+
+    @property
+    def rollout(self) -> Rollout:
+        """Who answers now."""
+        return self.decide.rollout
 
 
 class Loop:
-    """Five stages over one stream of inputs.
+    """Five stages over one stream of inputs. `lines` gives versions for rollouts that name one, and what newcomers catch up."""
 
-    `rebuild` gives the model at a position, for rollouts that name a version; it is told only positions that were
-    committed before.
-    """
-
-    def __init__(self, plan: Plan, states: States, ledger: Ledger, rebuild: Callable[[int], Model]) -> None:
+    def __init__(self, plan: Plan, states: States, ledger: Ledger, lines: Lines) -> None:
         self.plan = plan
         self.states = states
         self.ledger = ledger
-        self.rebuild = rebuild
+        self.lines = lines
+        self.name = plan.decide.model
         self.lateness_us = max(plan.serve.lateness_us, plan.join.lateness_us)
         self.due = plan.join.next_due(states.join, ledger)
         self.extras: list[Snapshot | DeadLetter] = []
-        self.voice = Voice(states.learn.model, plan.decide.model, states.learn.position, states.rollout.revision)
+        self.pinned: dict[str, Model] = {}
+        self.live: list[tuple[Voice | Seat, LearnState]] = []
+        self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
+        for entry in states.decide.entries.values():
+            self.makers[entry.name] = self.makers[entry.like]
+            lines.enter(entry)
+        self.voice = Voice(states.learn.model, self.name, states.learn.position, states.rollout.revision)
         self.take_voice()
 
     @staticmethod
     def first_states(plan: Plan) -> States:
         """The memories before the first input."""
+        own = plan.decide.model
+        rivals = (line for name, line in plan.lines.items() if name != own)
         return States(
             serve=plan.serve.new_state(),
             join=plan.join.new_state(),
-            learn=plan.learn.new_state(plan.model),
+            learn=plan.learn.new_state(plan.model, name=own),
             watch=plan.watch.new_state(),
-            rollout=plan.decide.new_state(),
+            decide=plan.decide.new_state(),
+            rivals={line.name: plan.learn.new_state(line.model, name=line.name) for line in rivals},
         )
 
     def advance(self, batch: Sequence[Record]) -> Outcome:
-        """Takes a batch of inputs in order."""
+        """Takes a batch of inputs in order. Where somebody decides, it stops at every look to let them."""
         out = Outcome()
+        decide, state = self.plan.decide, self.states.decide
+        records, left = iter(batch), len(batch)
+        while left:
+            before = len(out.watched), len(out.dead)
+            room = decide.look_every - state.record % decide.look_every if self.deciding else left
+            self._advance(islice(records, room), out)
+            state.record += left - length_hint(records)
+            left = length_hint(records)
+            self._measure(out, *before)
+        return out
+
+    @property
+    def deciding(self) -> bool:
+        """Whether anybody looks: a policy is declared, or somebody has a seat beside the champion."""
+        return bool(self.plan.decide.policies or self.states.rollout.places)
+
+    def _measure(self, out: Outcome, watched: int, dead: int) -> None:
+        """Shows watch, and whoever decides, what came since the last time; lets them look when it is time to."""
+        records = out.watched[watched:] if watched else out.watched
+        alerts = self.plan.watch.step(self.states.watch, records)
+        out.alerts += alerts
+        if not self.deciding:
+            return
+        decide, state = self.plan.decide, self.states.decide
+        decide.take(state, records, alerts, out.dead[dead:])
+        if state.record % decide.look_every == 0:
+            watermark = self.states.serve.frontier - self.lateness_us
+            self._effect(decide.look(state, watermark, self._positions()), out)
+
+    def _advance(self, batch: Iterable[Record], out: Outcome) -> None:
+        """Takes inputs up to the end of a batch or its first command, whichever comes first."""
         states, ledger, voice = self.states, self.ledger, self.voice
         answer, hear = self.plan.serve.answer, self.plan.join.label
         serve, join, wait_us = states.serve, states.join, self.plan.join.wait_us
@@ -119,8 +193,8 @@ class Loop:
             if joined:
                 self._joined(joined, out)
                 joined.clear()
-        out.alerts += self.plan.watch.step(states.watch, out.watched)
-        return out
+            if type(record) is Command:
+                return
 
     def _time_passes(self, joined: list[Joined], watermark: int | None = None) -> None:
         """Tells join how far event time has come, because something falls due."""
@@ -129,13 +203,17 @@ class Loop:
         joined += self.plan.join.step(self.states.join, self.ledger, [Watermark(watermark)])
         self.due = self.plan.join.next_due(self.states.join, self.ledger)
 
+    # Learning --------------------------------------------------------------------------------------------------------
+
     def _joined(self, joined: Sequence[Joined], out: Outcome) -> None:
-        learn, learn_one, extras = self.states.learn, self.plan.learn.one, self.extras
+        extras, decide = self.extras, self.states.decide
         for record in joined:
             if type(record) is Example:
                 out.examples.append(record)
                 out.watched.append(record)
-                out.positions.append(learn_one(learn, record, extras))
+                held = decide.holding and decide.held(record)
+                out.positions.append(-1 if held else self._own(record))
+                out.also.append(self._rivals(record, out) if self.states.rivals and not held else None)
                 for extra in extras:
                     if type(extra) is Snapshot:
                         out.snapshots.append(extra)
@@ -146,34 +224,131 @@ class Loop:
                 out.watched.append(record)
             else:
                 out.dead.append(record)  # type: ignore[arg-type]
-        if self.states.rollout.champion is None:
-            if learn.published is None:
-                self.voice.model, self.voice.position = learn.model, learn.position
-            else:
-                self.take_voice()
+        self._refresh()
+
+    def _own(self, example: Example) -> int:
+        """Lets the pipeline's own line learn an example; the position that it reached, or -1."""
+        learn, features = self.states.learn, None
+        if example.prediction.model != learn.name:
+            features = seen_by(example.prediction, learn.name, self.makers)
+            if features is None:
+                return -1  # it was not asked, and sees other features than those who were
+        if learn.name in self.states.decide.still:
+            return -1
+        return self.plan.learn.one(learn, example, self.extras, features)
+
+    def _rivals(self, example: Example, out: Outcome) -> dict[str, int] | None:
+        """Lets every other line learn an example, from the features as it saw them; where each stands after it."""
+        reached: dict[str, int] = {}
+        extras: list[Snapshot | DeadLetter] = []
+        decide = self.states.decide
+        for name, state in self.states.rivals.items():
+            if not decide.learns(name):
+                continue
+            features = seen_by(example.prediction, name, self.makers)
+            if features is None:
+                continue
+            position = self.plan.learn.one(state, example, extras, features)
+            if position >= 0:
+                reached[name] = position
+            for extra in extras:
+                if type(extra) is Snapshot:
+                    out.snapshots.append(extra)
+                else:
+                    decide.failed(name)  # a challenger's failure to learn is its own: the champion has the example
+            extras.clear()
+        return reached or None
+
+    # Commands and decisions ------------------------------------------------------------------------------------------
 
     def _other(self, record: Record, joined: list[Joined], out: Outcome) -> None:
         if type(record) is Watermark:
             self._time_passes(joined, record.at)
         elif type(record) is Command:
-            decided = self.plan.decide.step(self.states.rollout, record, self.states.learn.position)
-            if type(decided) is Rollout:
-                self.states.rollout = decided
-                out.rollouts.append(decided)
-                self.take_voice()
-            else:
-                out.dead.append(decided)  # type: ignore[arg-type]
+            now = self.states.serve.frontier
+            self._effect(self.plan.decide.step(self.states.decide, record, now, self._positions()), out)
         else:
             out.dead.append(record)  # type: ignore[arg-type]
 
+    def _positions(self) -> dict[str, int]:
+        """Where the learner of each line stands, those that have ended too."""
+        states = self.states
+        rivals = {name: state.position for name, state in states.rivals.items()}
+        return {**states.decide.ended, **rivals, self.name: states.learn.position}
+
+    def _effect(self, decided: Sequence[Decided], out: Outcome) -> None:
+        """Makes true what was decided: lines come and go, and the voices are those of the rollout."""
+        for one in decided:
+            if type(one) is Rollout:
+                out.rollouts.append(one)
+            elif type(one) is Decision:
+                out.decisions.append(one)
+            elif type(one) is Entry:
+                self._enter(one, out)
+            else:
+                out.dead.append(one)  # type: ignore[arg-type]
+        if any(type(one) is Rollout for one in decided):
+            self._leave()
+            self.take_voice()
+
+    def _enter(self, entry: Entry, out: Outcome) -> None:
+        """A newcomer takes up its bytes and learns what the line it comes from learned since."""
+        self.lines.enter(entry)
+        self.makers[entry.name] = self.makers[entry.like]
+        name, position = version_of(entry.start)
+        model = self.lines.rebuild(name, position)
+        if entry.after is not None:
+            source, known = version_of(entry.after)
+            for step in self.lines.past(source, known, self._positions()[source]):
+                if step.event_id not in entry.skip:
+                    model.learn(step.features, step.truth)
+                    position += 1
+        state = self.states.rivals[entry.name] = self.plan.learn.new_state(model, position, entry.name)
+        created_by = f"entered from {entry.start}"
+        out.snapshots.append(Snapshot(position, state.saved, model.digest(), entry.name, created_by))
+        out.entered.append(entry)
+
+    def _leave(self) -> None:
+        """Lines that nobody asks any more end where they stand; any of their versions can still be made again."""
+        asked = self.states.decide.asked()
+        for name in [name for name in self.states.rivals if name not in asked]:
+            self.states.decide.ended[name] = self.states.rivals.pop(name).position
+
+    # Voices ----------------------------------------------------------------------------------------------------------
+
     def take_voice(self) -> None:
-        """Makes the voice what the rollout says: the learner, what it last published, or a version by name."""
-        voice, learn, rollout = self.voice, self.states.learn, self.states.rollout
-        voice.revision = rollout.revision
-        if rollout.champion is not None:
-            voice.position = version_of(rollout.champion)[1]
-            voice.model = self.rebuild(voice.position)
-        elif learn.published is not None:
-            voice.model, voice.position = learn.published, learn.published_position
+        """Makes the voices what the rollout says: a line's learner, what it last published, or a version by name."""
+        voice, rollout = self.voice, self.states.rollout
+        self.live.clear()
+        names = [rollout.champion, *(place.who for place in rollout.places)]
+        self.pinned = {name: model for name, model in self.pinned.items() if name in names}
+        voice.revision, voice.salt = rollout.revision, rollout.salt
+        self._speak(voice, rollout.champion or self.name)
+        seats = []
+        for place in rollout.places:
+            seat = Seat(voice.model, place.who, 0, place.mode, place.share, place.who)
+            self._speak(seat, place.who)
+            seats.append(seat)
+        voice.seats = tuple(seats)
+        self._refresh()
+
+    def _speak(self, voice: Voice | Seat, who: str) -> None:
+        """Lets one voice speak for a version, or for a line as it stands."""
+        if "@" in who:
+            voice.name, voice.position = version_of(who)
+            if who not in self.pinned:
+                self.pinned[who] = self.lines.rebuild(voice.name, voice.position)
+            voice.model = self.pinned[who]
         else:
-            voice.model, voice.position = learn.model, learn.position
+            voice.name = who
+            learner = self.states.learn if who == self.name else self.states.rivals[who]
+            self.live.append((voice, learner))
+        voice.maker = self.makers[voice.name]
+
+    def _refresh(self) -> None:
+        """Lets the voices that speak for a line say what it knows now."""
+        for voice, learn in self.live:
+            if learn.published is None:
+                voice.model, voice.position = learn.model, learn.position
+            else:
+                voice.model, voice.position = learn.published, learn.published_position

@@ -11,23 +11,27 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from eddyline.models import adapt
+from eddyline.pipeline.challengers import Challenger
 from eddyline.pipeline.code import code_digest
 from eddyline.pipeline.plain import plain_features
+from eddyline.policies.policy import Policy
 from eddyline.ports import Model, SourceConfig
-from eddyline.records import Event, Label
+from eddyline.records import Event, Label, Place
 from eddyline.records.errors import DeclarationError
 from eddyline.records.schema import Schema
 from eddyline.records.time import show_duration, to_us
 from eddyline.stages.aggregates import Aggregates
 from eddyline.stages.decide import Decide
+from eddyline.stages.features import Maker
 from eddyline.stages.join import Join, JoinStage
 from eddyline.stages.learn import Learn, Publish
+from eddyline.stages.lines import Line
 from eddyline.stages.serve import Serve
 from eddyline.stages.watch import Watch, WatchStage
 
@@ -59,6 +63,7 @@ class Pipeline:
     any of the `aggregates`, and gives a dict for the `model`: a River estimator or pipeline, `Sklearn(...)`, or your own.
     `join` says how long a prediction waits for its truth, `lateness` how far out of order events may come, `publish` that
     answers come from published versions (default: live), `versions` when a version is kept, `watch` what is measured.
+    `challengers` answer beside the model until they have earned its place, and `decide` says who may be moved, and when.
 
     Two pipelines are equal when they mean the same; `digest` is that meaning in 16 hex digits. `replace` makes another:
 
@@ -89,6 +94,8 @@ class Pipeline:
     publish: Publish | None = None
     versions: Versions = field(default_factory=Versions)
     watch: Watch = field(default_factory=Watch)
+    challengers: Sequence[Challenger] = ()
+    decide: Sequence[Policy] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -110,6 +117,8 @@ class Pipeline:
             if not isinstance(value, kind):
                 raise DeclarationError(f"{word}={value!r}\nwrite {word}={kind.__name__}(...)")
         object.__setattr__(self, "aggregates", dict(self.aggregates))
+        object.__setattr__(self, "challengers", _several("challengers", self.challengers, Challenger))
+        object.__setattr__(self, "decide", _several("decide", self.decide, Policy))
         self.plan()
 
     def replace(self, **changes: Any) -> Pipeline:
@@ -143,16 +152,12 @@ class Pipeline:
                     f"aggregates go by key, and {self.events.type.__name__} has no Key\n"
                     f"give it one (card: Key), or say by which field: {next(iter(self.aggregates))}=...(by='field')"
                 )
-        features, trusted = (
-            (self.features, False) if self.features else plain_features(self.event_schema, bool(self.aggregates))
-        )
+        maker = self._maker(self.features)
         return Plan(
             model=model,
             serve=Serve(
-                features=features,
+                maker=maker,
                 aggregates=aggregates,
-                wanted=_wanted(features, tuple(self.aggregates)) if self.features else tuple(self.aggregates),
-                trusted=trusted,
                 segment=self.watch.segment_of(self.events.type),
                 lateness_us=lateness_us,
             ),
@@ -163,8 +168,42 @@ class Pipeline:
                 learn_revisions=self.join.revisions == "learn",
             ),
             watch=self.watch.bind(model.task, self.versions.every, model, self.truth_type),
-            decide=Decide(self.name),
+            decide=Decide(
+                model=self.name,
+                task=model.task,
+                policies=tuple(self.decide),
+                places=self._places(),
+                still=tuple(f"{self.name}.{one.name}" for one in self.challengers if not one.learns),
+            ),
+            lines={line.name: line for line in (Line(self.name, model), *(self._line(one, model) for one in self.challengers))},
         )
+
+    def _maker(self, features: Callable[..., Mapping[str, Any]] | None) -> Maker:
+        """How features are made: by the user's function, else the event's fields and the aggregates as they are."""
+        if features is not None:
+            return Maker(features, _wanted(features, tuple(self.aggregates)))
+        plain, trusted = plain_features(self.event_schema, bool(self.aggregates))
+        return Maker(plain, tuple(self.aggregates), trusted)
+
+    def _line(self, challenger: Challenger, own: Model) -> Line:
+        """A challenger as a line; where it declares no model it has the pipeline's, where it has no features theirs."""
+        model = adapt(self.model if challenger.model is None else challenger.model)
+        if model.task is not own.task:
+            raise DeclarationError(
+                f"challenger {challenger.name}: its model answers {model.task.value}, the pipeline's answers {own.task.value}\n"
+                "challengers answer the same question"
+            )
+        maker = None if challenger.features is None else self._maker(challenger.features)
+        mode = challenger.mode
+        return Line(f"{self.name}.{challenger.name}", model, maker, challenger.learns, mode.mode, mode.share)
+
+    def _places(self) -> tuple[Place, ...]:
+        """The seats that are taken from the start."""
+        names = [one.name for one in self.challengers]
+        for name in names:
+            if names.count(name) > 1:
+                raise DeclarationError(f"challengers: two are called {name!r}\ngive each a name of its own")
+        return tuple(Place(f"{self.name}.{one.name}", one.mode.mode, one.mode.share) for one in self.challengers)
 
     def parts(self) -> dict[str, Any]:
         """What the digest is made of, part by part, as plain values: the meaning, without paths."""
@@ -180,6 +219,17 @@ class Pipeline:
             "publish": repr(self.publish),
             "versions": repr(self.versions),
             "watch": self.watch.describe(),
+            **({"challengers": [self._meaning(one) for one in self.challengers]} if self.challengers else {}),
+            **({"decide": [repr(policy) for policy in self.decide]} if self.decide else {}),
+        }
+
+    def _meaning(self, challenger: Challenger) -> dict[str, Any]:
+        return {
+            "name": challenger.name,
+            "model": adapt(self.model if challenger.model is None else challenger.model).recipe(),
+            "features": code_digest(challenger.features) if challenger.features else "the pipeline's",
+            "mode": repr(challenger.mode),
+            "learns": challenger.learns,
         }
 
     @property
@@ -206,13 +256,15 @@ class Pipeline:
             f"  join      {self.join.sentence()}",
             f"  serving   {serving}; a version is kept every {self.versions.every} examples",
             f"  watch     {self.watch.describe()}",
+            *(f"  beside    {one.sentence()}" for one in self.challengers),
+            *(f"  decide    {policy.sentence()}" for policy in self.decide),
         ]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The five stages of one pipeline, ready for an engine, and the model to start from."""
+    """The five stages of one pipeline, ready for an engine, and the models to start from: its own, and all by line."""
 
     model: Model
     serve: Serve
@@ -220,6 +272,17 @@ class Plan:
     learn: Learn
     watch: WatchStage
     decide: Decide
+    lines: Mapping[str, Line]
+
+
+def _several(word: str, declared: Any, kind: type) -> tuple[Any, ...]:
+    """What was declared, one by one, each of the right kind."""
+    if isinstance(declared, kind):
+        declared = (declared,)
+    if not isinstance(declared, Sequence) or not all(isinstance(one, kind) for one in declared):
+        write = 'challengers=(Challenger("deep", model=...),)' if word == "challengers" else "decide=(Promote(), RollBack())"
+        raise DeclarationError(f"{word}={declared!r}\nwrite {write}")
+    return tuple(declared)
 
 
 def _check_source(word: str, source: Any, kind: type) -> None:

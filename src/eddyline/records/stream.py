@@ -1,8 +1,8 @@
 """The records that travel between stages: frozen, without behaviour beyond saying what they hold.
 
 The seven streams of the design carry `Event`, `Prediction`, `Label`, `Example`, `ModelVersion`, `Measurement` (with
-`Alert`) and `Rollout`. What a stage refuses travels as a `DeadLetter`. They are msgspec structs: a tenth of the cost of a
-dataclass to make, and they encode themselves.
+`Alert`) and `Rollout` (with the `Decision` that made it). What a stage refuses travels as a `DeadLetter`. They are msgspec
+structs: a tenth of the cost of a dataclass to make, and they encode themselves.
 """
 
 from __future__ import annotations
@@ -55,11 +55,36 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     scores: Scores | None = None
 
 
+NOT_ASKED = "not_asked"
+"""The fault of a version that was not asked: a split gave the event to another."""
+
+
+class Said(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What another version said to the same event: recorded, never returned to the caller.
+
+    `features` is None where it saw what the answering version saw. `fault` is a reason code where it could not answer, and
+    `NOT_ASKED` where a split gave the event to another.
+    """
+
+    model: str
+    position: int
+    value: Value
+    scores: Scores | None
+    features: Features | None = None
+    fault: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version that said it: `name@position`."""
+        return f"{self.model}@{self.position}"
+
+
 class Prediction(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The answer that was given, with everything it takes to give it again.
 
     `model` and `position` name the version (`fraud@15320`), `revision` the rollout, `features` what the model saw and
-    `aggregates` what history contributed to them.
+    `aggregates` what history contributed to them. `others` is what the versions beside it said to the same event: the
+    challengers', or the champion's where a challenger answered.
     """
 
     event_id: str
@@ -73,6 +98,7 @@ class Prediction(msgspec.Struct, frozen=True, gc=False, array_like=True):
     position: int
     revision: int
     segment: str | None = None
+    others: list[Said] | None = None
 
     @property
     def version(self) -> str:
@@ -118,13 +144,41 @@ class ModelVersion(msgspec.Struct, frozen=True):
         return f"{self.model}@{self.position}"
 
 
+Mode = Literal["shadow", "canary", "split"]
+"""How a challenger is asked: of every event and never returned, returned for a share of keys, or only asked for its share."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A seat beside the champion: who sits there, how it is asked, and the share of keys that it answers.
+
+    `who` is a line by name (`fraud.deep`: its learner, live) or a version (`fraud.deep@1200`: pinned).
+    """
+
+    who: str
+    mode: Mode = "shadow"
+    share: float = 0.0
+    since: int = 0
+    """event time in µs when it took its place"""
+
+
 class Rollout(msgspec.Struct, frozen=True):
-    """Who answers from here on. `champion` is a version, or None for the live learner (or the last published one)."""
+    """Who answers from here on, and who is asked beside.
+
+    `champion` is a version, a line by name (its learner, live), or None for the pipeline's own learner (or the last version it
+    published). `salt` fixes which keys a canary or a split answers: it changes only when a challenger takes its place, so
+    that a growing share keeps the keys that it had.
+    """
 
     revision: int
     champion: str | None
     author: str
     reason: str
+    places: tuple[Place, ...] = ()
+    former: str | None = None
+    """the champion before, which a roll back goes to"""
+    salt: int = 0
+    since: int = 0
+    """event time in µs when this champion came into force"""
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -151,6 +205,33 @@ class Alert(msgspec.Struct, frozen=True):
     before: float
     after: float
     reason: str
+    segment: str | None = None
+    effect: float | None = None
+    """the change of the labelled loss that came with it, for ranking; None where it is not known"""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided, by which policy or person, why, and the evidence from which it can be computed again.
+
+    `number` counts the decisions of a store from 1. `status` is "done", "proposed" (waits for `eddyline approve`), "dry run",
+    "approved", "rejected" or "lapsed". `action` is what is to happen: promote, roll_back, retire, retrain, freeze, resume,
+    quarantine, release, alert; or what a person asked for: roll_out, enter, leave. `subject` is whom it is about.
+    """
+
+    number: int
+    policy: str
+    action: str
+    subject: str
+    status: str
+    at: int
+    """event time in µs"""
+    record: int
+    """how many inputs had been taken: the place in the journal"""
+    revision: int
+    """the rollout that was in force after it"""
+    author: str
+    reason: str
+    evidence: dict[str, Any] = {}
 
 
 class Watermark(msgspec.Struct, frozen=True, gc=False):

@@ -48,6 +48,8 @@ class LearnState:
     model: Model
     position: int
     saved: bytes
+    name: str = ""
+    """the line whose versions it makes; empty for the pipeline's own"""
     since: list[tuple[Features, Any]] = field(default_factory=list)
     published: Model | None = None
     published_position: int = 0
@@ -60,6 +62,8 @@ class Snapshot:
     position: int
     state: bytes
     digest: str
+    name: str = ""
+    created_by: str = "cadence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,9 @@ class Learn:
     learn_revisions: bool
     remember: int = 4096
 
-    def new_state(self, model: Model, position: int = 0) -> LearnState:
-        """A learner that starts from this model, which it owns from here on."""
-        state = LearnState(model=model, position=position, saved=model.save())
+    def new_state(self, model: Model, position: int = 0, name: str = "") -> LearnState:
+        """A learner that starts from this model, which it owns from here on; `name` is its line."""
+        state = LearnState(model=model, position=position, saved=model.save(), name=name)
         if self.publish_every is not None:
             state.published, state.published_position = model.restored(state.saved), position
         return state
@@ -91,11 +95,22 @@ class Learn:
             out += extras
         return out
 
-    def one(self, state: LearnState, example: Example, extras: list[Snapshot | DeadLetter]) -> int:
-        """Learns one example; gives the position it reached, or -1, and appends what else `step` gives to `extras`."""
+    def one(
+        self,
+        state: LearnState,
+        example: Example,
+        extras: list[Snapshot | DeadLetter],
+        features: Features | None = None,
+    ) -> int:
+        """Learns one example; gives the position it reached, or -1, and appends what else `step` gives to `extras`.
+
+        `features` are those that this line saw, where they are not those of the answer.
+        """
         if example.revision and not self.learn_revisions:
             return -1
-        model, features, truth = state.model, example.prediction.features, example.truth
+        model, truth = state.model, example.truth
+        if features is None:
+            features = example.prediction.features
         reason = None if type(truth) is bool else _unfit(truth, model.task)
         if reason is None:
             try:
@@ -109,7 +124,8 @@ class Learn:
         if reason is not None:
             extras.append(refuse_example(*reason, example))
             return -1
-        assert example.prediction.position <= state.position, "measured before it is learned: first-test"
+        told = example.prediction
+        assert told.model != state.name or told.position <= state.position, "measured before it is learned: first-test"
         state.position = position = state.position + 1
         since = state.since
         since.append((features, truth))
@@ -124,7 +140,7 @@ class Learn:
         state.saved = state.model.save()
         state.since.clear()
         if state.position % self.snapshot_every == 0:
-            extras.append(Snapshot(state.position, state.saved, state.model.digest()))
+            extras.append(Snapshot(state.position, state.saved, state.model.digest(), state.name))
 
 
 def undone(state: LearnState) -> Model:

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import zstandard
 
-from eddyline.records import Alert, DeadLetter, Prediction, Rollout
+from eddyline.records import Alert, DeadLetter, Decision, Prediction, Rollout
 from eddyline.records.errors import StoreCorrupt
+from eddyline.stages.lines import Entry
 
 GROUP = 128
 _SMALL = 256
@@ -58,7 +59,8 @@ class Fault(msgspec.Struct, array_like=True, frozen=True):
 class ExampleRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An example as it is kept: which prediction, which truth, and the learner's position after it.
 
-    `position` is -1 when it was measured and not learned (refused, or a revision that is only recorded).
+    `position` is -1 when it was measured and not learned (refused, held back, or a revision that is only recorded). `also`
+    is where the other lines stood after it, None where none learned it.
     """
 
     slot: int
@@ -67,6 +69,7 @@ class ExampleRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     at: int
     revision: int
     position: int
+    also: dict[str, int] | None = None
 
 
 class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,6 +81,8 @@ class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
     received_at: float = 0.0
     alerts: list[Alert] = []
     rollouts: list[Rollout] = []
+    decisions: list[Decision] = []
+    entered: list[Entry] = []
 
 
 class Block(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ from eddyline.store import blocks
 from eddyline.store.blocks import Block, ExampleRow, Notes
 from eddyline.store.lock import WriterLock
 
-SCHEMA = 1
+SCHEMA = 2
 GENESIS = bytes(32)
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -38,7 +38,8 @@ CREATE INDEX blocks_by_example ON blocks (first_example);
 CREATE INDEX blocks_with_dead ON blocks (seq) WHERE deads > 0;
 CREATE TABLE snapshots (hash TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE versions (
-  position INTEGER PRIMARY KEY, version BLOB NOT NULL, snapshot TEXT NOT NULL, seq INTEGER NOT NULL);
+  model TEXT NOT NULL, position INTEGER NOT NULL, version BLOB NOT NULL, snapshot TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (model, position));
 CREATE TABLE recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE checkpoints (seq INTEGER PRIMARY KEY, state BLOB NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE ids (id TEXT PRIMARY KEY, slot INTEGER NOT NULL) WITHOUT ROWID;
@@ -59,6 +60,7 @@ class Store:
         self.db = connection
         self._lock = lock
         self.broken: str | None = None
+        self.pipeline: str = self.get("pipeline") or ""
         self.before_commit: Callable[[], None] = _nothing
         row = self.db.execute(
             "SELECT seq, hash, first_slot, first_example, predictions, examples FROM blocks ORDER BY seq DESC LIMIT 1"
@@ -228,18 +230,19 @@ class Store:
 
     def keep_version(self, version: ModelVersion, state: bytes, recipe: str) -> None:
         """Registers a version with its bytes, inside the current transaction. The same bytes are kept once."""
-        snapshot = content_name(state)
-        self.db.execute("INSERT OR IGNORE INTO snapshots VALUES (?,?)", (snapshot, blocks.pack(state)))
-        self.db.execute("INSERT OR IGNORE INTO recipes VALUES (?,?)", (version.recipe, recipe))
-        self.db.execute(
-            "INSERT OR IGNORE INTO versions VALUES (?,?,?,?)",
-            (version.position, msgspec.msgpack.encode(version), snapshot, self.seq),
-        )
+        _register(self.db, (version, state, recipe), self.seq)
 
-    def versions(self) -> list[ModelVersion]:
-        """The kept versions, by position."""
-        rows = self.db.execute("SELECT position, version FROM versions ORDER BY position").fetchall()
+    def versions(self, model: str | None = None) -> list[ModelVersion]:
+        """The kept versions, by position: of the pipeline's own line, or of another by name."""
+        rows = self.db.execute(
+            "SELECT position, version FROM versions WHERE model=? ORDER BY position", (model or self.pipeline,)
+        ).fetchall()
         return [self._version(*row) for row in rows]
+
+    def lines(self) -> list[str]:
+        """The names of all lines that have a version, the pipeline's own first."""
+        names = [name for (name,) in self.db.execute("SELECT DISTINCT model FROM versions ORDER BY model")]
+        return sorted(names, key=lambda name: (name != self.pipeline, name))
 
     def _version(self, position: int, packed: bytes) -> ModelVersion:
         with _as_written(self.path, f"the version at position {position}"):
@@ -248,15 +251,16 @@ class Store:
                 raise ValueError(f"it says that it is {version.name}")
             return version
 
-    def nearest_version(self, position: int) -> tuple[ModelVersion, bytes]:
-        """The newest kept version at or before a position, with the bytes of its state, checked."""
+    def nearest_version(self, position: int, model: str | None = None) -> tuple[ModelVersion, bytes]:
+        """The newest kept version of a line at or before a position, with the bytes of its state, checked."""
+        line = model or self.pipeline
         row = self.db.execute(
             "SELECT v.position, v.version, v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash = v.snapshot "
-            "WHERE v.position<=? ORDER BY v.position DESC LIMIT 1",
-            (position,),
+            "WHERE v.model=? AND v.position<=? ORDER BY v.position DESC LIMIT 1",
+            (line, position),
         ).fetchone()
         if row is None:
-            raise NotFound(f"store {self.path.name}: no version at or before position {position}")
+            raise NotFound(f"store {self.path.name}: no version of {line} at or before position {position}")
         version = self._version(row[0], row[1])
         state = unpacked_state(self.path, version.name, row[2], row[3])
         return version, state
@@ -304,17 +308,35 @@ class Store:
         self.db.executemany("UPDATE inbox SET taken=1 WHERE number=?", [(number,) for number in numbers])
 
 
-def post(path: Path, body: bytes) -> None:
-    """Leaves a request for whoever runs on this store, now or next; it takes effect when it is journaled."""
+def post(path: Path, body: bytes, version: tuple[ModelVersion, bytes, str] | None = None) -> int:
+    """Leaves a request for whoever runs on this store, now or next; it takes effect when it is journaled.
+
+    Gives its number. `version` is registered with it: the version, the bytes of its state, its recipe.
+    """
     if not path.exists():
         raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
     with in_words(path):
         db = _connect(path, f"file:{_quote(path)}?mode=rw")
         try:
             _check_schema(db, path)
-            db.execute("INSERT INTO inbox (body) VALUES (?)", (body,))
+            db.execute("BEGIN IMMEDIATE")
+            if version is not None:
+                _register(db, version)
+            number = db.execute("INSERT INTO inbox (body) VALUES (?)", (body,)).lastrowid
+            db.execute("COMMIT")
+            assert number is not None
+            return number
         finally:
             db.close()
+
+
+def _register(db: sqlite3.Connection, registered: tuple[ModelVersion, bytes, str], seq: int = 0) -> None:
+    version, state, recipe = registered
+    snapshot = content_name(state)
+    db.execute("INSERT OR IGNORE INTO snapshots VALUES (?,?)", (snapshot, blocks.pack(state)))
+    db.execute("INSERT OR IGNORE INTO recipes VALUES (?,?)", (version.recipe, recipe))
+    row = (version.model, version.position, msgspec.msgpack.encode(version), snapshot, seq)
+    db.execute("INSERT OR IGNORE INTO versions VALUES (?,?,?,?,?)", row)
 
 
 def link(head: bytes, numbers: tuple[int, ...], parts: tuple[bytes, ...]) -> bytes:

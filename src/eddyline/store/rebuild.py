@@ -1,43 +1,95 @@
-"""Any version from the nearest kept one: the examples log, folded again.
+"""Any version of any line from the nearest kept one: the examples log, folded again.
 
-Keeps `rebuild`. Needs a model to restore into and a store to read; runs no stage.
+Keeps `rebuild`. Needs models to restore into and a store to read; runs no stage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+import msgspec
+
+from eddyline.pipeline import Plan
 from eddyline.ports import Model
-from eddyline.records import Features
-from eddyline.records.errors import StoreCorrupt
+from eddyline.records.errors import NotFound, StoreCorrupt
+from eddyline.stages.features import Maker
+from eddyline.stages.lines import Entry, Step, seen_by
+from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
 
 
-def rebuild(store: Store, blank: Model, position: int) -> Model:
-    """The model after `position` examples, to the bit: the nearest kept version and the examples since."""
-    version, state = store.nearest_version(position)
-    model = blank.restored(state)
-    at = version.position
-    for number, features, truth in learned(store, at, position):
-        model.learn(features, truth)
-        at = number
-    if at != position:
-        raise StoreCorrupt(f"store {store.path.name}: the examples log ends at {at}, before {version.model}@{position}")
-    return model
+class StoredLines:
+    """The lines of a store: those that the pipeline declares, and those that entered while it ran."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self.store = store
+        self.own = plan.decide.model
+        self.blanks: dict[str, Model] = {name: line.model for name, line in plan.lines.items()}
+        self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
+        for entry in kept_entries(store):
+            self.enter(entry)
+
+    def enter(self, entry: Entry) -> None:
+        """A line has entered: it is made, and sees, as the line that it is like."""
+        self.blanks[entry.name] = self.blanks[entry.like]
+        self.makers[entry.name] = self.makers[entry.like]
+
+    def blank(self, line: str) -> Model:
+        """A model to restore a version of this line into."""
+        if line not in self.blanks:
+            known = ", ".join(self.blanks)
+            raise NotFound(f"no line {line!r} in {self.store.path.name}\nit has {known}; versions are written {self.own}@1000")
+        return self.blanks[line]
+
+    def rebuild(self, line: str, position: int) -> Model:
+        """The model of a line at a position, to the bit."""
+        store = self.store
+        blank = self.blank(line)
+        version, state = store.nearest_version(position, line)
+        model = blank.restored(state)
+        at = version.position
+        for step in self.past(line, at, position):
+            model.learn(step.features, step.truth)
+            at = step.position
+        if at != position:
+            raise StoreCorrupt(f"store {store.path.name}: the examples log ends at {at}, before {version.model}@{position}")
+        return model
+
+    def past(self, line: str, after: int, until: int) -> Iterator[Step]:
+        """The examples that moved a line from position `after` to `until`, in order."""
+        if until <= after:
+            return
+        predictions, store = PredictionReader(self.store), self.store
+        for seq in range(self._first_block(line, after), store.seq + 1):
+            for row in store.examples_of(seq):
+                position = reached(row, line, self.own)
+                if after < position <= until:
+                    prediction = predictions.read(row.slot)
+                    features = seen_by(prediction, line, self.makers)
+                    if features is None:
+                        raise StoreCorrupt(f"store {store.path.name}: {line}@{position} learned what nobody saw")
+                    yield Step(position, prediction.event_id, features, row.truth)
+                    if position == until:
+                        return
+
+    def _first_block(self, line: str, after: int) -> int:
+        """A block at or before the one in which the line went beyond a position."""
+        db = self.store.db
+        if line == self.own:
+            row = db.execute("SELECT max(seq) FROM blocks WHERE first_example<=?", (after,)).fetchone()
+        else:
+            row = db.execute("SELECT max(seq) FROM versions WHERE model=? AND position<=?", (line, after)).fetchone()
+        return max(1, int(row[0] or 1))
 
 
-def learned(store: Store, after: int, until: int) -> Iterator[tuple[int, Features, Any]]:
-    """The examples that moved the learner from position `after` to `until`: (position, features as served, truth)."""
-    if until <= after:
-        return
-    predictions = PredictionReader(store)
-    row = store.db.execute("SELECT max(seq) FROM blocks WHERE first_example<=?", (after,)).fetchone()
-    first = int(row[0] or 1) - 1
-    for seq in range(first + 1, store.seq + 1):
-        for example in store.examples_of(seq):
-            if after < example.position <= until:
-                yield example.position, predictions.read(example.slot).features, example.truth
-                if example.position == until:
-                    return
+def reached(row: ExampleRow, line: str, own: str) -> int:
+    """Where a line stood after an example; -1 when it did not learn it."""
+    if line == own:
+        return row.position
+    return (row.also or {}).get(line, -1)
+
+
+def kept_entries(store: Store) -> list[Entry]:
+    """The lines that entered a store while it ran, in order."""
+    return msgspec.convert(store.get("entries") or [], list[Entry])

@@ -11,7 +11,7 @@ from eddyline.engines.embedded.codec import InputCodec, command_input, watermark
 from eddyline.engines.loop import Record
 from eddyline.pipeline import Pipeline
 from eddyline.records import Event, Label, Watermark
-from eddyline.stages.decide import Command
+from eddyline.stages.commands import Command
 from eddyline.store.blocks import Input, Kind
 
 Given = Event | Label | Command | Watermark | Input

@@ -24,7 +24,7 @@ from eddyline.engines.flink.serve import ServeHost
 from eddyline.pipeline import Pipeline
 from eddyline.records import DeadLetter, Event, Example, Label, ModelVersion, Prediction
 from eddyline.records.errors import Rejected
-from eddyline.stages.decide import Command
+from eddyline.stages.commands import Command
 
 SHARDS = 128
 END_MS = 2**45

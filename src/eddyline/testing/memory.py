@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from eddyline.engines.loop import Loop, Outcome
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
 from eddyline.records import Arrival, Prediction, Watermark
+from eddyline.stages.commands import version_of
+from eddyline.stages.lines import Entry, Step, seen_by
 from eddyline.testing.given import Given, inputs_of, records_of
 
 _FAR = 2**62
@@ -93,7 +95,7 @@ class Journey:
         self.pipeline = pipeline
         self.plan = pipeline.plan()
         self.ledger = MemoryLedger(self.plan.join.wait_us)
-        self.loop = Loop(self.plan, Loop.first_states(self.plan), self.ledger, self._rebuild)
+        self.loop = Loop(self.plan, Loop.first_states(self.plan), self.ledger, RememberedLines(self))
         self.total = Outcome()
 
     def take(self, *given: Given) -> Outcome:
@@ -107,12 +109,42 @@ class Journey:
         """Says that the streams are complete, as `Engine.drain` does."""
         return self.take(Watermark(self.loop.states.serve.frontier + self.plan.join.wait_us))
 
-    def _rebuild(self, position: int) -> Model:
-        model = self.pipeline.plan().model
-        for example, reached in zip(self.total.examples, self.total.positions, strict=True):
-            if 0 <= reached <= position:
-                model.learn(example.prediction.features, example.truth)
+
+class RememberedLines:
+    """The lines of a journey, from everything that came out of it so far."""
+
+    def __init__(self, journey: Journey) -> None:
+        self.journey = journey
+        self.entries: dict[str, Entry] = {}
+
+    def enter(self, entry: Entry) -> None:
+        """A line has entered."""
+        self.entries[entry.name] = entry
+
+    def rebuild(self, line: str, position: int) -> Model:
+        """The model of a line at a position: from where it started, every example again."""
+        entry = self.entries.get(line)
+        lines = self.journey.pipeline.plan().lines
+        if entry is None:
+            model, start = lines[line].model, 0
+        else:
+            source, start = version_of(entry.start)
+            assert source != line, "a journey has no bytes from outside"
+            model = self.rebuild(source, start)
+            assert entry.after is None, "a journey has no newcomers that catch up"
+        for step in self.past(line, start, position):
+            model.learn(step.features, step.truth)
         return model
+
+    def past(self, line: str, after: int, until: int) -> Iterator[Step]:
+        """What a line learned after one position, up to another."""
+        loop, total = self.journey.loop, self.journey.total
+        for example, position, also in zip(total.examples, total.positions, total.also, strict=True):
+            at = position if line == loop.name else (also or {}).get(line, -1)
+            if after < at <= until:
+                features = seen_by(example.prediction, line, loop.makers)
+                assert features is not None, "it learned what nobody saw"
+                yield Step(at, example.prediction.event_id, features, example.truth)
 
 
 def run_in_memory(pipeline: Pipeline, records: Iterable[Given], *, batch: int = 1) -> Journey:

@@ -34,7 +34,7 @@ from eddyline.connectors import memory
 from eddyline.engines.loop import Outcome
 from eddyline.pipeline import Pipeline
 from eddyline.records import EpochSeconds, Event, Example, Id, Key, Label, Prediction, Truth, Unlabelled
-from eddyline.stages.decide import Command
+from eddyline.stages.commands import Command
 from eddyline.testing.given import Given
 from eddyline.testing.memory import Journey
 from eddyline.testing.voyage import Voyage

@@ -16,7 +16,7 @@ from eddyline.pipeline import Pipeline, Plan
 from eddyline.pipeline.meaning import require_same
 from eddyline.store.database import Store
 from eddyline.store.ledger import DiskLedger
-from eddyline.store.rebuild import rebuild
+from eddyline.store.rebuild import StoredLines
 
 
 class Reached(NamedTuple):
@@ -63,4 +63,4 @@ def _at_checkpoint(store: Store, pipeline: Pipeline, plan: Plan) -> tuple[int, L
         seq, raw = found
         states, remembered = codec.load_states(raw, plan, pipeline.label_schema)
         ledger.restore(remembered, states.serve.frontier - max(plan.serve.lateness_us, plan.join.lateness_us))
-    return seq, Loop(plan, states, ledger, lambda position: rebuild(store, plan.model, position))
+    return seq, Loop(plan, states, ledger, StoredLines(store, plan))

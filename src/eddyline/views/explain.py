@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 
-from eddyline.models import adapt
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.records import DeadLetter, Prediction
-from eddyline.records.errors import NotFound
+from eddyline.records.errors import NotFound, Rejected
+from eddyline.records.schema import Schema
 from eddyline.store import blocks
 from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
-from eddyline.store.rebuild import rebuild
+from eddyline.store.rebuild import StoredLines, reached
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -50,8 +50,7 @@ def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
     slot, prediction = find_prediction(store, event_id)
     seq, _ = store.seq_of_slot(slot)
     block = store.block(seq)
-    decode = pipeline.event_schema.decode
-    event = next(raw for raw in _events_with(block.inputs, event_id) if decode(raw).id == event_id)
+    event = _event(pipeline.event_schema, block.inputs, event_id)
     again, detail = answer_again(store, pipeline, prediction)
     return Explanation(
         event=msgspec.json.decode(event),
@@ -87,8 +86,8 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
 
 def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction) -> tuple[str, str]:
     """Rebuilds the version that answered and asks it again: ("equal" | "different" | "not claimed", why)."""
-    here, there = fingerprint(), store.nearest_version(prediction.position)[0].fingerprint
-    output = rebuild(store, adapt(pipeline.model), prediction.position).predict(prediction.features)
+    here, there = fingerprint(), store.nearest_version(prediction.position, prediction.model)[0].fingerprint
+    output = StoredLines(store, pipeline.plan()).rebuild(prediction.model, prediction.position).predict(prediction.features)
     same = output_bytes(output.value, output.scores) == output_bytes(prediction.value, prediction.scores)
     if here != there:
         said = "the same bytes" if same else f"{output.value!r} {output.scores!r}"
@@ -110,9 +109,17 @@ def dead_letters(store: Store) -> list[DeadLetter]:
     return [letter for (packed,) in rows for letter in blocks.decode_dead(packed)]
 
 
-def _events_with(inputs: list[blocks.Input], event_id: str) -> list[bytes]:
+def _event(schema: Schema, inputs: list[blocks.Input], event_id: str) -> bytes:
+    """The event as it came. Others with its id in the same block may have been refused."""
     needle = event_id.encode()
-    return [given.raw for given in inputs if given.kind == Kind.EVENT and needle in given.raw]
+    for given in inputs:
+        if given.kind == Kind.EVENT and needle in given.raw:
+            try:
+                if schema.decode(given.raw).id == event_id:
+                    return given.raw
+            except Rejected:
+                continue
+    raise AssertionError("an answer without its event")
 
 
 def _truths(store: Store, slot: int, seq: int, model: str) -> list[Learned]:
@@ -121,7 +128,8 @@ def _truths(store: Store, slot: int, seq: int, model: str) -> list[Learned]:
     for (packed,) in rows:
         for row in blocks.decode_examples(packed):
             if row.slot == slot:
-                version = f"{model}@{row.position}" if row.position >= 0 else None
+                position = reached(row, model, store.pipeline)
+                version = f"{model}@{position}" if position >= 0 else None
                 found.append(Learned(row.truth, row.known, row.at, row.revision, version))
         if found and store.seq - seq > 10_000:
             break

@@ -41,10 +41,11 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def kept_versions(store: Store) -> list[KeptVersion]:
-    """The versions kept as bytes, by position; every position between them can be rebuilt."""
+    """The versions kept as bytes, by line and position; every position between them can be rebuilt."""
     rows = store.db.execute(
         "SELECT v.version, length(s.state), v.seq FROM versions v "
-        "LEFT JOIN snapshots s ON s.hash = v.snapshot ORDER BY v.position"
+        "LEFT JOIN snapshots s ON s.hash = v.snapshot ORDER BY v.model<>?, v.model, v.position",
+        (store.pipeline,),
     )
     recipes = {digest: json.loads(recipe) for digest, recipe in store.db.execute("SELECT digest, recipe FROM recipes")}
     decode = msgspec.msgpack.Decoder(ModelVersion).decode
@@ -68,7 +69,7 @@ def standing(store: Store, pipeline: Pipeline) -> Standing:
     """Who answers after the last block of the store."""
     row = store.db.execute("SELECT notes FROM blocks ORDER BY seq DESC LIMIT 1").fetchone()
     if row is None:
-        return Standing(f"{pipeline.name}@0", pipeline.publish is None, 0, pipeline.plan().decide.new_state())
+        return Standing(f"{pipeline.name}@0", pipeline.publish is None, 0, pipeline.plan().decide.new_state().rollout)
     notes = blocks.decode_notes(row[0])
     position = notes.learner
     if pipeline.publish is not None:

@@ -139,7 +139,7 @@ def unmoved(store: Store) -> Iterator[Store]:
 def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
     """The alerts and rollouts that blocks have noted, in order; the first rollout is the pipeline's start."""
     alerts = _Alerts()
-    start = plan.decide.new_state()
+    start = plan.decide.new_state().rollout
     rollouts = [_rollout_row(store, start, block=0, position=0, answer=0, received_at=None)]
     for seq, answer, packed in store.db.execute("SELECT seq, first_slot, notes FROM blocks ORDER BY seq"):
         notes = blocks.decode_notes(packed)

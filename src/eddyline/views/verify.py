@@ -13,19 +13,19 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from eddyline.models import adapt
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
 from eddyline.ports import Model
-from eddyline.records import ModelVersion, Prediction
+from eddyline.records import Features, ModelVersion, Prediction, Said
 from eddyline.records.errors import StoreCorrupt, StoreError
+from eddyline.stages.lines import seen_by
 from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store, content_digest, unpacked_state
 from eddyline.store.ledger import sealed
 from eddyline.store.reader import PredictionReader
-from eddyline.store.rebuild import rebuild
+from eddyline.store.rebuild import StoredLines
 from eddyline.views.explain import output_bytes
 
 KEPT = 200_000
@@ -107,17 +107,15 @@ def _check_side_tables(store: Store) -> None:
 
 
 class _Fold:
-    """The learner, folded again beside the answers it gave."""
+    """Every line's learner, folded again beside the answers it gave."""
 
     def __init__(self, store: Store, pipeline: Pipeline, verdict: Verdict) -> None:
         self.store, self.verdict = store, verdict
-        self.blank = adapt(pipeline.model)
-        self.publish = pipeline.publish.examples if pipeline.publish else None
-        self.kept = {version.position: version for version in store.versions()}
-        self.model = self._load(0)
-        self.position = 0
-        self.pending: deque[ExampleRow] = deque()
-        self.others: OrderedDict[int, Model] = OrderedDict()
+        self.lines = StoredLines(store, pipeline.plan())
+        self.publish = pipeline.publish is not None
+        self.own = pipeline.name
+        self.learners = {name: _Learner(name, self) for name in store.lines()}
+        self.others: OrderedDict[tuple[str, int], Model] = OrderedDict()
         self.recent: OrderedDict[int, Prediction] = OrderedDict()
         self.reader = PredictionReader(store)
         self.slot = 0
@@ -129,77 +127,110 @@ class _Fold:
         verdict.dead += len(blocks.decode_dead(parts[3]))
         examples = blocks.decode_examples(parts[2])
         verdict.examples += len(examples)
-        self.pending.extend(row for row in examples if row.position >= 0)
+        for row in examples:
+            if row.position >= 0:
+                self.learners[self.own].pending.append((row.position, row))
+            for name, position in (row.also or {}).items():
+                self.learners[name].pending.append((position, row))
         predictions = blocks.decode_predictions(parts[1])
         for prediction in predictions:
             self.recent[self.slot] = prediction
             self.slot += 1
         for prediction in predictions:
-            self._answer(prediction)
+            self._answer(prediction, prediction, prediction.features)
+            for said in prediction.others or ():
+                if said.fault is None:
+                    self._answer(prediction, said, prediction.features if said.features is None else said.features)
         verdict.predictions += len(predictions)
-        if self.publish is None:
-            self._learn_to(blocks.decode_notes(parts[4]).learner)
+        if not self.publish:
+            self.learners[self.own].learn_to(blocks.decode_notes(parts[4]).learner)
         while len(self.recent) > KEPT:
             self.recent.popitem(last=False)
 
     def finish(self) -> None:
         """Learns what no answer has asked for yet, so that the last versions are checked too."""
-        if self.pending:
-            self._learn_to(self.pending[-1].position)
+        for learner in self.learners.values():
+            if learner.pending:
+                learner.learn_to(learner.pending[-1][0])
 
-    def _answer(self, prediction: Prediction) -> None:
-        wanted = prediction.position
-        if wanted > self.position:
-            self._learn_to(wanted)
-        model = self.model if wanted == self.position else self._other(wanted)
-        output = model.predict(prediction.features)
-        if output.value == prediction.value and output_bytes(output.value, output.scores) == output_bytes(
-            prediction.value, prediction.scores
-        ):
+    def prediction(self, slot: int) -> Prediction:
+        """A prediction by its number."""
+        return self.recent.get(slot) or self.reader.read(slot)
+
+    def _answer(self, prediction: Prediction, said: Prediction | Said, features: Features) -> None:
+        model = self._model(said.model, said.position)
+        output = model.predict(features)
+        if output.value == said.value and output_bytes(output.value, output.scores) == output_bytes(said.value, said.scores):
             return
         self.verdict.differences += 1
         if self.verdict.comparable and self.verdict.differences <= 10:
-            said = f"recorded {prediction.value!r} {prediction.scores!r}, again {output.value!r} {output.scores!r}"
-            self.verdict.faults.append(f"event {prediction.event_id!r} by {prediction.version}: {said}")
+            told = f"recorded {said.value!r} {said.scores!r}, again {output.value!r} {output.scores!r}"
+            self.verdict.faults.append(f"event {prediction.event_id!r} by {said.version}: {told}")
 
-    def _learn_to(self, position: int) -> None:
-        model, pending = self.model, self.pending
-        while self.position < position:
-            if not pending:
-                raise StoreCorrupt(f"the examples log ends at {self.position}, an answer names position {position}")
-            row = pending.popleft()
-            if row.position != self.position + 1:
-                raise StoreCorrupt(f"the examples log goes from position {self.position} to {row.position}")
-            prediction = self.recent.get(row.slot) or self.reader.read(row.slot)
-            model.learn(prediction.features, row.truth)
-            self.position = row.position
-            if row.position in self.kept:
-                self._check(self.kept[row.position])
+    def _model(self, name: str, wanted: int) -> Model:
+        learner = self.learners.get(name)
+        if learner is None:
+            raise StoreCorrupt(f"an answer names {name}@{wanted}, and no version of {name} is kept")
+        if wanted > learner.position:
+            learner.learn_to(wanted)
+        return learner.model if wanted == learner.position else self._other(name, wanted)
 
-    def _other(self, position: int) -> Model:
-        model = self.others.get(position)
+    def _other(self, name: str, position: int) -> Model:
+        model = self.others.get((name, position))
         if model is None:
-            model = self.others[position] = rebuild(self.store, self.blank, position)
+            model = self.others[name, position] = self.lines.rebuild(name, position)
             if len(self.others) > 4:
                 self.others.popitem(last=False)
         return model
 
-    def _load(self, position: int) -> Model:
-        version, state = self.store.nearest_version(position)
-        model = self.blank.restored(state)
-        self._same(version, model)
-        return model
+
+class _Learner:
+    """One line, folded from its first kept version over what it learned."""
+
+    def __init__(self, name: str, fold: _Fold) -> None:
+        self.name, self.fold = name, fold
+        self.blank = fold.lines.blank(name)
+        versions = fold.store.versions(name)
+        self.kept = {version.position: version for version in versions}
+        self.position = versions[0].position
+        version, state = fold.store.nearest_version(self.position, name)
+        self.model = self.blank.restored(state)
+        self.pending: deque[tuple[int, ExampleRow]] = deque()
+        self._same(version, self.model)
+
+    def learn_to(self, position: int) -> None:
+        """Learns what is pending up to a position."""
+        model, pending, fold = self.model, self.pending, self.fold
+        while self.position < position:
+            if not pending:
+                raise StoreCorrupt(f"the examples log of {self.name} ends at {self.position}, an answer names {position}")
+            reached, row = pending.popleft()
+            if reached <= self.position:
+                continue
+            if reached != self.position + 1:
+                raise StoreCorrupt(f"the examples log of {self.name} goes from position {self.position} to {reached}")
+            prediction = fold.prediction(row.slot)
+            features = seen_by(prediction, self.name, fold.lines.makers)
+            if features is None:
+                raise StoreCorrupt(f"{self.name}@{reached} learned what nobody saw: event {prediction.event_id!r}")
+            model.learn(features, row.truth)
+            self.position = reached
+            if reached in self.kept:
+                self._check(self.kept[reached])
 
     def _check(self, version: ModelVersion) -> None:
-        row = self.store.db.execute(
-            "SELECT v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash=v.snapshot WHERE v.position=?",
-            (version.position,),
+        store = self.fold.store
+        row = store.db.execute(
+            "SELECT v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash=v.snapshot "
+            "WHERE v.model=? AND v.position=?",
+            (version.model, version.position),
         ).fetchone()
-        state = unpacked_state(self.store.path, version.name, row[0], row[1])
+        state = unpacked_state(store.path, version.name, row[0], row[1])
         self._same(version, self.model)
         self._same(version, self.blank.restored(state), "its kept bytes")
 
     def _same(self, version: ModelVersion, model: Model, what: str = "the fold over the examples") -> None:
-        self.verdict.versions += what != "its kept bytes"
-        if model.digest() != version.digest and self.verdict.comparable:
-            self.verdict.faults.append(f"{version.name}: {what} has another digest than was recorded")
+        verdict = self.fold.verdict
+        verdict.versions += what != "its kept bytes"
+        if model.digest() != version.digest and verdict.comparable:
+            verdict.faults.append(f"{version.name}: {what} has another digest than was recorded")

@@ -14,14 +14,25 @@ from typing import Any, Literal
 import msgspec
 import zstandard
 
-from eddyline.records import Alert, DeadLetter, Example, Features, Known, Measurement, ModelVersion, Prediction, Rollout
+from eddyline.records import Alert, DeadLetter, Example, Features, Known, Measurement, ModelVersion, Prediction, Rollout, Said
 from eddyline.records.errors import SourceError
 from eddyline.records.stream import Value
 
 _encode = msgspec.json.Encoder().encode
 
 
-class PredictionWire(msgspec.Struct, frozen=True, gc=False):
+class SaidWire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What another version said to the same event."""
+
+    model: str
+    position: int
+    value: Value = None
+    scores: list[tuple[Any, float | int]] | None = None
+    features: Features | None = None
+    fault: str | None = None
+
+
+class PredictionWire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A prediction with its fields by name; `scores` as pairs of class and probability."""
 
     event_id: str
@@ -35,6 +46,7 @@ class PredictionWire(msgspec.Struct, frozen=True, gc=False):
     segment: str | None
     features: Features
     aggregates: dict[str, Value] | None
+    others: list[SaidWire] | None = None
 
 
 class ExampleWire(msgspec.Struct, frozen=True, gc=False):
@@ -110,15 +122,25 @@ _alerted = msgspec.json.Decoder(Alerted).decode
 
 def _to_wire(p: Prediction) -> PredictionWire:
     scores = None if p.scores is None else list(p.scores.items())
+    others = None if p.others is None else [_said_to_wire(said) for said in p.others]
     return PredictionWire(
-        p.event_id, p.key, p.at, p.value, scores, p.model, p.position, p.revision, p.segment, p.features, p.aggregates
+        p.event_id, p.key, p.at, p.value, scores, p.model, p.position, p.revision, p.segment, p.features, p.aggregates, others
     )
+
+
+def _said_to_wire(s: Said) -> SaidWire:
+    return SaidWire(s.model, s.position, s.value, None if s.scores is None else list(s.scores.items()), s.features, s.fault)
+
+
+def _said_from_wire(w: SaidWire) -> Said:
+    return Said(w.model, w.position, w.value, None if w.scores is None else dict(w.scores), w.features, w.fault)
 
 
 def _from_wire(w: PredictionWire) -> Prediction:
     scores = None if w.scores is None else dict(w.scores)
+    others = None if w.others is None else [_said_from_wire(said) for said in w.others]
     return Prediction(
-        w.event_id, w.key, w.at, w.features, w.aggregates, w.value, scores, w.model, w.position, w.revision, w.segment
+        w.event_id, w.key, w.at, w.features, w.aggregates, w.value, scores, w.model, w.position, w.revision, w.segment, others
     )
 
 

@@ -9,11 +9,12 @@ import msgspec
 
 from eddyline.engines.loop import Loop, Outcome, Record, States
 from eddyline.pipeline import Pipeline, Plan
-from eddyline.records import Arrival, DeadLetter, Reason, Rollout, Watermark
-from eddyline.records.errors import Rejected
+from eddyline.ports import Model
+from eddyline.records import Arrival, DeadLetter, Reason, Watermark
+from eddyline.records.errors import Rejected, StoreMismatch
 from eddyline.records.schema import Schema
 from eddyline.stages.aggregates import AggregatesState
-from eddyline.stages.decide import Command
+from eddyline.stages.commands import Command
 from eddyline.stages.join import JoinState, held
 from eddyline.stages.learn import LearnState
 from eddyline.stages.refuse import KEPT, refuse_bytes
@@ -125,8 +126,8 @@ def example_rows(outcome: Outcome, loop: Loop) -> list[ExampleRow]:
     """The examples of an outcome as they are kept: by the number of their prediction."""
     find = loop.ledger.find
     return [
-        ExampleRow(_slot(find(e.prediction.event_id)), e.truth, e.known, e.at, e.revision, position)
-        for e, position in zip(outcome.examples, outcome.positions, strict=True)
+        ExampleRow(_slot(find(e.prediction.event_id)), e.truth, e.known, e.at, e.revision, position, also)
+        for e, position, also in zip(outcome.examples, outcome.positions, outcome.also, strict=True)
     ]
 
 
@@ -145,9 +146,24 @@ def outcome_parts(outcome: Outcome, loop: Loop, inputs: Sequence[Input]) -> tupl
     )
 
 
+LAYOUT = 2
+"""The layout of a checkpoint; another one is refused."""
+
+
+class SavedLearner(msgspec.Struct, frozen=True):
+    """One line's learner."""
+
+    name: str
+    model: bytes
+    position: int
+    published: bytes | None
+    published_position: int
+
+
 class SavedStates(msgspec.Struct, frozen=True):
     """The memories of the stages at one block, as plain values."""
 
+    layout: int
     frontier: int
     repeated: int
     windows: dict[int, bytes]
@@ -157,24 +173,20 @@ class SavedStates(msgspec.Struct, frozen=True):
     watermark: int
     revisions: dict[int, list[int]]
     labels_repeated: int
-    model: bytes
-    position: int
-    published: bytes | None
-    published_position: int
+    learners: list[SavedLearner]
     watch: bytes
-    rollout: Rollout
+    decide: bytes
     ledger: dict[str, int]
 
 
 def save_states(states: States, plan: Plan, labels: Schema, ledger: dict[str, int]) -> bytes:
-    """The memories as bytes. The learner is saved whole; undoing starts from here afterwards."""
-    serve, join, learn = states.serve, states.join, states.learn
-    learn.saved = learn.model.save()
-    learn.since.clear()
+    """The memories as bytes. Learners are saved whole; undoing starts from here afterwards."""
+    serve, join = states.serve, states.join
     windows = plan.serve.aggregates.save(serve.windows) if plan.serve.aggregates else {}
     early = [labels.encode(label.value) for waiting in join.early.values() for label in waiting]
     return _pack(
         SavedStates(
+            layout=LAYOUT,
             frontier=serve.frontier,
             repeated=serve.repeated,
             windows=windows,
@@ -184,35 +196,55 @@ def save_states(states: States, plan: Plan, labels: Schema, ledger: dict[str, in
             watermark=join.watermark,
             revisions=join.revisions,
             labels_repeated=join.repeated,
-            model=learn.saved,
-            position=learn.position,
-            published=learn.published.save() if learn.published else None,
-            published_position=learn.published_position,
+            learners=[_saved_learner(learn) for learn in (states.learn, *states.rivals.values())],
             watch=plan.watch.save(states.watch),
-            rollout=states.rollout,
+            decide=plan.decide.save(states.decide),
             ledger=ledger,
         )
     )
 
 
-def load_states(raw: bytes, plan: Plan, labels: Schema) -> tuple[States, dict[str, int]]:
-    """The memories that `save_states` saved, and what the ledger must remember."""
-    saved = msgspec.msgpack.decode(raw, type=SavedStates)
-    aggregates = plan.serve.aggregates
-    model = plan.model.restored(saved.model)
-    learn = LearnState(
-        model=model,
+def _saved_learner(learn: LearnState) -> SavedLearner:
+    learn.saved = learn.model.save()
+    learn.since.clear()
+    published = learn.published.save() if learn.published else None
+    return SavedLearner(learn.name, learn.saved, learn.position, published, learn.published_position)
+
+
+def _loaded_learner(saved: SavedLearner, blank: Model) -> LearnState:
+    return LearnState(
+        model=blank.restored(saved.model),
         position=saved.position,
         saved=saved.model,
-        published=plan.model.restored(saved.published) if saved.published is not None else None,
+        name=saved.name,
+        published=blank.restored(saved.published) if saved.published is not None else None,
         published_position=saved.published_position,
     )
+
+
+def load_states(raw: bytes, plan: Plan, labels: Schema) -> tuple[States, dict[str, int]]:
+    """The memories that `save_states` saved, and what the ledger must remember."""
+    try:
+        saved = msgspec.msgpack.decode(raw, type=SavedStates)
+    except msgspec.ValidationError as error:
+        raise StoreMismatch(
+            f"the checkpoint was written by another version of Eddyline ({error})\nuse the Eddyline that wrote the store"
+        ) from error
+    if saved.layout != LAYOUT:
+        raise StoreMismatch(
+            f"the checkpoint has layout {saved.layout}, this Eddyline reads {LAYOUT}\nuse the Eddyline that wrote the store"
+        )
+    aggregates = plan.serve.aggregates
+    decide = plan.decide.restore(saved.decide)
+    like = {name: name for name in plan.lines} | {entry.name: entry.like for entry in decide.entries.values()}
+    own, *rivals = [_loaded_learner(one, plan.lines[like[one.name]].model) for one in saved.learners]
     serve = ServeState(
         windows=aggregates.restore(saved.windows.values()) if aggregates else AggregatesState(()),
         frontier=saved.frontier,
         repeated=saved.repeated,
     )
-    states = States(serve, _load_join(saved, plan, labels), learn, plan.watch.restore(saved.watch), saved.rollout)
+    watch = plan.watch.restore(saved.watch)
+    states = States(serve, _load_join(saved, plan, labels), own, watch, decide, {one.name: one for one in rivals})
     return states, saved.ledger
 
 

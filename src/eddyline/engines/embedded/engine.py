@@ -17,7 +17,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
+
+import msgspec
 
 from eddyline.engines.embedded import codec
 from eddyline.engines.embedded.codec import InputCodec
@@ -25,16 +27,15 @@ from eddyline.engines.loop import Loop, Outcome, Record
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import meaning, require_same
-from eddyline.ports import Model
 from eddyline.records import Arrival, DeadLetter, Event, Label, Measurement, ModelVersion, Prediction, Watermark
 from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError
-from eddyline.stages.decide import LIVE, Command, version_of
+from eddyline.stages.commands import LIVE, Command, version_of
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import kept_bytes
 from eddyline.store.blocks import Block, Input, Kind, Notes
 from eddyline.store.database import Store, content_digest, in_words
 from eddyline.store.ledger import DiskLedger
-from eddyline.store.rebuild import rebuild
+from eddyline.store.rebuild import StoredLines
 
 CHECKPOINT_INPUTS = 500_000
 CHECKPOINT_SECONDS = 30.0
@@ -108,7 +109,7 @@ class Engine:
             finally:
                 self.store.close()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -145,10 +146,11 @@ class Engine:
             )
         self._since = 0
         self._checkpointed = time.monotonic()
-        self.loop = Loop(self.plan, states, ledger, self._rebuild)
+        self.lines = StoredLines(self.store, self.plan)
+        self.loop = Loop(self.plan, states, ledger, self.lines)
         self.ledger = ledger
         if found is None and self.store.seq == 0:
-            self._keep_first_version()
+            self._keep_first_versions()
         for block in self.store.blocks(after=seq):
             self._replay_block(block)
         if ledger.count != self.store.slots:
@@ -158,17 +160,18 @@ class Engine:
             )
         self.positions = dict(self.store.block(self.store.seq).notes.positions) if self.store.seq else {}
 
-    def _keep_first_version(self) -> None:
-        learn = self.loop.states.learn
+    def _keep_first_versions(self) -> None:
+        states = self.loop.states
         with self.store.transaction():
-            self._keep(Snapshot(0, learn.saved, learn.model.digest()), "the start")
+            for learn in (states.learn, *states.rivals.values()):
+                self._keep(Snapshot(0, learn.saved, learn.model.digest(), learn.name, "the start"))
 
     def _replay_block(self, block: Block) -> None:
         records = [self.codec.decode(given) for given in block.inputs]
         self.ledger.expect(records)
         outcome = self.loop.advance(records)
         rows = codec.example_rows(outcome, self.loop)
-        if outcome.predictions != block.predictions or rows != block.examples:
+        if outcome.predictions != block.predictions or rows != block.examples or outcome.decisions != block.notes.decisions:
             here, there = fingerprint(), self.store.get("fingerprint")
             why = (
                 f"this machine computes as {here}, the store was written as {there}"
@@ -180,9 +183,6 @@ class Engine:
             )
         self.ledger.committed()
         self._since += len(block.inputs)
-
-    def _rebuild(self, position: int) -> Model:
-        return rebuild(self.store, self.plan.model, position)
 
     # Commits ---------------------------------------------------------------------------------------------------------
 
@@ -210,12 +210,16 @@ class Engine:
                     received_at=time.time(),
                     alerts=outcome.alerts,
                     rollouts=outcome.rollouts,
+                    decisions=outcome.decisions,
+                    entered=outcome.entered,
                 )
                 with store.transaction():
                     store.append(parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes)
                     assert ledger.count == store.slots, "the ledger and the journal count other answers"
                     for snapshot in outcome.snapshots:
-                        self._keep(snapshot, "cadence")
+                        self._keep(snapshot)
+                    if outcome.entered:
+                        store.put("entries", [msgspec.to_builtins(one) for one in loop.states.decide.entries.values()])
                     if inbox:
                         store.taken(inbox)
             except BaseException as error:
@@ -241,11 +245,12 @@ class Engine:
             raise StoreError(f"store {self.path.name}: the file is gone\nput it back at {self.path}, and go on")
         self._open()
 
-    def _keep(self, snapshot: Snapshot, created_by: str) -> None:
-        recipe = json.dumps({"pipeline": self.pipeline.digest, **self.plan.model.recipe()}, sort_keys=True, default=repr)
-        versions = self.store.db.execute("SELECT max(position) FROM versions WHERE position<?", (snapshot.position,))
-        parent = versions.fetchone()[0]
-        name = self.pipeline.name
+    def _keep(self, snapshot: Snapshot) -> None:
+        name = snapshot.name
+        recipe = json.dumps({"pipeline": self.pipeline.digest, **self.lines.blank(name).recipe()}, sort_keys=True, default=repr)
+        (parent,) = self.store.db.execute(
+            "SELECT max(position) FROM versions WHERE model=? AND position<?", (name, snapshot.position)
+        ).fetchone()
         self.store.keep_version(
             ModelVersion(
                 model=name,
@@ -254,7 +259,7 @@ class Engine:
                 recipe=content_digest(recipe),
                 parent=None if parent is None else f"{name}@{parent}",
                 fingerprint=fingerprint(),
-                created_by=created_by,
+                created_by=snapshot.created_by,
             ),
             snapshot.state,
             recipe,

@@ -262,8 +262,8 @@ class Writer:
     def _versions(self, producer: Producer, store: Store, block: Block) -> None:
         """The versions that this block kept: those between the learner's position before it and after it."""
         kept = store.db.execute(
-            "SELECT position FROM versions WHERE position>? AND position<=? ORDER BY position",
-            (self.learner, block.notes.learner),
+            "SELECT position FROM versions WHERE model=? AND position>? AND position<=? ORDER BY position",
+            (self.name, self.learner, block.notes.learner),
         ).fetchall()
         for (position,) in kept:
             version, state = store.nearest_version(position)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.audit_book import Book
-from eddyline.stages.decide import version_of
+from eddyline.stages.commands import version_of
 
 
 def check_events(book: Book) -> None:

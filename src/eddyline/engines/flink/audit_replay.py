@@ -21,7 +21,8 @@ from eddyline.records import Arrival, DeadLetter, ModelVersion, Prediction
 from eddyline.records.errors import Rejected, SourceError
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import refuse_bytes
-from eddyline.stages.serve import ServeState, Voice
+from eddyline.stages.serve import ServeState
+from eddyline.stages.voices import Voice
 from eddyline.store.database import content_digest
 
 _OLDER = 4

@@ -31,7 +31,7 @@ from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
 from eddyline.records import DeadLetter, Example, ModelVersion, Reason, Rollout
-from eddyline.stages.decide import Command
+from eddyline.stages.commands import Command
 from eddyline.stages.learn import LearnState, Snapshot
 from eddyline.stages.refuse import refuse_bytes
 from eddyline.store.database import content_digest
@@ -55,7 +55,7 @@ class LearnSaved(msgspec.Struct, frozen=True):
     model: bytes
     published: int
     last_version: str | None
-    rollout: Rollout
+    decide: bytes
 
 
 class LearnHost:
@@ -69,17 +69,19 @@ class LearnHost:
         self.recipe = content_digest(json.dumps(recipe, sort_keys=True, default=repr))
         self.parent: str | None = None
         self.published = 0
+        self.at = 0
         if kept.shards:
             was = msgspec.msgpack.decode(kept.shards[0], type=LearnSaved)
             model, position = plan.model.restored(was.model), was.position
-            self.published, self.parent, self.rollout = was.published, was.last_version, was.rollout
+            self.published, self.parent, self.deciding = was.published, was.last_version, self.decide.restore(was.decide)
         else:
-            model, position, self.rollout = plan.model, 0, plan.decide.new_state()
-        self.state: LearnState = self.learn.new_state(model, position)
+            model, position, self.deciding = plan.model, 0, plan.decide.new_state()
+        self.state: LearnState = self.learn.new_state(model, position, self.name)
 
     def step(self, batch: bytes, watermark: int) -> bytes:
         """Learns examples and takes commands, in order."""
         out = Out()
+        self.at = max(self.at, watermark)
         for kind, _, _, event_id, at, body, trace, _ in read_batch(batch):
             if kind == EXAMPLE:
                 self._learn(event_id, at, body, trace, out.given)
@@ -112,15 +114,13 @@ class LearnHost:
             given.append((DEAD, "", "", NEVER, wire.encode_dead(letter), ""))
             return
         command = Command(to=request.to, author=request.author, reason=request.reason)
-        decided = self.decide.step(self.rollout, command, self.state.position)
-        if type(decided) is DeadLetter:
-            given.append((DEAD, "", request.to, NEVER, wire.encode_dead(decided), ""))
-            return
-        assert type(decided) is Rollout
-        self.rollout = decided
-        if request.version:
-            given.append((VERSION, "", request.to, NEVER, request.version, ""))
-        given.append((ROLLOUT, "", str(decided.revision), NEVER, wire.encode_rollout(decided), ""))
+        for decided in self.decide.step(self.deciding, command, self.at, {self.name: self.state.position}):
+            if type(decided) is DeadLetter:
+                given.append((DEAD, "", request.to, NEVER, wire.encode_dead(decided), ""))
+            elif type(decided) is Rollout:
+                if request.version:
+                    given.append((VERSION, "", request.to, NEVER, request.version, ""))
+                given.append((ROLLOUT, "", str(decided.revision), NEVER, wire.encode_rollout(decided), ""))
 
     # Versions --------------------------------------------------------------------------------------------------------
 
@@ -159,5 +159,5 @@ class LearnHost:
         state = self.state
         state.saved = state.model.save()
         state.since.clear()
-        kept = LearnSaved(state.position, state.saved, self.published, self.parent, self.rollout)
+        kept = LearnSaved(state.position, state.saved, self.published, self.parent, self.decide.save(self.deciding))
         return saved({0: pack(kept)}, [])

@@ -23,7 +23,8 @@ from eddyline.records import Arrival, DeadLetter, Prediction
 from eddyline.records.errors import Rejected
 from eddyline.stages.aggregates import AggregatesState
 from eddyline.stages.refuse import refuse_bytes
-from eddyline.stages.serve import ServeState, Voice
+from eddyline.stages.serve import ServeState
+from eddyline.stages.voices import Voice
 
 KEPT_VERSIONS = 4
 """How many versions that were sent again are kept until a rollout names them."""
@@ -104,7 +105,7 @@ class ServeHost:
         self.changed: set[int] = set()
         self.ledger = Answered()
         self.voice = Voice(plan.model, pipeline.name, 0, 0)
-        self.rollout = plan.decide.new_state()
+        self.rollout = plan.decide.new_state().rollout
         self.newest = 0
         self.versions: dict[int, bytes] = {}
         self.asked: list[int] = []

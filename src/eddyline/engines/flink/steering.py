@@ -21,7 +21,7 @@ from eddyline.engines.flink.looking import FIRST, coming, ends, stored
 from eddyline.pipeline import Pipeline
 from eddyline.records import Rollout
 from eddyline.records.errors import EddylineError, NotFound
-from eddyline.stages.decide import LIVE, version_of
+from eddyline.stages.commands import LIVE, version_of
 
 _SHOWN = 5
 

@@ -1,0 +1,55 @@
+"""`FreezeLearning`: the model goes on answering and stops learning, while what it would learn from is in doubt. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from eddyline.policies.action import Action, Now
+from eddyline.policies.policy import Policy, check_duration, evidence_of, matching, monitors_of
+from eddyline.records.time import show_duration, to_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeLearning(Policy):
+    """Stops learning when one of the monitors `on` alerts, and lets it go on after `until`, counted from the last alert.
+
+    For labels that went wrong (a flip, a broken export) and features that broke: what is learned from them spoils the
+    model. `until=None` waits for a person: `eddyline resume`.
+
+    >>> from eddyline.records.time import hours
+    >>> FreezeLearning(on=("label_share",), until=hours(6)).sentence()
+    'freeze learning when label_share alerts, and go on after 6 hours without one'
+    """
+
+    on: str | tuple[str, ...] = ()
+    until: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "on", monitors_of("FreezeLearning", self.on))
+        if self.until is not None:
+            check_duration("FreezeLearning", "until", self.until)
+
+    def look(self, now: Now) -> Action | None:
+        """Freezes at the first alert; resumes when `until` passed and no alert is new."""
+        found = matching(now.alerts, monitors_of("FreezeLearning", self.on))
+        if found:
+            if now.frozen:
+                return None
+            alert = found[0]
+            return Action(
+                kind="freeze", subject=now.champion, reason=f"{alert.monitor}: {alert.reason}", evidence=evidence_of(alert)
+            )
+        since = now.frozen_since
+        if since is None or self.until is None or now.at - since < to_us(self.until):
+            return None
+        reason = f"{show_duration(to_us(self.until))} passed since learning was frozen"
+        return Action(kind="resume", subject=now.champion, reason=reason, evidence={"frozen_since": since, "at": now.at})
+
+    def sentence(self) -> str:
+        """The policy in a sentence."""
+        end = (
+            f", and go on after {show_duration(to_us(self.until))} without one" if self.until else " until somebody resumes it"
+        )
+        return f"freeze learning when {' or '.join(self.on)} alerts{end}{self.terms()}"

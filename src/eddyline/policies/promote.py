@@ -1,0 +1,98 @@
+"""`Promote`: a challenger becomes champion when the evidence says that it is better. Pure; refuses to know how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from eddyline.policies.action import Action, Now, Trial
+from eddyline.policies.losses import Loss, Own, loss_of
+from eddyline.policies.policy import Policy, check_number
+from eddyline.policies.spending import ELond
+from eddyline.policies.verdict import Verdict
+from eddyline.records.errors import DeclarationError
+from eddyline.records.time import show_duration, to_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote(Policy):
+    """Promotes a challenger at E ≥ `evidence` for a mean gain above `better_by`; retires it when it is worse, or too late.
+
+    An equal challenger is promoted with probability at most 1/`evidence`, however often this looks; with
+    `evidence=ELond(0.05)` at most 5 % of all promotions over the years are false. E ≥ `evidence` and "the lower bound of
+    the mean gain is above `better_by`" are the same statement. `challenger` is a line (`fraud.deep`, or `deep`), None
+    means any of them. `loss` is "zero_one", "brier", or with a `clip` "log_loss", "absolute", "squared", or a function of
+    yours; `better_by` is in its unit. At the `deadline`, counted from when it took its place, an open contest keeps the
+    champion. Needs labels; disagreements that nobody labels by the horizon count against the challenger.
+
+    >>> from eddyline.records.time import days
+    >>> Promote(evidence=100, better_by=0.002, deadline=days(14)).sentence()
+    'promote a challenger when its zero_one loss is lower by more than 0.002 with E of at least 100; retire it when it is \
+worse, or still undecided after 14 days'
+    """
+
+    challenger: str | None = None
+    loss: str | Loss | Own = "zero_one"
+    clip: float | None = None
+    evidence: float | ELond = 100.0
+    better_by: float = 0.0
+    _loss: Loss = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.challenger is not None and (not isinstance(self.challenger, str) or not self.challenger):
+            raise DeclarationError(f'Promote: challenger={self.challenger!r} is not a name\nwrite Promote(challenger="deep")')
+        loss = loss_of(self.loss, self.clip, "Promote")
+        object.__setattr__(self, "_loss", loss)
+        if not isinstance(self.evidence, ELond):
+            check_number("Promote", "evidence", self.evidence, 1.0 + 1e-9, 1e12, 100)
+        check_number("Promote", "better_by", self.better_by, 0.0, loss.clip * 0.999, 0.002)
+
+    @property
+    def loss_used(self) -> Loss:
+        """The loss of its contests."""
+        return self._loss
+
+    def look(self, now: Now) -> Action | None:
+        """Promotes the first challenger, by name, that earned it; else retires the first that lost or ran out of time."""
+        ending = None
+        for name in sorted(now.contests):
+            if self.challenger is None or name == self.challenger or name.endswith(f".{self.challenger}"):
+                action = self._judge(now, name)
+                if action is not None and action.kind == "promote":
+                    return action
+                ending = ending or action
+        return ending
+
+    def needed(self, trial: Trial) -> float:
+        """The E that this challenger needs."""
+        return self.evidence.evidence(trial.number, trial.promoted) if isinstance(self.evidence, ELond) else self.evidence
+
+    def _judge(self, now: Now, name: str) -> Action | None:
+        contest, needed = now.contests[name], self.needed(now.trials.get(name, Trial()))
+        better = contest.reached("better", needed, self.better_by)
+        place = now.places.get(name)
+        over = place is not None and self.deadline is not None and now.at - place.since >= to_us(self.deadline)
+        if not (better or over or contest.reached("worse", needed)):
+            return None
+        verdict = contest.verdict(needed, self.better_by)
+        if verdict.outcome == "better":
+            return Action(kind="promote", subject=name, reason=verdict.sentence(), evidence=verdict.evidence())
+        return Action(kind="retire", subject=name, reason=self._why(now, verdict), evidence=verdict.evidence())
+
+    def _why(self, now: Now, verdict: Verdict) -> str:
+        if verdict.outcome == "worse" or self.deadline is None:
+            return verdict.sentence()
+        return f"the deadline of {show_duration(to_us(self.deadline))} passed; {verdict.sentence(now.labels_per_s)}"
+
+    def sentence(self) -> str:
+        """The policy in a sentence."""
+        who = f"challenger {self.challenger}" if self.challenger else "a challenger"
+        by = f" by more than {self.better_by:g}" if self.better_by else ""
+        needed = (
+            f"e-LOND evidence at {self.evidence.alpha:g}"
+            if isinstance(self.evidence, ELond)
+            else f"E of at least {self.evidence:g}"
+        )
+        late = f", or still undecided after {show_duration(to_us(self.deadline))}" if self.deadline else ""
+        head = f"promote {who} when its {self.loss_used.name} loss is lower{by} with {needed}"
+        return f"{head}; retire it when it is worse{late}{self.terms()}"

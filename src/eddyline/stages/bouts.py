@@ -1,0 +1,144 @@
+"""Bouts: contests as they are kept beside a stream, each pair in its place until it is mature.
+
+A prediction carries what everybody said, so champion and challenger are paired on the same event. Pairs leave in the order
+of their events once the label is here or the horizon passed; two answers that cost the same whatever the truth is need no
+label. Keeps `split`. Knows nothing of what is decided.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eddyline.policies.contest import Contest
+from eddyline.policies.losses import Loss
+from eddyline.policies.order import InOrder
+from eddyline.policies.split import SplitContest
+from eddyline.records import NOT_ASKED, Output, Prediction, Rollout, Said
+from eddyline.stages.commands import version_of
+
+KEYS = 1_000_000
+"""A split counts the first event of so many keys; the events of further ones are left out of it."""
+Party = tuple[str, int]
+"""A line and a position; -1 where it speaks for its line as it stands."""
+
+
+def party(who: str) -> Party:
+    """Whom a name in a rollout means."""
+    return version_of(who) if "@" in who else (who, -1)
+
+
+class Roll:
+    """Who is who among the answers that a prediction carries, under one rollout."""
+
+    __slots__ = ("champion", "parties", "pinned")
+
+    def __init__(self, rollout: Rollout, own: str) -> None:
+        self.champion = rollout.champion or own
+        names = [self.champion, *(place.who for place in rollout.places)]
+        self.parties = {who: party(who) for who in names}
+        self.pinned = {one for one in self.parties.values() if one[1] >= 0}
+
+    def said(self, prediction: Prediction, who: str) -> Prediction | Said | None:
+        """What somebody said to this event; None where he was not there."""
+        model, position = self.parties[who]
+        everybody: list[Prediction | Said] = [prediction, *(prediction.others or ())]
+        for one in everybody:
+            if one.model == model and (
+                one.position == position if position >= 0 else not self.pinned or (model, one.position) not in self.pinned
+            ):
+                return one
+        return None
+
+
+class Bout:
+    """One challenger against the champion under one loss, from the rollout `since` on.
+
+    `share` is set for a split: then there are no pairs, and the first event of each key is a case of its own.
+    """
+
+    __slots__ = ("champion", "contest", "keys", "loss", "order", "share", "since", "who")
+
+    def __init__(self, champion: str, who: str, loss: Loss, since: int, share: float | None = None) -> None:
+        self.champion, self.who, self.loss, self.since, self.share = champion, who, loss, since, share
+        self.contest: Contest | SplitContest = Contest.new(loss) if share is None else SplitContest.new(loss, share)
+        self.order = InOrder()
+        self.keys: set[str] = set()
+
+    def answered(self, roll: Roll, prediction: Prediction) -> None:
+        """Takes a prediction under the rollout in force: it is decided at once, or waits for its truth."""
+        theirs = roll.said(prediction, self.who)
+        if theirs is None:
+            return
+        if self.share is not None:
+            self._split(roll, prediction, theirs)
+            return
+        ours = roll.said(prediction, self.champion)
+        champion, challenger = _answer(ours), _answer(theirs)
+        if self.loss.name == "zero_one" and champion is not None and challenger is not None:
+            low, high = self.loss.reaches(champion, challenger)
+            if low == high:
+                assert isinstance(self.contest, Contest)
+                self.contest.sums.add(low, high)
+                return
+        self.order.expect(prediction.at, prediction.event_id, (_plain(champion), _plain(challenger)))
+
+    def _split(self, roll: Roll, prediction: Prediction, theirs: Prediction | Said) -> None:
+        ours = roll.said(prediction, self.champion)
+        if theirs is not prediction and ours is not prediction:
+            return  # a third one answered
+        key = prediction.key or prediction.event_id
+        if key in self.keys or len(self.keys) >= KEYS:
+            return
+        self.keys.add(key)
+        arm = "challenger" if theirs is prediction or theirs.fault != NOT_ASKED else "champion"  # type: ignore[union-attr]
+        answer = _answer(theirs if arm == "challenger" else ours)
+        self.order.expect(prediction.at, prediction.event_id, (arm, _plain(answer)))
+
+    def known(self, event_id: str, truth: Any) -> None:
+        """The truth about an event is here."""
+        self.order.settle(event_id, [truth])
+
+    def expired(self, event_id: str) -> None:
+        """Nobody told the truth about an event by its horizon."""
+        self.order.settle(event_id, [])
+
+    def ripen(self, watermark: int) -> None:
+        """Counts what is mature, in the order of events."""
+        contest = self.contest
+        for _, _, (one, other), outcome in self.order.ready(watermark):
+            known = bool(outcome)
+            truth = outcome[0] if known else None
+            if isinstance(contest, SplitContest):
+                contest.add(one, _output(other), truth, known=known)
+            else:
+                contest.add(_output(one), _output(other), truth, known=known)
+
+    def plain(self) -> list[Any]:
+        """Everything as plain values."""
+        who = [self.champion, self.who, self.loss.name, self.loss.clip, self.since, self.share]
+        return [*who, self.contest.plain(), self.order.plain(), sorted(self.keys)]
+
+    @classmethod
+    def of(cls, plain: list[Any], losses: dict[tuple[str, float], Loss]) -> Bout:
+        """The bout that `plain` described, under the losses of the declaration."""
+        champion, who, name, clip, since, share, contest, order, keys = plain
+        loss = losses[name, clip]
+        bout = cls(champion, who, loss, since, share)
+        bout.contest = Contest.of(contest, loss) if share is None else SplitContest.of(contest, loss)
+        bout.order, bout.keys = InOrder.of(order), set(keys)
+        return bout
+
+
+def _answer(said: Prediction | Said | None) -> Output | None:
+    """What a version said, None where it could not."""
+    if said is None or (type(said) is Said and said.fault is not None):
+        return None
+    return Output(said.value, said.scores)
+
+
+def _plain(answer: Output | None) -> tuple[Any, Any] | None:
+    return None if answer is None else (answer.value, answer.scores)
+
+
+def _output(plain: Any) -> Output | None:
+    return None if plain is None else Output(plain[0], plain[1])

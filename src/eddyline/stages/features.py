@@ -1,0 +1,103 @@
+"""Features as every model sees them: made by the user's function, canonical before anybody looks at them.
+
+Keeps `finite`, and that the order of names is the same everywhere. Refuses to know models and windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eddyline.records import LIMIT, Features, Reason, Value
+from eddyline.records.errors import Rejected
+
+_PLAIN = frozenset((float, int, bool, str, type(None)))
+_NUMBERS = frozenset((float, int, bool))
+_ONLY_FLOATS = {float}
+INT_LIMIT = 2**63
+"""Integers beyond it cannot be written down in 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """How features are made: the user's function, the aggregates it asks for by name, and whether it can be trusted.
+
+    `trusted` features are the event's own fields: checked when the event was read, and in order.
+    """
+
+    features: Callable[..., Mapping[str, Any]]
+    wanted: tuple[str, ...] = ()
+    trusted: bool = False
+
+
+def said(error: Exception) -> str:
+    """What an error of the user's code says, in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, ...]]) -> Features:
+    """The features as every model sees them: names sorted, values plain, numbers finite and at most 1e100 large.
+
+    The order matters because River sums in it. `orders` remembers sorted names, so that sorting is done once a shape.
+
+    >>> canonical({"b": 2.0, "a": True}, {})
+    {'a': True, 'b': 2.0}
+    """
+    try:
+        names = tuple(raw)
+        order = orders.get(names)
+        if order is None:
+            order = _order(names, orders)
+        features = {name: raw[name] for name in order}
+        kinds = set(map(type, features.values()))
+        if kinds == _ONLY_FLOATS:
+            if sum(map(abs, features.values())) <= LIMIT:
+                return features
+        elif kinds <= _NUMBERS and sum(map(abs, features.values())) < INT_LIMIT:
+            return features
+    except OverflowError:  # an integer beyond every float; it is named below
+        pass
+    except TypeError as error:
+        raise Rejected(
+            Reason.FEATURES_FAILED.value,
+            f"features() returned {type(raw).__name__}, expected a dict by name ({error})",
+        ) from error
+    return {name: _plain(name, value) for name, value in features.items()}
+
+
+def _order(names: tuple[str, ...], orders: dict[tuple[str, ...], tuple[str, ...]]) -> tuple[str, ...]:
+    for name in names:
+        if type(name) is not str:
+            raise Rejected(Reason.FEATURES_FAILED.value, f"feature name {name!r} is not text")
+        _require_utf8(name, name)
+    order = tuple(sorted(names))
+    if len(orders) < 1000 and len(names) < 1000:
+        orders[names] = order
+    return order
+
+
+def _require_utf8(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Rejected(Reason.FEATURES_FAILED.value, f"feature {name!r}: {error}") from error
+
+
+def _plain(name: str, value: Any) -> Value:
+    """One feature as plain Python, or a refusal that names it."""
+    if type(value) not in _PLAIN:
+        item = getattr(value, "item", None)
+        value = item() if callable(item) and getattr(value, "size", 1) == 1 else value
+        if type(value) not in _PLAIN:
+            raise Rejected(
+                Reason.FEATURES_FAILED.value,
+                f"feature {name!r} is a {type(value).__name__}, expected a number, text, a boolean or None",
+            )
+    if type(value) is str:
+        _require_utf8(name, value)
+    if type(value) is float and not abs(value) <= LIMIT:
+        raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is {value!r}, expected at most ±1e100")
+    if type(value) is int and not -INT_LIMIT <= value < INT_LIMIT:
+        raise Rejected(Reason.OUT_OF_RANGE.value, f"feature {name!r} is an integer beyond 64 bits; make it a float")
+    return value  # type: ignore[no-any-return]
