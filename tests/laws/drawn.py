@@ -18,15 +18,21 @@ from hypothesis import strategies as st
 from river import linear_model, preprocessing, tree
 
 from eddyline import (
+    Canary,
+    Challenger,
     Count,
     Distinct,
     EpochMicros,
     Event,
+    FreezeLearning,
     Id,
     Join,
     Key,
     Label,
     Pipeline,
+    Promote,
+    RollBack,
+    Split,
     Sum,
     Truth,
     Versions,
@@ -34,9 +40,10 @@ from eddyline import (
     every,
     memory,
 )
-from eddyline.records import Watermark
+from eddyline.records import Place, Watermark
 from eddyline.records.time import to_us
 from eddyline.stages.commands import Command
+from eddyline.stages.lines import Entry
 from eddyline.store.blocks import Input, Kind
 from eddyline.testing.given import Given
 from eddyline.testing.stream import Stream, cut
@@ -71,6 +78,12 @@ def features(payment: Payment, often: int, spent: float, shops: int) -> dict[str
     return {"spent": spent, "often": often, "amount": payment.amount, "new": shops == 0, payment.shop: 1.0}
 
 
+def sparse(payment: Payment, often: int) -> dict[str, Any]:
+    if payment.shop == "east":
+        raise ValueError("the challenger does not know the east")
+    return {"often": often, payment.shop: payment.amount}
+
+
 @lru_cache
 def pipeline(name: str) -> Pipeline:
     """Live and published serving, three joins, two families of models."""
@@ -88,6 +101,22 @@ def pipeline(name: str) -> Pipeline:
             "join": Join(wait=us(20), absent=False, revisions="learn", lateness=us(5), early=4),
             "lateness": us(2),
         },
+        "contested": {
+            "model": linear,
+            "join": Join(wait=us(20), absent=False, lateness=us(4)),
+            "lateness": us(2),
+            "challengers": (
+                Challenger("grown", model=grown, mode=Canary(0.4)),
+                Challenger("seen", features=sparse, mode=Split(0.3)),
+                Challenger("still", model=linear, learns=False),
+            ),
+            "decide": (
+                Promote(evidence=1.4, deadline=us(60)),
+                RollBack(evidence=1.5, exceptions=0.2),
+                FreezeLearning(on="any", until=us(9), approval=True, deadline=us(40)),
+            ),
+            "look_every": 3,
+        },
     }
     return Pipeline(
         name=name,
@@ -101,7 +130,9 @@ def pipeline(name: str) -> Pipeline:
     )
 
 
-PIPELINES = ("live", "published", "patient")
+ALONE = ("live", "published", "patient")
+"""Those in which one model answers."""
+PIPELINES = (*ALONE, "contested")
 CARDS = st.sampled_from(["c-1", "c-2", "c-3"])
 AMOUNTS = st.sampled_from([0.0, 1.0, 2.5, -3.0, 0.1, 40.0, 1e9])
 SHOPS = st.sampled_from(["north", "south", "north", "south", "east", "closed", "broken"])
@@ -129,8 +160,29 @@ def messy(draw: st.DrawFn, events: int = 25) -> list[Given]:
 
 
 def _command(place: int, now: int) -> Given:
-    to = "live" if place % 3 == 0 else f"{PIPELINES[place % 3]}@{place // 4}"
+    to = "live" if place % 4 == 0 else f"{PIPELINES[place % 4]}@{place // 4}"
     return Command(to=to, author="a test", reason=str(place))
+
+
+def _order(place: int, now: int) -> Given:
+    """Something else that an operator may ask for; often of somebody who is not there."""
+    line = ("contested.grown", "contested.seen", "contested", "contested.still", "nobody")[place % 5]
+    by: Any = {"author": "a test", "reason": str(place)}
+    orders = (
+        Command(do="freeze", **by),
+        Command(do="resume", **by),
+        Command(do="approve", number=place // 3, **by),
+        Command(do="reject", number=place // 3, **by),
+        Command(do="leave", to=line, **by),
+        Command(do="quarantine", to="north", **by),
+        Command(do="release", to="north", **by),
+        Command(do="enter", place=Place(line, "canary", 0.5), **by),
+        Command(do="enter", place=Place(f"contested@{place // 4}"), **by),
+        Command(do="enter", entry=Entry(f"contested.b{place}", "contested", f"contested@{place // 5}"), **by),
+        Command(do="roll_out", to=line, **by),
+        Command(do="observe", to=line, value=float(place)),
+    )
+    return orders[(place * 7 + now) % len(orders)]
 
 
 STRANGE: dict[str, Callable[[int, int], Given]] = {
@@ -145,6 +197,8 @@ STRANGE: dict[str, Callable[[int, int], Given]] = {
     "a label of long ago": lambda place, now: Chargeback(id="p-0", at=-100, fraud=False),
     "a command": _command,
     "another command": _command,
+    "an order": _order,
+    "another order": _order,
     "time jumps": lambda place, now: Watermark(now - 10),
     "the streams are complete": lambda place, now: Watermark(now + 30),
 }

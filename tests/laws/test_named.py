@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from tests.laws.drawn import LAW, PIPELINES, Payment, batches, features, messy, pipeline
+from tests.laws.drawn import ALONE, LAW, Payment, batches, features, messy, pipeline
 
 from eddyline.engines.loop import Outcome
 from eddyline.records import Arrival, Prediction, Rollout
@@ -39,7 +39,7 @@ class Shadow:
             self.rollout = rollout
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", ALONE)
 @LAW
 @given(messy())
 def test_each_answer_names_the_version_and_the_rollout_that_gave_it(name: str, records: list[Given]) -> None:
@@ -53,7 +53,7 @@ def test_each_answer_names_the_version_and_the_rollout_that_gave_it(name: str, r
             shadow.learn(outcome)
 
 
-@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("name", ALONE)
 @LAW
 @given(messy())
 def test_each_answer_carries_the_features_that_its_event_and_its_aggregates_give(name: str, records: list[Given]) -> None:

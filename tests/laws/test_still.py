@@ -66,7 +66,7 @@ def kept_bytes(store: Store) -> dict[tuple[str, object], object]:
     """Every block and every version by its number, with its bytes."""
     blocks = store.db.execute("SELECT seq, inputs, predictions, examples, dead, notes, hash FROM blocks").fetchall()
     versions = store.db.execute(
-        "SELECT position, version, state FROM versions JOIN snapshots ON snapshots.hash=versions.snapshot"
+        "SELECT model || '@' || position, version, state FROM versions JOIN snapshots ON snapshots.hash=versions.snapshot"
     ).fetchall()
-    assert len(versions) == len(store.versions())
+    assert len(versions) == sum(len(store.versions(line)) for line in store.lines())
     return {("block", row[0]): row for row in blocks} | {("version", row[0]): row for row in versions}

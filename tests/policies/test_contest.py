@@ -165,8 +165,7 @@ def test_about_how_many_more_labels_is_about_right() -> None:
     assert more is not None
     scale = 1 + more / 600
     contest.count(wins=round(36 * scale) - 36, losses=round(24 * scale) - 24, ties=round(540 * scale) - 540)
-    assert contest.verdict(20).outcome == "better"
-    assert contest.verdict(20).e_better < 30
+    assert 17 < contest.verdict(20).e_better < 23
 
 
 def test_a_gain_worth_having_needs_more_evidence_than_any_gain() -> None:

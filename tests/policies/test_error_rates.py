@@ -109,7 +109,7 @@ def test_labels_shuffled_by_delay_do_not_fool_event_order() -> None:
 
 
 def missing(row: Row, seed: int) -> tuple[Row, Row]:
-    """30 % of all labels are missing, those of the challenger's losses first: the gains that are known, and those that are not."""
+    """30 % of all labels are missing, the challenger's losses first: the gains that are known, and those that are not."""
     rng = np.random.default_rng(seed)
     share = float((row < 0).mean())
     gone = (row < 0) | (rng.random(len(row)) < (0.3 - share) / (1.0 - share))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
 from scipy import integrate, special  # type: ignore[import-untyped]
 
-from eddyline.policies import Contest, ELond, ErrorAbove, SplitContest, absolute, zero_one
+from eddyline.policies import Contest, ELond, ErrorAbove, SplitContest, absolute, recomputed, zero_one
 from eddyline.policies.evidence import ceiling_mean, ceiling_pairs, log_e_mean, log_e_pairs, lower_bound
 from eddyline.records import Output
 from eddyline.records.errors import DeclarationError
@@ -45,12 +46,13 @@ def test_evidence_for_a_gain_is_the_integral(gain: float) -> None:
 
 
 @pytest.mark.parametrize(("total", "spread"), [(60.0, 30.0), (-7.0, 30.0), (5.0, 800.0), (900.0, 2.0), (0.5, 0.1)])
-def test_means_are_howards_gamma_exponential_mixture(total: float, spread: float) -> None:
-    c, rho = 2.0, 4.0  # losses in [0, 1]
-    start, a, x = rho / c**2, (spread + rho) / c**2, (c * total + spread + rho) / c**2
+@pytest.mark.parametrize("start", [1.0, 20.0])
+def test_means_are_howards_gamma_exponential_mixture(total: float, spread: float, start: float) -> None:
+    c, rho = 2.0, 4.0 * start  # losses in [0, 1]
+    a, x = (spread + rho) / c**2, (c * total + spread + rho) / c**2
     log_first = start * math.log(start) - special.gammaln(start) - math.log(special.gammainc(start, start))
     closed = log_first + special.gammaln(a) + math.log(special.gammainc(a, x)) - a * math.log(x)
-    assert log_e_mean(1_000, total, spread, 1.0) == pytest.approx(closed + (c * total + spread) / c**2, abs=1e-9)
+    assert log_e_mean(1_000, total, spread, 1.0, start=start) == pytest.approx(closed + (c * total + spread) / c**2, abs=1e-9)
 
 
 @pytest.mark.parametrize(("total", "spread"), [(-60.0, 30.0), (-9.0, 1.0), (-900.0, 2.0)])
@@ -129,6 +131,14 @@ def test_an_equal_split_is_promoted_in_at_most_one_run_of_twenty_while_both_drif
             found = found or contest.reached("better", 20)
         promoted += found
     assert promoted <= 0.05 * runs + 6
+
+
+def test_a_verdict_over_a_split_is_computed_again_from_its_evidence() -> None:
+    contest = SplitContest.new(zero_one(), share=0.1)
+    for number in range(200):
+        contest.add("challenger" if number % 10 == 0 else "champion", Output(number % 7 == 0), False, known=number % 9 != 0)
+    verdict = contest.verdict(evidence=20)
+    assert recomputed(json.loads(json.dumps(verdict.evidence(), allow_nan=False))) == verdict
 
 
 def test_a_split_finds_a_large_effect() -> None:

@@ -14,7 +14,8 @@ Left = list[tuple[int, str, object, object]]
 
 
 def play(steps: list[tuple[str, int, int]], *, limit: int, saved: bool) -> tuple[bytes, Left]:
-    order, left, watermark, known = InOrder(limit), [], -1, set[str]()
+    left: Left = []
+    order, watermark, known = InOrder(limit), -1, set[str]()
     for what, at, tail in steps:
         if saved:
             order = InOrder.of(msgspec.json.decode(msgspec.json.encode(order.plain())))
@@ -48,7 +49,8 @@ def test_pairs_leave_in_event_order_and_once(steps: list[tuple[str, int, int]]) 
 @given(st.permutations(range(12)), st.permutations(range(12)))
 def test_the_order_in_which_labels_come_does_not_matter(first: list[int], second: list[int]) -> None:
     def left(labels: list[int]) -> Left:
-        order, found = InOrder(), []
+        found: Left = []
+        order = InOrder()
         for at in range(12):
             order.expect(at, str(at), None)
         for at in labels:

@@ -7,9 +7,8 @@ outcome in a live run, in recovery, in an audit and in a test; however they are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from operator import length_hint
 from typing import Protocol
 
@@ -36,6 +35,7 @@ from eddyline.stages.serve import ServeState
 from eddyline.stages.voices import Seat, Voice
 from eddyline.stages.watch import WatchState
 
+FAR = 2**62
 Record = Arrival | Command | Watermark | DeadLetter
 """What may arrive: an event or a label (an arrival with a truth), a command, a watermark, or what was refused at the door."""
 
@@ -45,6 +45,10 @@ class Lines(Protocol):
 
     def enter(self, entry: Entry) -> None:
         """Told that a line has entered: from here on its versions can be asked for."""
+        ...
+
+    def holds(self, version: str, positions: Mapping[str, int]) -> bool:
+        """Whether a version can be made, while the learners stand at `positions`: it was reached, or its bytes are here."""
         ...
 
     def rebuild(self, line: str, position: int) -> Model:
@@ -132,15 +136,12 @@ class Loop:
     def advance(self, batch: Sequence[Record]) -> Outcome:
         """Takes a batch of inputs in order. Where somebody decides, it stops at every look to let them."""
         out = Outcome()
-        decide, state = self.plan.decide, self.states.decide
-        records, left = iter(batch), len(batch)
-        while left:
-            before = len(out.watched), len(out.dead)
-            room = decide.look_every - state.record % decide.look_every if self.deciding else left
-            self._advance(islice(records, room), out)
-            state.record += left - length_hint(records)
-            left = length_hint(records)
-            self._measure(out, *before)
+        records = iter(batch)
+        while length_hint(records):
+            watched, dead = len(out.watched), len(out.dead)
+            room = self.plan.decide.room(self.states.decide) if self.deciding else FAR
+            self._advance(records, out, watched + room)
+            self._measure(out, watched, dead)
         return out
 
     @property
@@ -156,13 +157,11 @@ class Loop:
         if not self.deciding:
             return
         decide, state = self.plan.decide, self.states.decide
-        decide.take(state, records, alerts, out.dead[dead:])
-        if state.record % decide.look_every == 0:
-            watermark = self.states.serve.frontier - self.lateness_us
-            self._effect(decide.look(state, watermark, self._positions()), out)
+        if decide.take(state, records, alerts, out.dead[dead:]):
+            self._effect(decide.look(state, self.states.serve.frontier - self.lateness_us), out)
 
-    def _advance(self, batch: Iterable[Record], out: Outcome) -> None:
-        """Takes inputs up to the end of a batch or its first command, whichever comes first."""
+    def _advance(self, batch: Iterator[Record], out: Outcome, until: int) -> None:
+        """Takes inputs up to the end of a batch, its first command, or where `until` records are to be watched."""
         states, ledger, voice = self.states, self.ledger, self.voice
         answer, hear = self.plan.serve.answer, self.plan.join.label
         serve, join, wait_us = states.serve, states.join, self.plan.join.wait_us
@@ -193,7 +192,7 @@ class Loop:
             if joined:
                 self._joined(joined, out)
                 joined.clear()
-            if type(record) is Command:
+            if len(out.watched) >= until or type(record) is Command:
                 return
 
     def _time_passes(self, joined: list[Joined], watermark: int | None = None) -> None:
@@ -265,8 +264,11 @@ class Loop:
         if type(record) is Watermark:
             self._time_passes(joined, record.at)
         elif type(record) is Command:
-            now = self.states.serve.frontier
-            self._effect(self.plan.decide.step(self.states.decide, record, now, self._positions()), out)
+            positions, state = self._positions(), self.states.decide
+            entry = record.entry
+            known = entry is None or self.lines.holds(entry.start, positions)
+            at = self.states.serve.frontier
+            self._effect(self.plan.decide.step(state, record, at, positions, start_known=known), out)
         else:
             out.dead.append(record)  # type: ignore[arg-type]
 

@@ -27,7 +27,7 @@ from eddyline.records.errors import DeclarationError
 from eddyline.records.schema import Schema
 from eddyline.records.time import show_duration, to_us
 from eddyline.stages.aggregates import Aggregates
-from eddyline.stages.decide import Decide
+from eddyline.stages.decide import LOOK_EVERY, Decide
 from eddyline.stages.features import Maker
 from eddyline.stages.join import Join, JoinStage
 from eddyline.stages.learn import Learn, Publish
@@ -63,7 +63,8 @@ class Pipeline:
     any of the `aggregates`, and gives a dict for the `model`: a River estimator or pipeline, `Sklearn(...)`, or your own.
     `join` says how long a prediction waits for its truth, `lateness` how far out of order events may come, `publish` that
     answers come from published versions (default: live), `versions` when a version is kept, `watch` what is measured.
-    `challengers` answer beside the model until they have earned its place, and `decide` says who may be moved, and when.
+    `challengers` answer beside the model until they have earned its place, and `decide` says who may be moved, and when;
+    policies look every `look_every` inputs.
 
     Two pipelines are equal when they mean the same; `digest` is that meaning in 16 hex digits. `replace` makes another:
 
@@ -96,6 +97,7 @@ class Pipeline:
     watch: Watch = field(default_factory=Watch)
     challengers: Sequence[Challenger] = ()
     decide: Sequence[Policy] = ()
+    look_every: int = LOOK_EVERY
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -116,6 +118,8 @@ class Pipeline:
         ):
             if not isinstance(value, kind):
                 raise DeclarationError(f"{word}={value!r}\nwrite {word}={kind.__name__}(...)")
+        if type(self.look_every) is not int or self.look_every < 1:
+            raise DeclarationError(f"look_every={self.look_every!r} is not a number of inputs\nwrite look_every=100")
         object.__setattr__(self, "aggregates", dict(self.aggregates))
         object.__setattr__(self, "challengers", _several("challengers", self.challengers, Challenger))
         object.__setattr__(self, "decide", _several("decide", self.decide, Policy))
@@ -174,6 +178,7 @@ class Pipeline:
                 policies=tuple(self.decide),
                 places=self._places(),
                 still=tuple(f"{self.name}.{one.name}" for one in self.challengers if not one.learns),
+                look_every=self.look_every,
             ),
             lines={line.name: line for line in (Line(self.name, model), *(self._line(one, model) for one in self.challengers))},
         )
@@ -220,7 +225,7 @@ class Pipeline:
             "versions": repr(self.versions),
             "watch": self.watch.describe(),
             **({"challengers": [self._meaning(one) for one in self.challengers]} if self.challengers else {}),
-            **({"decide": [repr(policy) for policy in self.decide]} if self.decide else {}),
+            **({"decide": [_rule(policy) for policy in self.decide], "look_every": self.look_every} if self.decide else {}),
         }
 
     def _meaning(self, challenger: Challenger) -> dict[str, Any]:
@@ -273,6 +278,12 @@ class Plan:
     watch: WatchStage
     decide: Decide
     lines: Mapping[str, Line]
+
+
+def _rule(policy: Policy) -> dict[str, Any]:
+    """What a policy means, with the code of a loss of the user's own."""
+    function = None if policy.loss_used is None else policy.loss_used.function
+    return {**policy.parts(), **({"function": code_digest(function)} if function is not None else {})}
 
 
 def _several(word: str, declared: Any, kind: type) -> tuple[Any, ...]:

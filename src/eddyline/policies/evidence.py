@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 from eddyline.policies.integral import log_integral
 
 LOG2 = math.log(2.0)
 TOP = 690.0
 """The largest logarithm that is written as a number: e^690 is about 1e299."""
-_START = 1.0 - math.exp(-1.0)
-"""The mass of the mixing density of `log_e_mean` before the first pair."""
 
 
 def as_e(log_e: float) -> float:
@@ -109,17 +108,18 @@ def ceiling_pairs(wins: float, losses: float) -> float:
     return most + losses * math.log(2.0 * losses / count) if losses else most
 
 
-def log_e_mean(count: float, total: float, spread: float, bound: float, gain: float = 0.0) -> float:
+def log_e_mean(count: float, total: float, spread: float, bound: float, gain: float = 0.0, start: float = 1.0) -> float:
     """log E that the mean gain is above `gain`, from losses in [0, `bound`], fixed beforehand, in the loss's own unit.
 
     `total` is the sum of the gains D in [-bound, bound], `spread` V = Σ (D_i - mean of the gains before i)². With
     c = 2·bound and S = total - count·gain, exp(λS - ψ(λ)V), ψ(λ) = (-log(1 - cλ) - cλ)/c², is expected not to grow for
-    λ in [0, 1/c) (Choe, Ramdas, Theorem 2). Mixed over λ with Howard et al.'s gamma-exponential density, ρ = c², where
-    a = V/c² + 1 and x = S/c + a:
+    λ in [0, 1/c) (Choe, Ramdas, Theorem 2). Mixed over λ with Howard et al.'s gamma-exponential density, ρ = `start`·c²,
+    where a = V/c² + start and x = S/c + a:
 
-        E = e^(x-1) · ∫₀¹ u^(a-1) e^(-xu) du / (1 - 1/e).
+        E = e^(x - start) · ∫₀¹ u^(a-1) e^(-xu) du / ∫₀¹ u^(start-1) e^(-start·u) du.
 
-    It bounds the *running average* of the conditional mean gains, so it holds under drift. E falls in `gain`.
+    It bounds the *running average* of the conditional mean gains, so it holds under drift. E falls in `gain`. A large
+    `start` finds small gains among many noisy events sooner, and large gains later.
 
     >>> log_e_mean(0, 0.0, 0.0, 1.0), log_e_mean(1000, 60.0, 30.0, 1.0) > math.log(20)
     (0.0, True)
@@ -127,11 +127,22 @@ def log_e_mean(count: float, total: float, spread: float, bound: float, gain: fl
     if count == 0:
         return 0.0
     c = 2.0 * bound
-    a = spread / (c * c) + 1.0
+    a = spread / (c * c) + start
     x = (total - count * gain) / c + a
-    power = 8.0 * a - 1.0  # u = t^8 takes the root at 0 away, which a sum over nodes would feel
-    log_mixed = log_integral(lambda t: power * math.log(t) - x * t**8, lambda t: power / t - 8.0 * x * t**7, 0.0, 1.0)
-    return log_mixed + 3.0 * LOG2 - math.log(_START) + x - 1.0
+    return _log_gamma_part(a, x) - _log_start(start) + x - start
+
+
+def _log_gamma_part(a: float, x: float) -> float:
+    """log ∫₀¹ u^(a-1) e^(-xu) du. With u = t^8 there is no root at 0, which a sum over nodes would feel."""
+    power = 8.0 * a - 1.0
+    part = log_integral(lambda t: power * math.log(t) - x * t**8, lambda t: power / t - 8.0 * x * t**7, 0.0, 1.0)
+    return part + 3.0 * LOG2
+
+
+@cache
+def _log_start(start: float) -> float:
+    """The mass of the mixing density before the first pair."""
+    return _log_gamma_part(start, start)
 
 
 def ceiling_mean(count: float, total: float, spread: float, bound: float, gain: float = 0.0) -> float:

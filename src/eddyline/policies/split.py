@@ -13,6 +13,9 @@ from eddyline.policies.losses import Answer, Loss
 from eddyline.policies.sums import Claim, MeanSums
 from eddyline.policies.verdict import Favours, Verdict, judge
 
+START = 20.0
+"""The `start` of `log_e_mean`: a split's gains are small beside their noise, whichever the loss."""
+
 Arm = Literal["champion", "challenger"]
 Plain = tuple[str, float, float, float, list[float]]
 
@@ -46,7 +49,7 @@ class SplitContest:
     def new(cls, loss: Loss, share: float) -> SplitContest:
         """A split before its first event."""
         assert 0.0 < share < 1.0, "both arms of a split have a share"
-        return cls(loss, share, MeanSums(loss.clip / min(share, 1.0 - share), widest=loss.clip), 0.0)
+        return cls(loss, share, MeanSums(loss.clip / min(share, 1.0 - share), widest=loss.clip, start=START), 0.0)
 
     def add(self, arm: Arm, answer: Answer | None, truth: Any = None, *, known: bool = True) -> None:
         """Takes a matured event, in event order: which arm answered it, what it said, and the truth.

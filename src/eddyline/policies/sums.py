@@ -121,7 +121,7 @@ class MeanSums:
     """Losses in [0, bound]: number, sum and spread of the gains, low and high.
 
     The spread is Σ (D_i - mean of the gains before i)². `widest` is the largest mean gain there can be; a split weighs its
-    gains, so that a single one may be larger than that: `bound`.
+    gains, so that a single one may be larger than that: `bound`. `start` is the one of `log_e_mean`.
 
     >>> sums = MeanSums(bound=1.0)
     >>> for gain in (0.5, -0.1): sums.add(gain, gain)
@@ -130,15 +130,17 @@ class MeanSums:
     """
 
     __slots__ = (
-        "bound", "high_spread", "high_total", "losses", "low_spread", "low_total", "pairs", "unlabelled", "widest", "wins",
+        "bound", "high_spread", "high_total", "losses", "low_spread", "low_total", "pairs", "start", "unlabelled",
+        "widest", "wins",
     )  # fmt: skip
     kind = "means"
 
-    def __init__(self, bound: float, widest: float | None = None) -> None:
+    def __init__(self, bound: float, widest: float | None = None, start: float = 1.0) -> None:
         self.pairs = self.wins = self.losses = self.unlabelled = 0
         self.low_total = self.low_spread = self.high_total = self.high_spread = 0.0
         self.bound = bound
         self.widest = bound if widest is None else widest
+        self.start = start
 
     def add(self, low: float, high: float) -> None:
         """Takes one pair."""
@@ -166,7 +168,8 @@ class MeanSums:
     def log_e(self, claim: Claim, gain: float = 0.0, scale: float = 1.0) -> float:
         """log E for the claim, if there were `scale` times as many pairs like these."""
         total, spread = self._side(claim)
-        return log_e_mean(self.pairs * scale, total * scale, spread * scale, self.bound, -gain if claim == "worse" else gain)
+        gain = -gain if claim == "worse" else gain
+        return log_e_mean(self.pairs * scale, total * scale, spread * scale, self.bound, gain, self.start)
 
     def ceiling(self, claim: Claim, gain: float = 0.0) -> float:
         """A cheap number that `log_e` does not exceed."""
@@ -186,13 +189,13 @@ class MeanSums:
         """Everything as plain numbers."""
         return [
             self.pairs, self.wins, self.losses, self.unlabelled,
-            self.low_total, self.low_spread, self.high_total, self.high_spread, self.bound, self.widest,
+            self.low_total, self.low_spread, self.high_total, self.high_spread, self.bound, self.widest, self.start,
         ]  # fmt: skip
 
     @classmethod
     def of(cls, plain: Plain) -> MeanSums:
         """The sums that `plain` described."""
-        sums = cls(plain[8], plain[9])
+        sums = cls(*plain[8:11])
         sums.pairs, sums.wins, sums.losses, sums.unlabelled = map(int, plain[:4])
         sums.low_total, sums.low_spread, sums.high_total, sums.high_spread = plain[4:8]
         return sums

@@ -226,7 +226,7 @@ class Decision(msgspec.Struct, frozen=True):
     at: int
     """event time in µs"""
     record: int
-    """how many inputs had been taken: the place in the journal"""
+    """how many answers and outcomes had been taken: the place in the record"""
     revision: int
     """the rollout that was in force after it"""
     author: str

@@ -1,8 +1,8 @@
 """Decide: who answers from here on. A pure function of what is recorded: answers, truths, alerts and commands.
 
-Policies look at fixed places of the input, every `look_every` records, so decisions do not depend on how inputs were cut
-into batches, and a backtest on the journal is the run itself. Each decision carries the evidence that it was made on.
-Keeps `named` (each rollout has a revision, an author and a reason), `one-writer`, `split` and I17. Knows nothing of
+Policies look at fixed places of what was recorded, every `look_every` answers and truths, so decisions depend neither on
+how inputs were cut into batches nor on what came twice, and a backtest on the journal is the run itself. Each decision
+carries the evidence that it was made on. Keeps `named` (each rollout has a revision, an author and a reason), `one-writer`, `split` and I17. Knows nothing of
 models' bytes.
 """
 
@@ -34,11 +34,12 @@ from eddyline.records import (
     Task,
     Unlabelled,
 )
-from eddyline.records.time import BEGINNING, DAY_US, to_us
+from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.bouts import Bout, Roll
 from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
 from eddyline.stages.orders import obeyed
+from eddyline.stages.refuse import refuse
 from eddyline.stages.rollouts import champion_of, place_of, put_in_force, without
 
 Decided = Rollout | Decision | Entry | DeadLetter
@@ -54,7 +55,7 @@ _CHAMPIONS = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
 
 @dataclass(slots=True)
 class DecideState:
-    """Decide's memory. `record` counts the inputs taken, `number` the decisions made."""
+    """Decide's memory. `record` counts what was taken: answers and what became of them; `number` the decisions made."""
 
     rollout: Rollout
     record: int = 0
@@ -77,6 +78,9 @@ class DecideState:
     alerts: list[Alert] = field(default_factory=list)
     """raised since the last look"""
     acted_at: dict[str, int] = field(default_factory=dict)
+    """by policy: when it last acted (event time, µs)"""
+    cooling: dict[str, int] = field(default_factory=dict)
+    """by policy, action and subject: when that last happened"""
     proposed: dict[int, Decision] = field(default_factory=dict)
     """what waits for approval, by number"""
     told: set[str] = field(default_factory=set)
@@ -151,9 +155,11 @@ class Decide:
         records: Sequence[Prediction | Example | Unlabelled],
         alerts: Sequence[Alert],
         dead: Sequence[DeadLetter],
-    ) -> None:
-        """Takes what was answered and found out, in order, and what was refused meanwhile."""
+    ) -> bool:
+        """Takes what was answered and found out, in order, and what was refused meanwhile; whether it is time to look."""
         state.alerts += alerts
+        looks = state.record // self.look_every
+        state.record += len(records)
         revision, roll, bouts = state.rollout.revision, state.roll, state.bouts
         assert roll is not None
         for record in records:
@@ -176,6 +182,11 @@ class Decide:
         for letter in dead:
             if letter.stream == "events" and letter.reason in _CHAMPIONS:
                 state.pulses.setdefault(roll.champion, Pulse()).add(_FAULTS.get(letter.reason, "exception"))
+        return state.record // self.look_every > looks
+
+    def room(self, state: DecideState) -> int:
+        """How many records may come before it is time to look."""
+        return self.look_every - state.record % self.look_every
 
     def _pulse(self, state: DecideState, roll: Roll, prediction: Prediction) -> None:
         pulses = state.pulses
@@ -198,18 +209,16 @@ class Decide:
 
     # Looking ---------------------------------------------------------------------------------------------------------
 
-    def look(self, state: DecideState, watermark: int, positions: Mapping[str, int]) -> list[Decided]:
+    def look(self, state: DecideState, watermark: int) -> list[Decided]:
         """Lets every policy look, in the order of their declaration; each sees what those before it have done."""
         for bout in state.bouts:
             bout.ripen(watermark)
         out: list[Decided] = []
         self._lapse(state, watermark, out)
         for policy in self.policies if self.guards else (GUARDRAIL, *self.policies):
-            acted = state.acted_at.get(policy.called)
-            if acted is None or watermark - acted >= to_us(policy.cool_down):
-                action = policy.look(self._now(state, policy, watermark))
-                if action is not None and (policy is not GUARDRAIL or action.kind == "retire"):
-                    self._act(state, policy, action, watermark, out)
+            action = policy.look(self._now(state, policy, watermark))
+            if action is not None and (policy is not GUARDRAIL or action.kind == "retire"):
+                self._act(state, policy, action, watermark, out)
         state.alerts.clear()
         return out
 
@@ -254,18 +263,18 @@ class Decide:
                 out.append(self.decided(state, proposal.policy, proposal.action, proposal.subject, "lapsed", at, reason=reason))
 
     def _act(self, state: DecideState, policy: Policy, action: Action, at: int, out: list[Decided]) -> None:
-        acted = state.acted_at.get(policy.called)
-        if action.kind == "alert" and isinstance(policy, RollBack) and acted is not None and at - acted < DAY_US:
-            return  # it goes on being so, and was told
-        status = "dry run" if policy.dry_run else "proposed" if policy.approval else "done"
         mark = f"{policy.called}/{action.kind}/{action.subject}"
+        acted = state.cooling.get(mark)
+        if acted is not None and at - acted < to_us(policy.cool_down):
+            return
+        status = "dry run" if policy.dry_run else "proposed" if policy.approval else "done"
         if status != "done" and mark in state.told:
             return
         if status == "done":
             self.effect(state, action.kind, action.subject, at, policy.called, action.reason, out)
         else:
             state.told.add(mark)
-        state.acted_at[policy.called] = at
+        state.acted_at[policy.called] = state.cooling[mark] = at
         if policy.called in state.errors:
             state.errors[policy.called] = ErrorAbove(state.errors[policy.called].objective)
         decision = self.decided(
@@ -314,7 +323,7 @@ class Decide:
         rollout, before = state.rollout, state.roll
         roll = state.roll = Roll(rollout, self.model)
         if before is None or before.champion != roll.champion:
-            state.bouts = []
+            state.bouts, state.pulses = [], {}
             state.errors = {
                 policy.called: ErrorAbove(policy.error_above)
                 for policy in self.policies
@@ -385,8 +394,16 @@ class Decide:
         state.pulses = {name: Pulse.of(plain) for name, plain in kept.pulses.items()}
         return state
 
-    def step(self, state: DecideState, command: Command, at: int, positions: Mapping[str, int]) -> list[Decided]:
-        """What a command comes to, at event time `at`, while the learners stand at `positions`."""
+    def step(
+        self, state: DecideState, command: Command, at: int, positions: Mapping[str, int], *, start_known: bool = True
+    ) -> list[Decided]:
+        """What a command comes to, at event time `at`, while the learners stand at `positions`.
+
+        `start_known` says whether the version that a newcomer starts from can be made.
+        """
+        if command.entry is not None and not start_known:
+            detail = f"{command.entry.start} does not exist, and {command.entry.name} was to start from it"
+            return [refuse("commands", Reason.UNKNOWN_VERSION, detail, command, event_id=command.entry.name)]
         return obeyed(self, state, command, at, positions)
 
 
@@ -405,6 +422,7 @@ class Saved(msgspec.Struct, frozen=True):
     latency_ms: dict[str, float]
     alerts: list[Alert]
     acted_at: dict[str, int]
+    cooling: dict[str, int]
     proposed: dict[int, Decision]
     told: set[str]
     trials: dict[str, int]

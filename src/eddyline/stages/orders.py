@@ -32,7 +32,7 @@ def obeyed(decide: Decide, state: DecideState, command: Command, at: int, positi
     out: Out = []
     try:
         _DO[command.do](decide, state, command, at, positions, out)
-    except RefusedError as refused:
+    except (RefusedError, EddylineError) as refused:
         return [refuse("commands", Reason.UNKNOWN_VERSION, str(refused), command, event_id=command.to or str(command.number))]
     return out
 
@@ -52,6 +52,8 @@ def _enter(decide: Decide, state: DecideState, command: Command, at: int, positi
     if entry is not None:
         if entry.name in positions or entry.name in state.entries:
             raise RefusedError(f"there is a line {entry.name} already; give the newcomer a name of its own")
+        if entry.like in state.entries:
+            entry = msgspec.structs.replace(entry, like=state.entries[entry.like].like)
         if entry.like not in positions or (entry.after is not None and version_of(entry.after)[0] not in positions):
             raise RefusedError(
                 f"{entry.name}: like {entry.like}, after {entry.after}: one is not there; known: {_known(positions)}"

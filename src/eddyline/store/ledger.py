@@ -209,7 +209,8 @@ class DiskLedger:
     def _kept(self, slot: int) -> Prediction:
         prediction = self.reader.read(slot)
         event_id = prediction.event_id
-        if self.recent.get(event_id, self.looked_up.get(event_id, slot)) != slot:
+        known = self.recent.get(event_id, self.leaving.get(event_id))
+        if (self.looked_up.get(event_id, slot) if known is None else known) != slot:
             raise StoreCorrupt(
                 f"store {self.store.path.name}: the answer to {event_id!r} is not where it was kept\nrun eddyline verify"
             )

@@ -5,13 +5,14 @@ Keeps `rebuild`. Needs models to restore into and a store to read; runs no stage
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from eddyline.pipeline import Plan
 from eddyline.ports import Model
-from eddyline.records.errors import NotFound, StoreCorrupt
+from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt
+from eddyline.stages.commands import version_of
 from eddyline.stages.features import Maker
 from eddyline.stages.lines import Entry, Step, seen_by
 from eddyline.store.blocks import ExampleRow
@@ -41,6 +42,16 @@ class StoredLines:
             known = ", ".join(self.blanks)
             raise NotFound(f"no line {line!r} in {self.store.path.name}\nit has {known}; versions are written {self.own}@1000")
         return self.blanks[line]
+
+    def holds(self, version: str, positions: Mapping[str, int]) -> bool:
+        """Whether a version can be made, while the learners stand at `positions`."""
+        try:
+            line, position = version_of(version)
+        except EddylineError:
+            return False
+        row = (line, position)
+        kept = self.store.db.execute("SELECT 1 FROM versions WHERE model=? AND position=?", row).fetchone()
+        return kept is not None or position <= positions.get(line, -1)
 
     def rebuild(self, line: str, position: int) -> Model:
         """The model of a line at a position, to the bit."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from eddyline.engines.embedded import Engine
-from eddyline.records import Alert, DeadLetter, Prediction, Rollout
+from eddyline.records import Alert, DeadLetter, Decision, Prediction, Rollout
 from eddyline.store.blocks import ExampleRow, Input
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -29,9 +29,11 @@ class Account:
     dead: list[DeadLetter]
     alerts: list[Alert]
     rollouts: list[Rollout]
+    decisions: list[Decision]
     versions: list[tuple[str, str]]
     voice: str
-    digest: str
+    digests: dict[str, str]
+    decide: bytes
     watch: bytes
     windows: dict[int, bytes]
     waiting: tuple[list[bytes], list[bytes], int, int]
@@ -64,9 +66,11 @@ def account_of(engine: Engine) -> Account:
         dead=[one for block in blocks for one in block.dead],
         alerts=[one for block in blocks for one in block.notes.alerts],
         rollouts=[one for block in blocks for one in block.notes.rollouts],
-        versions=[(version.name, version.digest) for version in engine.store.versions()],
+        decisions=[one for block in blocks for one in block.notes.decisions],
+        versions=[(one.name, one.digest) for line in engine.store.lines() for one in engine.store.versions(line)],
         voice=f"{voice.name}@{voice.position} r{voice.revision} {voice.model.digest()}",
-        digest=states.learn.model.digest(),
+        digests={one.name: f"{one.position} {one.model.digest()}" for one in (states.learn, *states.rivals.values())},
+        decide=plan.decide.save(states.decide),
         watch=plan.watch.save(states.watch),
         windows=windows,
         waiting=(sorted(early), sorted(held), states.serve.repeated, states.join.repeated),

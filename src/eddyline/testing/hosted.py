@@ -16,13 +16,15 @@ import msgspec
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink import batch as b
+from eddyline.engines.flink.audit_topics import STREAMS, Message
 from eddyline.engines.flink.batch import Given as Sent
 from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.hosts import host_of
 from eddyline.engines.flink.learn import Request
 from eddyline.engines.flink.serve import ServeHost
+from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
-from eddyline.records import DeadLetter, Event, Example, Label, ModelVersion, Prediction
+from eddyline.records import DeadLetter, Decision, Event, Example, Label, ModelVersion, Prediction, Rollout
 from eddyline.records.errors import Rejected
 from eddyline.stages.commands import Command
 
@@ -113,18 +115,61 @@ class Operator:
         return out
 
 
+_STREAMS = {
+    b.PREDICTION: "predictions",
+    b.EXAMPLE: "examples",
+    b.VERSION: "versions",
+    b.ROLLOUT: "rollouts",
+    b.DECISION: "decisions",
+    b.TAKEN: "taken",
+    b.DEAD: "dead_letters",
+}
+
+
 @dataclass
 class Written:
     """The topics: what was committed and what would be with the next checkpoint."""
 
-    predictions: list[Prediction] = field(default_factory=list)
-    examples: list[tuple[Example, int]] = field(default_factory=list)
-    versions: list[tuple[ModelVersion, bytes]] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
+    messages: list[tuple[str, Message]] = field(default_factory=list)
+    """every message with its stream, in the order they were written"""
+
+    def of(self, stream: str) -> list[bytes]:
+        """The messages of one stream, as bytes."""
+        return [message.value for name, message in self.messages if name == stream]
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """The answers."""
+        return list(map(wire.decode_prediction, self.of("predictions")))
+
+    @property
+    def examples(self) -> list[tuple[Example, int]]:
+        """The examples, each with the position of the pipeline's own line after it."""
+        return list(map(wire.decode_example, self.of("examples")))
+
+    @property
+    def versions(self) -> list[tuple[ModelVersion, bytes]]:
+        """The versions that were published, with their states."""
+        return list(map(wire.decode_version, self.of("versions")))
+
+    @property
+    def rollouts(self) -> list[Rollout]:
+        """Who answered from when on."""
+        return list(map(wire.decode_rollout, self.of("rollouts")))
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """What was decided."""
+        return list(map(wire.decode_decision, self.of("decisions")))
+
+    @property
+    def dead(self) -> list[DeadLetter]:
+        """What was refused."""
+        return list(map(wire.decode_dead, self.of("dead_letters")))
 
     def copy(self) -> Written:
         """The same, to come back to."""
-        return Written(*(list(getattr(self, name)) for name in self.__dataclass_fields__))
+        return Written(list(self.messages))
 
 
 class Hosted:
@@ -150,8 +195,10 @@ class Hosted:
         self.parallelism = parallelism
         self.lateness_us = max(self.plan.serve.lateness_us, self.plan.join.lateness_us)
         self.serve_by = "key" if pipeline.event_schema.key_field else "id"
+        self.decides = decides(self.plan)
         self.frontier: int | None = None
         self.written = Written()
+        self.sent: list[tuple[str, Message]] = []
         self._since: list[tuple[Event | Label | Command, ...]] = []
         self._coming: list[Sent] = []
         self._told: list[Sent] = []
@@ -160,11 +207,20 @@ class Hosted:
 
     def take(self, *given: Event | Label | Command) -> None:
         """Takes records together, in the order they are given; event time then moves on."""
+        for one in given:
+            if not isinstance(one, Command):
+                kind = b.EVENT if isinstance(one, Event) else b.LABEL
+                self.sent.append(
+                    ("events" if kind == b.EVENT else "labels", Message(self._sent(kind, one)[4], 0, len(self.sent)))
+                )
+        self._take(given)
+
+    def _take(self, given: tuple[Event | Label | Command, ...]) -> None:
         self._since.append(given)
         joining: list[Sent] = []
         for one in given:
             if isinstance(one, Command):
-                body = msgspec.json.encode(Request(to=one.to, author=one.author, reason=one.reason))
+                body = msgspec.json.encode(Request.of(one, self._published(one)))
                 self._learned(self.learn.step([(b.COMMAND, "", one.to, b.NEVER, body, "")], self._watermark()))
             elif isinstance(one, Event):
                 joining += self._answered(one)
@@ -172,6 +228,13 @@ class Hosted:
                 joining.append(self._sent(b.LABEL, one))
         self._joined(self.join.step(joining, self._watermark()))
         self._joined(self.join.wake(self._watermark()))
+
+    def _published(self, command: Command) -> bytes:
+        """The version that a command names, where it was published."""
+        place = "" if command.place is None else command.place.who
+        name = place or command.to if command.entry is None else command.entry.start
+        found = (raw for raw in self.written.of("versions") if wire.decode_version(raw)[0].name == name)
+        return next(found, b"") if "@" in name else b""
 
     def drain(self) -> None:
         """Event time comes to its end, as when a job is stopped with `--drain`."""
@@ -199,7 +262,7 @@ class Hosted:
             self.serve.tell(kind, body)
         since, self._since = self._since, []
         for given in since:
-            self.take(*given)
+            self._take(given)
 
     def rescale(self, parallelism: int) -> None:
         """Stops with a savepoint and goes on at another parallelism."""
@@ -233,40 +296,53 @@ class Hosted:
         return kind, arrival.key, arrival.id, arrival.at, raw, ""
 
     def _answered(self, event: Event) -> list[Sent]:
-        sent = self._sent(b.EVENT, event)
-        predictions: list[Sent] = []
-        for given in self.serve.step([sent], self._watermark()):
+        predictions, refused = list[Sent](), list[Sent]()
+        for given in self.serve.step([self._sent(b.EVENT, event)], self._watermark()):
+            self._write(given)
             if given[0] == b.PREDICTION:
-                prediction = wire.decode_prediction(given[4])
-                self.written.predictions.append(prediction)
-                at = prediction.at
+                at = given[3]
                 self.frontier = at if self.frontier is None else max(self.frontier, at)
                 predictions.append(given)
             else:
-                self.written.dead.append(wire.decode_dead(given[4]))
-        if predictions:
-            self.watch.step(predictions, self._watermark())
+                refused.append(given)
+        self._taken(refused)
+        self._watched(predictions)
         return predictions
 
     def _joined(self, given: list[Sent]) -> None:
-        truths = [one for one in given if one[0] in (b.EXAMPLE, b.EXPIRED)]
-        self.written.dead += [wire.decode_dead(one[4]) for one in given if one[0] == b.DEAD]
-        if truths:
-            self.watch.step(truths, self._watermark())
-        examples = [one for one in truths if one[0] == b.EXAMPLE]
-        if examples:
-            self._learned(self.learn.step(examples, self._watermark()))
+        self._watched([one for one in given if one[0] in (b.EXAMPLE, b.EXPIRED)])
+        for one in given:
+            if one[0] == b.DEAD:
+                self._write(one)
+        self._taken([one for one in given if one[0] != b.DEAD])
+
+    def _watched(self, given: list[Sent]) -> None:
+        if given:
+            self._taken(self.watch.step(given, self._watermark()))
+
+    def _taken(self, given: list[Sent]) -> None:
+        """What goes on to learn: examples, and all the rest where somebody decides."""
+        taken = given if self.decides else [one for one in given if one[0] == b.EXAMPLE]
+        if taken:
+            self._learned(self.learn.step(taken, self._watermark()))
 
     def _learned(self, given: list[Sent]) -> None:
         for one in given:
-            if one[0] == b.EXAMPLE:
-                self.written.examples.append(wire.decode_example(one[4]))
-            elif one[0] == b.DEAD:
-                self.written.dead.append(wire.decode_dead(one[4]))
-            else:
+            self._write(one)
+            if one[0] in (b.VERSION, b.ROLLOUT):
                 self._coming.append(one)
-                if one[0] == b.VERSION:
-                    self.written.versions.append(wire.decode_version(one[4]))
+
+    def _write(self, one: Sent) -> None:
+        kind, _, _, _, body, headers = one
+        message = Message(body, 0, len(self.written.messages), headers.partition("|")[2])
+        self.written.messages.append((_STREAMS[kind], message))
+
+    def recorded(self) -> dict[str, list[Message]]:
+        """What an audit would read: the messages by stream."""
+        run: dict[str, list[Message]] = {stream: [] for stream in STREAMS}
+        for stream, message in (*self.sent, *self.written.messages):
+            run[stream].append(message)
+        return run
 
 
 def run_hosted(pipeline: Pipeline, records: Sequence[Event | Label], *, parallelism: int = 1, every: int = 5) -> Hosted:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from eddyline.engines.loop import Loop, Outcome
 from eddyline.pipeline import Pipeline
@@ -120,6 +120,11 @@ class RememberedLines:
     def enter(self, entry: Entry) -> None:
         """A line has entered."""
         self.entries[entry.name] = entry
+
+    def holds(self, version: str, positions: Mapping[str, int]) -> bool:
+        """Whether a version was reached, while the learners stand at `positions`."""
+        line, position = version_of(version)
+        return position <= positions.get(line, -1)
 
     def rebuild(self, line: str, position: int) -> Model:
         """The model of a line at a position: from where it started, every example again."""
