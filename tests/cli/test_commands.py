@@ -118,12 +118,9 @@ def test_versions_lists_what_is_kept_and_who_answers(replayed: Path, run: Run) -
 
 def test_a_rollback_is_in_effect_for_the_next_event_and_is_part_of_the_history(replayed: Path, run: Run) -> None:
     ran = run("rollback", replayed, "parcels@120", "--author", "ada", "--reason", "worse since Monday", "--json")
-    assert ran.json["rollout"] == {
-        "revision": 1,
-        "champion": "parcels@120",
-        "author": "ada",
-        "reason": "worse since Monday",
-    }
+    rollout = ran.json["rollout"]
+    assert (rollout["revision"], rollout["champion"]) == (1, "parcels@120")
+    assert (rollout["author"], rollout["reason"]) == ("ada", "worse since Monday")
     with (replayed.parent / "parcels.jsonl").open("a") as file:
         file.write('{"id": "late-1", "courier": "anna", "at": "2026-03-05T00:00:00Z", "km": 9, "kg": 1}\n')
     assert run("replay", replayed).code == 0

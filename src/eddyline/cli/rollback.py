@@ -11,12 +11,14 @@ from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded
-    from eddyline.stages.decide import Command
+    from eddyline.stages.commands import Command
 
 
 @click.command("rollback", short_help="Let another version answer from here on.")
 @pipeline_file
 @click.argument("version")
+@click.option("--drop", is_flag=True, help="Drop what was learned since: VERSION answers, and learns on from there.")
+@click.option("--dry-run", is_flag=True, help="Say whether it could be done, and what it would come to; ask for nothing.")
 @click.option("--author", metavar="NAME", help="Who decides.  [default: you]")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the rollout.")
 @click.option("--brokers", metavar="HOST:PORT,...", help="Ask the job on Flink that reads from this Kafka, not the store.")
@@ -28,29 +30,38 @@ def command(
     file: str,
     store: str | None,
     version: str,
+    drop: bool,
+    dry_run: bool,
     author: str | None,
     reason: str,
     brokers: str | None,
     kafka_config: str | None,
     as_json: bool,
 ) -> None:
-    """Let VERSION (fraud@15320) answer from here on, or `live` for the learner again. Learning goes on.
+    """Let VERSION (fraud@15320) answer from here on, a line (fraud.deep), or `live` for the learner again.
 
-    It is one record in the journal: no restart, nothing lost, nothing doubled. Where a run owns the store,
-    that run takes the request within a second. With --brokers, the job on Flink takes it, and scorers hear of it
-    at the next checkpoint; there, VERSION is one that was published.
+    Learning goes on. With --drop it goes on from VERSION: that becomes a line of its own (fraud.b1), which answers and
+    learns, and the line it came from learns no more; nothing is erased. It is one record in the journal: no restart,
+    nothing lost, nothing doubled. Where a run owns the store, that run takes the request within a second. With --brokers,
+    the job on Flink takes it, and scorers hear of it at the next checkpoint; there, VERSION is one that was published.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
-    from eddyline.stages.decide import Command
-    from eddyline.views.operate import roll_back
+    from eddyline.stages.commands import Command
+    from eddyline.views.operate import drop_back, roll_back
 
     loaded = load(file, store)
     who = author if author is not None else getpass.getuser()
+    if brokers is not None and (drop or dry_run):
+        raise click.UsageError("--drop and --dry-run are for a store; the job on Flink rolls back to what was published")
+    if dry_run:
+        _dry_run(loaded, version, drop, as_json)
+        return
     if brokers is not None:
         _on_flink(loaded, brokers, kafka_config, Command(to=version, author=who, reason=reason), as_json)
         return
-    change, running = roll_back(loaded.pipeline, loaded.store, version, author=who, reason=reason)
+    back = drop_back if drop else roll_back
+    change, running = back(loaded.pipeline, loaded.store, version, author=who, reason=reason)
     if as_json:
         show.json_document({**show.plain(change), "by_running_engine": running})
         return
@@ -61,6 +72,29 @@ def command(
         f"with the learner at position {change.learner} ({took})",
         soft_wrap=True,
     )
+
+
+def _dry_run(loaded: Loaded, version: str, drop: bool, as_json: bool) -> None:
+    """Says what would be asked for; refuses what would be refused."""
+    from contextlib import closing
+
+    from eddyline.cli import show
+    from eddyline.stages.commands import version_of
+    from eddyline.store.database import Store
+    from eddyline.views.operate import branch, check_target, position_of
+
+    check_target(loaded.pipeline, loaded.store, version, pinned=drop)
+    said = f"{version} would answer; learning goes on"
+    if drop:
+        with closing(Store.read(loaded.store)) as store:
+            name = branch(loaded.pipeline, store, version, author="", reason="").to
+            line, position = version_of(version)
+            since = position_of(store, line) - position
+        said = f"{version} would answer and learn on as {name}; {line} learns no more; {show.count(since, 'example')} dropped"
+    if as_json:
+        show.json_document({"would": said})
+    else:
+        show.console().print(said, soft_wrap=True)
 
 
 def _on_flink(loaded: Loaded, brokers: str, kafka_config: str | None, asked: Command, as_json: bool) -> None:

@@ -35,7 +35,7 @@ def command(
 
     With --brokers, prove that a run on Flink is the embedded logic: every event answered once, every answer given
     again from the topics, every version learned again, every label joined again. Stop the job first, or let it
-    come to rest.
+    come to rest. Whether each decision follows from the journal: `eddyline history FILE --check`.
 
     Exit code 0 when it is sound, 1 when faults were found, 7 when this machine computes otherwise than the
     one that wrote: then nothing is claimed about equal answers.
@@ -118,6 +118,7 @@ def _page(verdict: Verdict) -> None:
         ("predictions answered again", f"{verdict.predictions:,}"),
         ("examples learned again", f"{verdict.examples:,}"),
         ("kept versions", f"{verdict.versions:,}"),
+        ("decisions", f"{verdict.decisions:,}" if verdict.decisions else None),
         ("dead letters", f"{verdict.dead:,}"),
         ("answers that differ", f"{verdict.differences:,}"),
         ("written as", verdict.written_as or None),

@@ -29,7 +29,7 @@ from eddyline.stages.commands import Command, version_of
 from eddyline.stages.decide import Decided, DecideState
 from eddyline.stages.features import Maker
 from eddyline.stages.join import Joined, JoinState
-from eddyline.stages.learn import LearnState, Snapshot
+from eddyline.stages.learn import ENTERED, LearnState, Snapshot
 from eddyline.stages.lines import Entry, Step, seen_by
 from eddyline.stages.serve import ServeState
 from eddyline.stages.voices import Seat, Voice
@@ -113,9 +113,9 @@ class Loop:
         self.pinned: dict[str, Model] = {}
         self.live: list[tuple[Voice | Seat, LearnState]] = []
         self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
+        self.forgotten: dict[str, frozenset[str]] = {}
         for entry in states.decide.entries.values():
-            self.makers[entry.name] = self.makers[entry.like]
-            lines.enter(entry)
+            self._know(entry)
         self.voice = Voice(states.learn.model, self.name, states.learn.position, states.rollout.revision)
         self.take_voice()
 
@@ -245,7 +245,7 @@ class Loop:
             if not decide.learns(name):
                 continue
             features = seen_by(example.prediction, name, self.makers)
-            if features is None:
+            if features is None or example.prediction.event_id in self.forgotten.get(name, ()):
                 continue
             position = self.plan.learn.one(state, example, extras, features)
             if position >= 0:
@@ -295,8 +295,7 @@ class Loop:
 
     def _enter(self, entry: Entry, out: Outcome) -> None:
         """A newcomer takes up its bytes and learns what the line it comes from learned since."""
-        self.lines.enter(entry)
-        self.makers[entry.name] = self.makers[entry.like]
+        self._know(entry)
         name, position = version_of(entry.start)
         model = self.lines.rebuild(name, position)
         if entry.after is not None:
@@ -306,9 +305,16 @@ class Loop:
                     model.learn(step.features, step.truth)
                     position += 1
         state = self.states.rivals[entry.name] = self.plan.learn.new_state(model, position, entry.name)
-        created_by = f"entered from {entry.start}"
+        created_by = f"{ENTERED} from {entry.start}"
         out.snapshots.append(Snapshot(position, state.saved, model.digest(), entry.name, created_by))
         out.entered.append(entry)
+
+    def _know(self, entry: Entry) -> None:
+        """Remembers a newcomer: how it sees, and whose events it shall never learn."""
+        self.lines.enter(entry)
+        self.makers[entry.name] = self.makers[entry.like]
+        if entry.skip:
+            self.forgotten[entry.name] = frozenset(entry.skip)
 
     def _leave(self) -> None:
         """Lines that nobody asks any more end where they stand; any of their versions can still be made again."""

@@ -1,5 +1,5 @@
 """What we call a model: `adapt` makes one of a River estimator, `Sklearn(...)`, a `CustomModel`, or anything
-complete.
+complete, such as a file: `OnnxModel(...)`, `SkopsModel(...)`.
 
 River and scikit-learn are imported when one of their estimators is adapted, not before: importing River's
 estimators takes 1.5 seconds.
@@ -7,14 +7,17 @@ estimators takes 1.5 seconds.
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any, cast
 
 from eddyline.models.custom import AdaptedCustomModel, CustomModel
+from eddyline.models.onnx import OnnxModel
 from eddyline.models.sklearn import Sklearn, SklearnModel
+from eddyline.models.skops import SkopsModel
 from eddyline.ports import Model
 from eddyline.records.errors import DeclarationError
 
-__all__ = ["CustomModel", "Sklearn", "adapt"]
+__all__ = ["CustomModel", "OnnxModel", "Sklearn", "SkopsModel", "adapt"]
 
 _CONTRACT = ("task", "predict", "learn", "sound", "save", "restored", "digest", "recipe")
 
@@ -22,9 +25,9 @@ _CONTRACT = ("task", "predict", "learn", "sound", "save", "restored", "digest", 
 def adapt(model: Any) -> Model:
     """The model that a pipeline uses, from what the user gave it as `model=`.
 
-    A River estimator or pipeline, `Sklearn(...)` around a scikit-learn estimator, a `CustomModel`, or an
-    object that already has all of `Model`. The given object is copied, never changed (a complete `Model` is
-    used as it is).
+    A River estimator or pipeline, `Sklearn(...)` around a scikit-learn estimator, a `CustomModel`, a file
+    (`OnnxModel(...)`, `SkopsModel(...)`), or an object that already has all of `Model`. The given object is
+    copied, never changed (a complete `Model` is used as it is).
 
     Raises DeclarationError, with what to write instead, for anything else and for what cannot keep the laws.
 
@@ -38,6 +41,9 @@ def adapt(model: Any) -> Model:
     """
     if isinstance(model, type):
         raise DeclarationError(f"model: {model.__name__} is a class\n  write {model.__name__}()")
+    if isinstance(model, str | PurePath) and str(model).endswith((".onnx", ".skops")):
+        kind = "SkopsModel" if str(model).endswith(".skops") else "OnnxModel"
+        raise DeclarationError(f"model: {str(model)!r} is text\n  write {kind}({str(model)!r}, features=[...]) for a file")
     if isinstance(model, CustomModel):
         return AdaptedCustomModel(model)
     if isinstance(model, Sklearn):

@@ -2,8 +2,8 @@
 
 Policies look at fixed places of what was recorded, every `look_every` answers and truths, so decisions depend neither on
 how inputs were cut into batches nor on what came twice, and a backtest on the journal is the run itself. Each decision
-carries the evidence that it was made on. Keeps `named` (each rollout has a revision, an author and a reason), `one-writer`, `split` and I17. Knows nothing of
-models' bytes.
+carries the evidence that it was made on. Keeps `named` (each rollout has a revision, an author and a reason),
+`one-writer`, `split` and I17. Knows nothing of models' bytes.
 """
 
 from __future__ import annotations

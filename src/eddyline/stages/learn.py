@@ -55,6 +55,10 @@ class LearnState:
     published_position: int = 0
 
 
+ENTERED = "entered"
+"""How `created_by` begins where a line took its place while the stream ran."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The state of a model at a position, as bytes; the seed of a version."""

@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True):
     """A line that enters while the stream runs: made as the declared line `like`, from the bytes of the version `start`.
 
     `after` is the version of another line up to whose examples those bytes know: what that line learned since is learned
-    before the newcomer is asked anything, but for the events in `skip`. None: nothing is caught up.
+    before the newcomer is asked anything. None: nothing is caught up. The events in `skip` it never learns.
     """
 
     name: str

@@ -70,6 +70,8 @@ def _enter(decide: Decide, state: DecideState, command: Command, at: int, positi
         if entry is not None and entry.after is not None:
             state.still.add(version_of(entry.after)[0])
         rollout = put_in_force(rollout, who, decide.model, keep=False, at=at, author=author, reason=reason)
+        if entry is not None and entry.skip:
+            rollout = msgspec.structs.replace(rollout, former=None)  # nobody goes back to what was to be forgotten
     else:
         seat = Place(who, "shadow") if place is None else place
         rollout = with_place(rollout, msgspec.structs.replace(seat, who=who, since=at), author=author, reason=reason)

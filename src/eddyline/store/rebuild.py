@@ -19,6 +19,8 @@ from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
 
+FAR = 2**62
+
 
 class StoredLines:
     """The lines of a store: those that the pipeline declares, and those that entered while it ran."""
@@ -92,6 +94,21 @@ class StoredLines:
         else:
             row = db.execute("SELECT max(seq) FROM versions WHERE model=? AND position<=?", (line, after)).fetchone()
         return max(1, int(row[0] or 1))
+
+
+def caught_up(lines: StoredLines, entry: Entry, position: int) -> Model:
+    """A newcomer as it took its place, at this position: what it started from, and what it caught up, learned again."""
+    line, start = version_of(entry.start)
+    model = lines.rebuild(line, start)
+    if entry.after is not None and start < position:
+        source, known = version_of(entry.after)
+        for step in lines.past(source, known, FAR):
+            if step.event_id not in entry.skip:
+                model.learn(step.features, step.truth)
+                start += 1
+                if start == position:
+                    break
+    return model
 
 
 def reached(row: ExampleRow, line: str, own: str) -> int:

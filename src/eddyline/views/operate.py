@@ -1,21 +1,75 @@
-"""Asking for another version to answer: at once where nobody runs, through the inbox where somebody does."""
+"""Asking for something on a pipeline: at once where nobody runs, through the inbox where somebody does.
+
+Every command is one record in the journal with an author and a reason; what it came to is read from the block that took
+it. What cannot be obeyed comes back as words. Decides nothing.
+"""
 
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
-from eddyline.engines.embedded import Engine
+from eddyline.engines.embedded import Engine, codec
 from eddyline.pipeline import Pipeline
+from eddyline.records import Decision, ModelVersion, Rollout
 from eddyline.records.errors import EddylineError, NotFound, StoreLocked
-from eddyline.stages.decide import LIVE, Command, version_of
-from eddyline.store import blocks
+from eddyline.stages.commands import LIVE, Command, version_of
+from eddyline.stages.lines import Entry
+from eddyline.store.blocks import Block, Kind
 from eddyline.store.database import Store, post
-from eddyline.views.history import Change, changes, standing
+from eddyline.views.history import Change, standing
 
 POLL_SECONDS = 0.05
+
+
+class Came(msgspec.Struct, frozen=True):
+    """What a command came to: in which block, where the learner stood after it, and what follows.
+
+    `by_running_engine` tells whether somebody ran on the store and took it, or nobody did and it was taken at once.
+    """
+
+    block: int
+    learner: int
+    received_at: float
+    rollouts: list[Rollout]
+    decisions: list[Decision]
+    entered: list[Entry]
+    by_running_engine: bool
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """Who answers from here on, where that changed."""
+        return self.rollouts[-1] if self.rollouts else None
+
+
+Registered = tuple[ModelVersion, bytes, str]
+"""A version to register: with the bytes of its state, and its recipe."""
+
+
+def ask(
+    pipeline: Pipeline, path: Path, command: Command, *, patience_s: float = 10.0, version: Registered | None = None
+) -> Came:
+    """Has a command taken, and tells what it came to. `version` is registered with it, for newcomers that start from it.
+
+    Raises `NotFound` with the words of the refusal when it cannot be obeyed, and `EddylineError` when a running engine has
+    not taken it within `patience_s` seconds; it stays in the inbox then.
+    """
+    if not path.exists():
+        raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+    try:
+        with Engine(pipeline, path) as engine:
+            engine.take_inbox()
+            if version is not None:
+                post(path, msgspec.json.encode(command), version)
+                engine.take_inbox()
+            else:
+                engine.take([codec.command_input(command)], [command])
+            return _came(engine.store.block(engine.store.seq), running=False)
+    except StoreLocked:
+        return _through_the_inbox(path, command, patience_s, version)
 
 
 def roll_back(
@@ -23,52 +77,93 @@ def roll_back(
 ) -> tuple[Change, bool]:
     """Makes a version answer from here on; gives the rollout, and whether a running engine took the request.
 
-    `to` is `name@position`, or "live" for the learner again. Raises `NotFound` when there is no such version,
-    and `EddylineError` when a running engine has not taken it within `patience_s` seconds; it stays in the
-    inbox then.
+    `to` is `name@position`, a line by name (its learner, live), or "live" for the pipeline's own learner again. Learning
+    goes on. Raises `NotFound` when there is nobody of that name, and `EddylineError` when a running engine has not taken it
+    within `patience_s` seconds; it stays in the inbox then.
     """
-    _check(pipeline, path, to)
-    try:
-        with Engine(pipeline, path) as engine:
-            engine.take_inbox()
-            before = engine.store.seq
-            engine.rollback(to, author=author, reason=reason)
-            return changes(engine.store, before)[-1], False
-    except StoreLocked:
-        return _ask(path, Command(to=to, author=author, reason=reason), patience_s), True
+    check_target(pipeline, path, to)
+    came = ask(pipeline, path, Command(to=to, author=author, reason=reason), patience_s=patience_s)
+    return _change(came), came.by_running_engine
 
 
-def _check(pipeline: Pipeline, path: Path, to: str) -> None:
-    """Refuses what cannot become true, before anybody is bothered with it."""
-    store = Store.read(path)
-    try:
+def drop_back(
+    pipeline: Pipeline, path: Path, to: str, *, author: str, reason: str = "", patience_s: float = 10.0
+) -> tuple[Change, bool]:
+    """Makes a version answer and learn on from there: what its line learned since is dropped, and that line learns no more.
+
+    The version goes on as a line of its own, `<pipeline>.b1`, `.b2`, ...; what comes while this is being asked is learned by
+    it. Nothing is erased: the line it came from can be asked, and rolled back to, as ever.
+    """
+    check_target(pipeline, path, to, pinned=True)
+    with closing(Store.read(path)) as store:
+        command = branch(pipeline, store, to, author=author, reason=reason)
+    came = ask(pipeline, path, command, patience_s=patience_s)
+    return _change(came), came.by_running_engine
+
+
+def branch(pipeline: Pipeline, store: Store, to: str, *, author: str, reason: str = "") -> Command:
+    """The command by which a version answers and learns on, as a line of its own."""
+    line, _ = version_of(to)
+    number, taken = 1, set(store.lines())
+    while f"{pipeline.name}.b{number}" in taken:
+        number += 1
+    name = f"{pipeline.name}.b{number}"
+    entry = Entry(name=name, like=line, start=to, after=f"{line}@{position_of(store, line)}")
+    return Command(do="enter", to=name, entry=entry, author=author, reason=reason)
+
+
+def position_of(store: Store, line: str) -> int:
+    """Where a line stands after the last block."""
+    if line == store.pipeline:
+        return store.block(store.seq).notes.learner if store.seq else 0
+    for seq in range(store.seq, 0, -1):
+        for row in reversed(store.examples_of(seq)):
+            if row.also is not None and line in row.also:
+                return row.also[line]
+    return max((version.position for version in store.versions(line)), default=0)
+
+
+def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = False) -> None:
+    """Refuses what cannot become true, before anybody is bothered with it. `pinned`: it has to be a version."""
+    with closing(Store.read(path)) as store:
         learner = standing(store, pipeline).learner
-    finally:
-        store.close()
-    if to == LIVE:
-        return
-    model, position = version_of(to)
-    if model != pipeline.name or position > learner:
+        lines = store.lines() or [pipeline.name]
+        if "@" in to:
+            model, position = version_of(to)
+            if model in lines and position <= (learner if model == pipeline.name else position_of(store, model)):
+                return
+        elif not pinned and (to == LIVE or to in lines):
+            return
+    if pinned and "@" not in to:
         raise NotFound(
-            f"no version {to}; the learner is at {pipeline.name}@{learner}\n"
-            f'name a position up to that, or "{LIVE}" for the learner; those kept: eddyline versions FILE'
+            f"{to} is not a version, and only what was learned after a version can be dropped\n"
+            f"name a position: {pipeline.name}@{learner // 2}; those kept: eddyline versions FILE"
         )
+    raise NotFound(
+        f"no version {to}; the learner is at {pipeline.name}@{learner}\n"
+        f'name a position up to that, a line ({", ".join(lines)}), or "{LIVE}" for the learner; '
+        "those kept: eddyline versions FILE"
+    )
 
 
-def _ask(path: Path, command: Command, patience_s: float) -> Change:
-    store = Store.read(path)
-    try:
-        before, body = store.seq, msgspec.json.encode(command)
-        post(path, body)
-        (number,) = store.db.execute("SELECT max(number) FROM inbox WHERE body=?", (body,)).fetchone()
+def _change(came: Came) -> Change:
+    assert came.rollout is not None, "a roll out changes who answers"
+    return Change(came.rollout, came.block, came.learner, came.received_at)
+
+
+def _through_the_inbox(path: Path, command: Command, patience_s: float, version: Registered | None) -> Came:
+    body = msgspec.json.encode(command)
+    with closing(Store.read(path)) as store:
+        before = store.seq
+        number = post(path, body, version)
+        same = "SELECT count(*) FROM inbox WHERE body=? AND taken=0 AND number<=?"
+        (turn,) = store.db.execute(same, (body, number)).fetchone()
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
             (taken,) = store.db.execute("SELECT taken FROM inbox WHERE number=?", (number,)).fetchone()
             if taken:
-                return _effect(store, command, before)
+                return _effect(path, body, before, max(1, turn))
             time.sleep(POLL_SECONDS)
-    finally:
-        store.close()
     raise EddylineError(
         f"request {number} is in the inbox of {path.name} and was not taken within {patience_s:g} s\n"
         "`eddyline run` and `replay` look there, a program of yours does when it calls engine.take_inbox(); "
@@ -76,15 +171,20 @@ def _ask(path: Path, command: Command, patience_s: float) -> Change:
     )
 
 
-def _effect(store: Store, command: Command, after: int) -> Change:
-    """The rollout that a command came to, or the refusal."""
-    champion = None if command.to == LIVE else command.to
-    for change in reversed(changes(store, after)):
-        rollout = change.rollout
-        if (rollout.champion, rollout.author, rollout.reason) == (champion, command.author, command.reason):
-            return change
-    for (packed,) in store.db.execute("SELECT dead FROM blocks WHERE seq>? AND deads>0 ORDER BY seq DESC", (after,)):
-        for letter in blocks.decode_dead(packed):
-            if letter.stream == "commands" and letter.event_id == command.to:
-                raise NotFound(letter.detail)
-    raise AssertionError("a command was taken and came to nothing")
+def _effect(path: Path, body: bytes, after: int, turn: int) -> Came:
+    """What the block says that took this request: of several equal ones, the one whose turn it was."""
+    found: Block | None = None
+    with closing(Store.read(path)) as store:
+        for block in store.blocks(after=after):
+            if turn and any(given.kind == Kind.COMMAND and given.raw == body for given in block.inputs):
+                found, turn = block, turn - 1
+    assert found is not None, "a command was taken and came to nothing"
+    return _came(found, running=True)
+
+
+def _came(block: Block, *, running: bool) -> Came:
+    for letter in block.dead:
+        if letter.stream == "commands":
+            raise NotFound(f"{letter.detail}\nit is in the dead letters; see who answers: eddyline versions FILE")
+    notes = block.notes
+    return Came(block.seq, notes.learner, notes.received_at, notes.rollouts, notes.decisions, notes.entered, running)

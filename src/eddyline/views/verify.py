@@ -1,4 +1,4 @@
-"""Proves a store: the chain, every kept version, every answer.
+"""Proves a store: the chain, every kept version, every answer, and the verdict of every decision.
 
 One pass over the journal. The learner is folded from the first version over the examples as they were learned; each
 prediction is answered again by the version it names, from the features it carries, and compared byte for byte; each kept
@@ -17,16 +17,18 @@ from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
 from eddyline.ports import Model
-from eddyline.records import Features, ModelVersion, Prediction, Said
+from eddyline.records import Decision, Features, ModelVersion, Prediction, Said
 from eddyline.records.errors import StoreCorrupt, StoreError
 from eddyline.stages.lines import seen_by
 from eddyline.store import blocks
+from eddyline.store.ancestry import entered_as
 from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store, content_digest, unpacked_state
 from eddyline.store.ledger import sealed
 from eddyline.store.reader import PredictionReader
-from eddyline.store.rebuild import StoredLines
+from eddyline.store.rebuild import StoredLines, caught_up, kept_entries
 from eddyline.views.explain import output_bytes
+from eddyline.views.ledger import same_evidence
 
 KEPT = 200_000
 
@@ -41,6 +43,7 @@ class Verdict:
     examples: int = 0
     dead: int = 0
     versions: int = 0
+    decisions: int = 0
     head: str = ""
     fingerprint: str = ""
     written_as: str = ""
@@ -114,6 +117,7 @@ class _Fold:
         self.lines = StoredLines(store, pipeline.plan())
         self.publish = pipeline.publish is not None
         self.own = pipeline.name
+        self.entries = {entry.name: entry for entry in kept_entries(store)}
         self.learners = {name: _Learner(name, self) for name in store.lines()}
         self.others: OrderedDict[tuple[str, int], Model] = OrderedDict()
         self.recent: OrderedDict[int, Prediction] = OrderedDict()
@@ -142,10 +146,22 @@ class _Fold:
                 if said.fault is None:
                     self._answer(prediction, said, prediction.features if said.features is None else said.features)
         verdict.predictions += len(predictions)
+        notes = blocks.decode_notes(parts[4])
+        for decision in notes.decisions:
+            self._decided(decision)
         if not self.publish:
-            self.learners[self.own].learn_to(blocks.decode_notes(parts[4]).learner)
+            self.learners[self.own].learn_to(notes.learner)
         while len(self.recent) > KEPT:
             self.recent.popitem(last=False)
+
+    def _decided(self, decision: Decision) -> None:
+        """One decision of the ledger: its number, and its verdict once more from the sums in its evidence."""
+        verdict = self.verdict
+        verdict.decisions += 1
+        if decision.number != verdict.decisions:
+            verdict.faults.append(f"the ledger holds decision {decision.number} where number {verdict.decisions} belongs")
+        if verdict.comparable and same_evidence(decision.evidence) is False:
+            verdict.faults.append(f"decision {decision.number}: its verdict does not follow from its evidence")
 
     def finish(self) -> None:
         """Learns what no answer has asked for yet, so that the last versions are checked too."""
@@ -192,11 +208,15 @@ class _Learner:
         self.blank = fold.lines.blank(name)
         versions = fold.store.versions(name)
         self.kept = {version.position: version for version in versions}
-        self.position = versions[0].position
+        entered = entered_as(fold.store, name)
+        self.position = entered.position
         version, state = fold.store.nearest_version(self.position, name)
         self.model = self.blank.restored(state)
         self.pending: deque[tuple[int, ExampleRow]] = deque()
         self._same(version, self.model)
+        entry = fold.entries.get(name)
+        if entry is not None:
+            self._same(entered, caught_up(fold.lines, entry, entered.position), "what it started from and caught up")
 
     def learn_to(self, position: int) -> None:
         """Learns what is pending up to a position."""

@@ -14,7 +14,19 @@ from typing import Any, Literal
 import msgspec
 import zstandard
 
-from eddyline.records import Alert, DeadLetter, Example, Features, Known, Measurement, ModelVersion, Prediction, Rollout, Said
+from eddyline.records import (
+    Alert,
+    DeadLetter,
+    Decision,
+    Example,
+    Features,
+    Known,
+    Measurement,
+    ModelVersion,
+    Prediction,
+    Rollout,
+    Said,
+)
 from eddyline.records.errors import SourceError
 from eddyline.records.stream import Value
 
@@ -49,8 +61,11 @@ class PredictionWire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     others: list[SaidWire] | None = None
 
 
-class ExampleWire(msgspec.Struct, frozen=True, gc=False):
-    """An example with its prediction inside. `position` is the learner's after it, -1 where it was only measured."""
+class ExampleWire(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An example with its prediction inside. `position` is the learner's after it, -1 where it was only measured.
+
+    `also` is where the other lines stood after it, those that learned it.
+    """
 
     event_id: str
     truth: Any
@@ -59,6 +74,7 @@ class ExampleWire(msgspec.Struct, frozen=True, gc=False):
     revision: int
     position: int
     prediction: PredictionWire
+    also: dict[str, int] | None = None
 
 
 class DeadWire(msgspec.Struct, frozen=True):
@@ -75,8 +91,11 @@ class DeadWire(msgspec.Struct, frozen=True):
     raw: bytes | None = None
 
 
-class VersionWire(msgspec.Struct, frozen=True):
-    """A version with its state, or without it where `left_out` says why."""
+class VersionWire(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version with its state, or without it where `left_out` says why.
+
+    `like` is set for a line that entered while the pipeline ran: the declared line as which it is made.
+    """
 
     version: str
     model: str
@@ -89,6 +108,7 @@ class VersionWire(msgspec.Struct, frozen=True):
     size: int
     state: bytes | None
     left_out: str | None = None
+    like: str | None = None
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -115,6 +135,7 @@ _prediction = msgspec.json.Decoder(PredictionWire).decode
 _example = msgspec.json.Decoder(ExampleWire).decode
 _dead = msgspec.json.Decoder(DeadWire).decode
 _version = msgspec.json.Decoder(VersionWire).decode
+_decision = msgspec.json.Decoder(Decision).decode
 _rollout = msgspec.json.Decoder(Rollout).decode
 _measured = msgspec.json.Decoder(Measured).decode
 _alerted = msgspec.json.Decoder(Alerted).decode
@@ -161,16 +182,24 @@ def decode_prediction(raw: bytes) -> Prediction:
     return _from_wire(_prediction(raw))
 
 
-def encode_example(example: Example, position: int) -> bytes:
-    """An example for `<pipeline>.examples`, keyed there by the event's id, with the learner's position after it."""
+def encode_example(example: Example, position: int, also: dict[str, int] | None = None) -> bytes:
+    """An example for `<pipeline>.examples`, keyed there by the event's id, with the learner's position after it.
+
+    `also` is where the other lines stood after it: from this topic every version of every line can be made again.
+    """
     p = _to_wire(example.prediction)
-    return _encode(ExampleWire(p.event_id, example.truth, example.known, example.at, example.revision, position, p))
+    return _encode(ExampleWire(p.event_id, example.truth, example.known, example.at, example.revision, position, p, also))
 
 
 def decode_example(raw: bytes) -> tuple[Example, int]:
     """The example that `encode_example` wrote, and the learner's position after it (-1: only measured)."""
     w = _example(raw)
     return Example(_from_wire(w.prediction), w.truth, w.known, w.at, w.revision), w.position
+
+
+def decode_also(raw: bytes) -> dict[str, int]:
+    """Where the other lines stood after an example that `encode_example` wrote; those that learned it."""
+    return _example(raw).also or {}
 
 
 def encode_dead(letter: DeadLetter) -> bytes:
@@ -195,17 +224,21 @@ def decode_dead(raw: bytes) -> DeadLetter:
     return DeadLetter(w.stream, w.reason, w.detail, w.event_id, body, w.size, w.sha256, w.origin)
 
 
-def encode_version(version: ModelVersion, state: bytes, limit: int | None = None) -> bytes:
+def encode_version(version: ModelVersion, state: bytes, limit: int | None = None, like: str | None = None) -> bytes:
     """A version with its state for `<pipeline>.versions`, keyed there by its name, `fraud@15320`.
+
+    `like` is the declared line as which its own was made, where that entered while the pipeline ran.
 
     A message above `limit` bytes would be refused by the broker: then the state is left out, and the message says so.
     """
     v = version
     named = (v.name, v.model, v.position, v.digest, v.recipe, v.parent, v.fingerprint, v.created_by, len(state))
-    raw = _encode(VersionWire(*named, state=zstandard.ZstdCompressor(level=3).compress(state)))
+    raw = _encode(VersionWire(*named, state=zstandard.ZstdCompressor(level=3).compress(state), like=like))
     if limit is None or len(raw) <= limit:
         return raw
-    return _encode(VersionWire(*named, state=None, left_out=f"with its state it takes {len(raw)} bytes, above {limit}"))
+    return _encode(
+        VersionWire(*named, state=None, left_out=f"with its state it takes {len(raw)} bytes, above {limit}", like=like)
+    )
 
 
 def decode_version(raw: bytes) -> tuple[ModelVersion, bytes]:
@@ -221,6 +254,37 @@ def decode_version(raw: bytes) -> tuple[ModelVersion, bytes]:
         )
     version = ModelVersion(w.model, w.position, w.digest, w.recipe, w.parent, w.fingerprint, w.created_by)
     return version, zstandard.ZstdDecompressor().decompress(w.state, max_output_size=w.size)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What is known of a version without reading its state."""
+
+    model: str
+    position: int
+    like: str | None = None
+
+
+_told = msgspec.json.Decoder(Told).decode
+
+
+def peek_version(raw: bytes) -> Told:
+    """Which version a message holds, without its state."""
+    return _told(raw)
+
+
+def encode_decision(decision: Decision) -> bytes:
+    """A decision for `<pipeline>.decisions`, keyed there by its number.
+
+    >>> made = Decision(1, "promote", "promote", "fraud.deep", "done", 7, 300, 1, "eddyline", "better", {"pairs": 250})
+    >>> decode_decision(encode_decision(made)) == made
+    True
+    """
+    return _encode(decision)
+
+
+def decode_decision(raw: bytes) -> Decision:
+    """The decision that `encode_decision` wrote."""
+    return _decision(raw)
 
 
 def encode_rollout(rollout: Rollout) -> bytes:

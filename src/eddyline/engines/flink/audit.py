@@ -1,9 +1,10 @@
-"""The audit of a run on Flink: proof, from its seven topics alone, that it is the embedded logic.
+"""The audit of a run on Flink: proof, from its nine topics alone, that it is the embedded logic.
 
-Every event is answered once, every position is there, every label is applied once (`audit_records`); the learner folded again
-has every version's digest, and every answer given again by the serve stage is the recorded one, byte for byte (`audit_replay`);
-the embedded join finds out the same (`audit_join`). Reads committed messages only and writes nothing. Where the run was made
-on a machine that computes otherwise, the audit says so and claims no equality.
+Every event is answered once, every position is there, every label is applied once (`audit_records`); learning and deciding
+played again in their recorded order give every digest and every decision (`audit_learn`), and every answer given again
+by the serve stage is the recorded one, byte for byte (`audit_replay`); the embedded join finds out the same (`audit_join`).
+Reads committed messages only and writes nothing. Where the run was made on a machine that computes otherwise, the audit says so
+and claims no equality.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink.audit_book import Book, Faults
 from eddyline.engines.flink.audit_join import check_join
+from eddyline.engines.flink.audit_learn import LearnReplay
 from eddyline.engines.flink.audit_records import check_events, check_examples, check_names, check_twice
 from eddyline.engines.flink.audit_replay import Replay
 from eddyline.engines.flink.audit_topics import Recorded, recorded
@@ -43,6 +45,7 @@ class Audit:
     learned: int = 0
     versions: int = 0
     rollouts: int = 0
+    decisions: int = 0
     dead: int = 0
     answered_again: int = 0
     waiting: int = 0
@@ -125,9 +128,11 @@ def _count(book: Book, done: Audit) -> None:
 def _replay(book: Book, done: Audit, on_progress: Callable[[int, int], None]) -> None:
     total = done.predictions
     replay = Replay(book, comparable=done.comparable, on_progress=lambda answered: on_progress(answered, total))
+    learning = LearnReplay(book, replay.differs)
+    learning.run()
     replay.run()
     done.answered_again, done.repeats, done.differences = replay.answered, replay.repeats, replay.differences
-    done.learned, done.versions = replay.learner.state.position, replay.learner.versions
+    done.learned, done.versions, done.decisions = learning.position, learning.versions, learning.decisions
 
 
 class _Written(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What a run recorded, in order: the messages of the seven topics in a temporary database, which joins and sorts them.
+"""What a run recorded, in order: the messages of the nine topics in a temporary database, which joins and sorts them.
 
 Nothing is judged here but whether a message can be read. What an event says is known by a digest (`content`), so that the same
 event sent twice is one content. A year of events fits: memory holds only what is being looked at.
@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from eddyline.connectors.kafka import wire
+from eddyline.engines.flink import taken
 from eddyline.engines.flink.audit_topics import Message, Recorded
 from eddyline.engines.flink.job import partition
 from eddyline.pipeline import Pipeline
@@ -33,13 +34,15 @@ _TABLES = """
 CREATE TABLE events(n INTEGER PRIMARY KEY, id TEXT, shard INTEGER, content BLOB, sha TEXT, origin TEXT, raw BLOB);
 CREATE TABLE labels(n INTEGER PRIMARY KEY, id TEXT, at INTEGER, sees INTEGER, punctual INTEGER, sha TEXT, origin TEXT,
   raw BLOB);
-CREATE TABLE predictions(n INTEGER PRIMARY KEY, id TEXT, shard INTEGER, place INTEGER, at INTEGER, position INTEGER,
-  revision INTEGER, sha TEXT, raw BLOB);
+CREATE TABLE predictions(n INTEGER PRIMARY KEY, id TEXT, shard INTEGER, place INTEGER, at INTEGER, model TEXT,
+  position INTEGER, revision INTEGER, sha TEXT, raw BLOB);
 CREATE TABLE examples(n INTEGER PRIMARY KEY, id TEXT, position INTEGER, revision INTEGER, known TEXT, at INTEGER, truth BLOB,
   sha TEXT, raw BLOB);
-CREATE TABLE versions(n INTEGER PRIMARY KEY, position INTEGER, raw BLOB);
-CREATE TABLE letters(n INTEGER PRIMARY KEY, stream TEXT, reason TEXT, id TEXT, shard INTEGER, place INTEGER, sha TEXT,
-  content BLOB, raw BLOB);
+CREATE TABLE versions(n INTEGER PRIMARY KEY, model TEXT, position INTEGER, raw BLOB);
+CREATE TABLE decisions(n INTEGER PRIMARY KEY, number INTEGER, raw BLOB);
+CREATE TABLE inputs(n INTEGER PRIMARY KEY, first INTEGER, raw BLOB);
+CREATE TABLE letters(n INTEGER PRIMARY KEY, stream TEXT, reason TEXT, id TEXT, shard INTEGER, place INTEGER,
+  revision INTEGER, sha TEXT, content BLOB, raw BLOB);
 """
 _ORDERS = """
 CREATE INDEX event_content ON events(content);
@@ -50,7 +53,9 @@ CREATE INDEX prediction_id ON predictions(id, shard);
 CREATE INDEX prediction_place ON predictions(shard, place);
 CREATE INDEX example_position ON examples(position);
 CREATE INDEX example_id ON examples(id, revision);
-CREATE INDEX version_position ON versions(position);
+CREATE INDEX version_name ON versions(model, position);
+CREATE INDEX decision_number ON decisions(number);
+CREATE INDEX input_first ON inputs(first);
 CREATE INDEX letter_place ON letters(shard, place);
 CREATE INDEX letter_sha ON letters(stream, sha);
 UPDATE letters SET content = (SELECT content FROM events WHERE events.sha = letters.sha) WHERE stream = 'events';
@@ -90,6 +95,7 @@ class Book:
         self.pipeline, self.faults = pipeline, faults
         self.db = sqlite3.connect(folder / "audit.sqlite", isolation_level=None)
         self.db.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; {_TABLES}")
+        self.start = pipeline.plan().decide.new_state().rollout
         self.rollouts: dict[int, Rollout] = {}
         serve_by, owner = partition(pipeline)
         self.everybody, self.by_id = serve_by == "NOBODY", serve_by == "ID"
@@ -105,14 +111,16 @@ class Book:
         writers: dict[str, tuple[int, Callable[[Message], tuple[Any, ...] | None]]] = {
             "events": (6, book._event),
             "labels": (7, book._label),
-            "predictions": (8, book._prediction),
+            "predictions": (9, book._prediction),
             "examples": (8, book._example),
-            "versions": (2, book._version),
+            "versions": (3, book._version),
             "rollouts": (0, book._rollout),
-            "dead_letters": (8, book._letter),
+            "decisions": (2, book._decision),
+            "taken": (2, book._taken),
+            "dead_letters": (9, book._letter),
         }
         for stream, (fields, row) in writers.items():
-            table = "letters" if stream == "dead_letters" else stream
+            table = {"dead_letters": "letters", "taken": "inputs"}.get(stream, stream)
             book._fill(f"INSERT INTO {table} VALUES (NULL{', ?' * fields})", stream, recorded, row)
         book.db.executescript(_ORDERS)
         return book
@@ -129,9 +137,17 @@ class Book:
         found = self.db.execute(query, given).fetchone()
         return None if found is None else found[0]
 
+    def row(self, query: str, *given: Any) -> Any:
+        """The first row; None where there is none."""
+        return self.db.execute(query, given).fetchone()
+
     def count(self, table: str) -> int:
         """How many messages a stream has."""
         return int(self.one(f"SELECT COUNT(*) FROM {table}"))
+
+    def rollout(self, revision: int) -> Rollout | None:
+        """A rollout by its revision; the pipeline's start is 0."""
+        return self.rollouts.get(revision) if revision else self.start
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -187,9 +203,9 @@ class Book:
 
     def _prediction(self, message: Message) -> tuple[Any, ...]:
         p = wire.decode_prediction(message.value)
-        shard, place = _place(message)
+        shard, place, _ = _place(message)
         sha = hashlib.sha256(message.value).hexdigest()
-        return p.event_id, shard, place, p.at, p.position, p.revision, sha, message.value
+        return p.event_id, shard, place, p.at, p.model, p.position, p.revision, sha, message.value
 
     def _example(self, message: Message) -> tuple[Any, ...]:
         example, position = wire.decode_example(message.value)
@@ -200,7 +216,14 @@ class Book:
         return p.event_id, position, example.revision, example.known, example.at, truth, sha, message.value
 
     def _version(self, message: Message) -> tuple[Any, ...]:
-        return int(msgspec.json.decode(message.value, type=_Position).position), message.value
+        told = wire.peek_version(message.value)
+        return told.model, told.position, message.value
+
+    def _decision(self, message: Message) -> tuple[Any, ...]:
+        return wire.decode_decision(message.value).number, message.value
+
+    def _taken(self, message: Message) -> tuple[Any, ...]:
+        return taken.decode(message.value).first, message.value
 
     def _rollout(self, message: Message) -> None:
         rollout = wire.decode_rollout(message.value)
@@ -210,12 +233,9 @@ class Book:
 
     def _letter(self, message: Message) -> tuple[Any, ...]:
         letter: DeadLetter = wire.decode_dead(message.value)
-        shard, place = _place(message) if message.place else (None, None)
-        return letter.stream, letter.reason, letter.event_id, shard, place, letter.sha256, None, message.value
-
-
-class _Position(msgspec.Struct, frozen=True):
-    position: int
+        shard, place, revision = _place(message) if message.place else (None, None, None)
+        about = letter.stream, letter.reason, letter.event_id
+        return *about, shard, place, revision, letter.sha256, None, message.value
 
 
 def _origin(message: Message) -> str:
@@ -229,8 +249,10 @@ def _json_text(owner: Any) -> str:
     return str(owner).lower() if type(owner) is bool else str(owner)
 
 
-def _place(message: Message) -> tuple[int, int]:
-    shard, dot, place = message.place.partition(".")
-    if not dot or not shard.isdecimal() or not place.isdecimal():
+def _place(message: Message) -> tuple[int, int, int]:
+    """Shard, number, and the rollout that was in force: predictions tell it themselves, so there it is 0 here."""
+    shard, dot, rest = message.place.partition(".")
+    place, _, revision = rest.partition(".")
+    if not dot or not shard.isdecimal() or not place.isdecimal() or not (revision or "0").isdecimal():
         raise ValueError(f"its place is {message.place!r}, expected shard.number")
-    return int(shard), int(place)
+    return int(shard), int(place), int(revision or 0)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.audit_book import Book
-from eddyline.stages.commands import version_of
+from eddyline.stages.bouts import party
+from eddyline.stages.rollouts import champion_of
 
 
 def check_events(book: Book) -> None:
@@ -108,15 +109,8 @@ def _check_held(book: Book) -> None:
 
 
 def _check_unlearned(book: Book) -> None:
-    """An example without a position is a correction that is only recorded, or its truth is a dead letter."""
+    """Whose truth is a dead letter has no position, and no correction has one where they are only recorded."""
     add, learns_revisions = book.faults.add, book.pipeline.join.revisions == "learn"
-    refused = "(SELECT COUNT(*) FROM letters l WHERE l.stream = 'examples' AND l.sha = x.sha)"
-    for event_id, revision, letters in book.rows(f"SELECT id, revision, {refused} FROM examples x WHERE position < 0"):
-        expected = 0 if revision and not learns_revisions else 1
-        if letters != expected:
-            add(
-                f"revision {revision} of event {event_id!r} was not learned and has {letters} dead letters, expected {expected}"
-            )
     for (event_id,) in book.rows(
         "SELECT id FROM letters WHERE stream = 'examples' AND sha NOT IN (SELECT sha FROM examples WHERE position < 0)"
     ):
@@ -132,15 +126,21 @@ def check_names(book: Book) -> None:
     revisions = sorted(rollouts)
     if revisions != list(range(1, len(revisions) + 1)):
         add(f"the rollouts have the revisions {revisions}, expected 1 to {len(revisions)}")
-    for position, revision, first, count in book.rows(
-        "SELECT position, revision, MIN(id), COUNT(*) FROM predictions GROUP BY position, revision"
+    declared = book.pipeline.plan().lines
+    for model, position, revision, first, count in book.rows(
+        "SELECT model, position, revision, MIN(id), COUNT(*) FROM predictions GROUP BY model, position, revision"
     ):
-        said = f"event {first!r} (and {count - 1} more) was answered by {book.pipeline.name}@{position}"
-        if position and book.one("SELECT 1 FROM versions WHERE position = ?", position) is None:
+        said = f"event {first!r} (and {count - 1} more) was answered by {model}@{position}"
+        made = position == 0 and model in declared
+        if not made and book.one("SELECT 1 FROM versions WHERE model = ? AND position = ?", model, position) is None:
             add(f"{said}, which was never published")
-        if revision and revision not in rollouts:
+        rollout = book.rollout(revision)
+        if rollout is None:
             add(f"{said} in rollout {revision}, which was never recorded")
-        elif revision and (champion := rollouts[revision].champion) and version_of(champion)[1] != position:
+            continue
+        champion = champion_of(rollout, book.pipeline.name)
+        answering = [champion, *(place.who for place in rollout.places if place.mode != "shadow")]
+        if not any(party(who) in ((model, -1), (model, position)) for who in answering):
             add(f"{said} in rollout {revision}, which chose {champion}")
     for stream, count in book.rows("SELECT stream, COUNT(*) FROM letters GROUP BY stream"):
         if stream not in ("events", "labels", "predictions", "examples", "commands"):

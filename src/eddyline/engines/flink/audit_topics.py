@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GULP = 5_000
 WAIT_S = 30.0
 POLL_S = 0.2
-STREAMS = ("events", "labels", "predictions", "examples", "versions", "rollouts", "dead_letters")
+STREAMS = ("events", "labels", "predictions", "examples", "versions", "rollouts", "decisions", "taken", "dead_letters")
 
 
 class Message(NamedTuple):
@@ -37,10 +37,11 @@ Recorded = Mapping[str, Iterable[Message]]
 
 
 def recorded(pipeline: Pipeline, connection: Connection) -> dict[str, Iterable[Message]]:
-    """The seven topics of a pipeline, read when they are asked for. Raises `SourceError` when one is missing."""
+    """The nine topics of a pipeline, read when they are asked for. Raises `SourceError` when one is missing."""
     library()
     topics, known = JobTopics.of(pipeline), connection.known_topics()
-    names = {word: getattr(topics.out, word) for word in STREAMS} | {"events": topics.events, "labels": topics.labels}
+    apart = {word: getattr(topics, word) for word in ("events", "labels", "decisions", "taken")}
+    names = {word: apart.get(word) or getattr(topics.out, word) for word in STREAMS}
     missing = [name for name in names.values() if name not in known]
     if missing:
         raise SourceError(

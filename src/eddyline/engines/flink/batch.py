@@ -29,9 +29,13 @@ class Kind(enum.IntEnum):
     EXPIRED = 8
     COMMAND = 9
     TIMER = 10
+    DECISION = 11
+    TAKEN = 12
+    ALERT = 13
 
 
-EVENT, LABEL, PREDICTION, EXAMPLE, VERSION, ROLLOUT, MEASUREMENT, DEAD, EXPIRED, COMMAND, TIMER = map(int, Kind)
+EVENT, LABEL, PREDICTION, EXAMPLE, VERSION, ROLLOUT, MEASUREMENT, DEAD = map(int, list(Kind)[:8])
+EXPIRED, COMMAND, TIMER, DECISION, TAKEN, ALERT = map(int, list(Kind)[8:])
 
 Taken = tuple[int, int, str, str, int, bytes, str, bytes | None]
 """Kind, shard, key, id, time in microseconds, bytes, trace, and what is remembered about the id: at its first in a batch."""

@@ -25,7 +25,11 @@ WHY = {
     "join": "predictions wait until the old deadlines",
     "lateness": "windows have let go of what was too late by the old bound",
     "watch": "measurements are kept metric by metric",
+    "challengers": "each has a learner and evidence of its own",
+    "decide": "the evidence so far was gathered for the old policies",
+    "look_every": "policies look at fixed places of what was taken",
 }
+_MEANING = "eddyline.meaning."
 _SHOWN = 70
 
 
@@ -40,11 +44,11 @@ def require_fitting(about: Mapping[str, str], pipeline: Pipeline, what: str) -> 
             "go on with the Eddyline that made it, or start a pipeline of another name from the topics' beginning"
         )
     now = meaning(pipeline)
-    before = {name: about.get(f"eddyline.meaning.{name}", "") for name in now}
-    changed = [name for name in now if now[name] != before[name]]
+    before = {name.removeprefix(_MEANING): text for name, text in about.items() if name.startswith(_MEANING)}
+    changed = [name for name in (*now, *(before.keys() - now.keys())) if now.get(name) != before.get(name)]
     refused = [name for name in changed if name not in FREE]
     if refused:
-        shown = "\n".join(_difference(name, before[name], now[name]) for name in refused)
+        shown = "\n".join(_difference(name, before.get(name, ""), now.get(name, "")) for name in refused)
         raise StoreMismatch(
             f"the state of {what} does not fit pipeline {pipeline.name}: it changed in {', '.join(refused)}\n{shown}\n"
             f"put that back, or start anew under another name: Pipeline(name={pipeline.name + '2'!r}, ...)\n"

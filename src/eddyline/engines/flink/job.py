@@ -22,6 +22,7 @@ from eddyline.connectors.kafka.source import KafkaTopic
 from eddyline.connectors.kafka.topics import Topics, ensure
 from eddyline.engines.flink import shipping
 from eddyline.engines.flink.batch import Kind
+from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded
 from eddyline.pipeline.meaning import meaning
@@ -32,7 +33,7 @@ from eddyline.records.time import to_us
 
 Part = Literal["serve", "learn"]
 MAIN = "eddyline.Job"
-STATE = "1"
+STATE = "2"
 """The layout of what the hosts keep in a savepoint. It is counted up when an older one cannot be read any more."""
 CHECKPOINTS = "execution.checkpointing.dir"
 _ITSELF = "eddyline.specification"
@@ -82,6 +83,16 @@ class JobTopics:
         """Where operators' requests go."""
         return self.out.rollouts.removesuffix(".rollouts") + ".commands"
 
+    @property
+    def decisions(self) -> str:
+        """What was decided, by whom, on what evidence."""
+        return self.out.rollouts.removesuffix(".rollouts") + ".decisions"
+
+    @property
+    def taken(self) -> str:
+        """In which order whoever learns and decides took its inputs."""
+        return self.out.rollouts.removesuffix(".rollouts") + ".taken"
+
     @classmethod
     def of(cls, pipeline: Pipeline) -> JobTopics:
         """The conventional topics; a source that is a topic keeps its own name."""
@@ -94,7 +105,7 @@ class JobTopics:
         """Makes the topics that are missing."""
         ensure(connection, self.out, [self.events, self.labels], partitions=partitions)
         ensure(connection, self.out, [n for n in self.out.outputs() if n != self.out.published], partitions=partitions)
-        ensure(connection, self.out, [self.commands], partitions=1)
+        ensure(connection, self.out, [self.commands, self.decisions, self.taken], partitions=1)
 
 
 def specification(
@@ -121,6 +132,7 @@ def specification(
         "kafka": _java_settings(connection),
         "parallelism": settings.parallelism,
         "parts": list(settings.parts),
+        "decides": decides(pipeline.plan()),
         "serve_by": serve_by,
         "serve_parallelism": 1 if serve_by == "NOBODY" else settings.parallelism,
         **_streams(pipeline, topics, owner),
@@ -151,6 +163,7 @@ def _streams(pipeline: Pipeline, topics: JobTopics, owner: str) -> dict[str, Any
             "versions": out.versions,
             "rollouts": out.rollouts,
             "commands": topics.commands,
+            "dead_letters": out.dead_letters,
         },
         "fields": {
             "events": _fields(pipeline.event_schema, owner, to_us(pipeline.lateness)),
@@ -165,6 +178,9 @@ def _streams(pipeline: Pipeline, topics: JobTopics, owner: str) -> dict[str, Any
                 (Kind.VERSION, out.versions),
                 (Kind.ROLLOUT, out.rollouts),
                 (Kind.MEASUREMENT, out.measurements),
+                (Kind.ALERT, out.measurements),
+                (Kind.DECISION, topics.decisions),
+                (Kind.TAKEN, topics.taken),
                 (Kind.DEAD, out.dead_letters),
             )
         },

@@ -3,6 +3,8 @@
 The stage is the one that runs everywhere; it is given the memory of one id at a time. A prediction stays as the bytes that
 serve wrote: join has no need to read them. Once the horizon has passed, only a trace of the id is left, which tells that it
 was answered and when.
+
+Where somebody decides, each answer goes on to learn before its truth does: so it is known there whom a truth is about.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from eddyline.engines.flink.batch import (
     read_batch,
     saved,
 )
+from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
 from eddyline.records import Arrival, DeadLetter, Example, Known, Prediction, Reason, Unlabelled, Watermark
 from eddyline.records.errors import Rejected
@@ -101,7 +104,8 @@ class JoinHost:
     """Join's side of the operator."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.stage = pipeline.plan().join
+        plan = pipeline.plan()
+        self.stage, self.passes_on = plan.join, decides(plan)
         self.decode = pipeline.label_schema.decode
         self.encode = pipeline.label_schema.encode
         self.memories: dict[str, tuple[int, IdMemory]] = {}
@@ -124,6 +128,8 @@ class JoinHost:
                     continue
                 memory.body, memory.at, memory.trace = body, at, trace
                 out.wakes.append((shard, event_id, milliseconds(at + wait_us)))
+                if self.passes_on:
+                    out.given.append((PREDICTION, "", event_id, at, body, headers))
                 if memory.early:
                     self._hear(event_id, memory, [OneAnswer(event_id, memory, wait_us).prediction(0)], watermark, shard, out)
             elif kind == LABEL:

@@ -1,8 +1,9 @@
-"""Learn and decide on Flink: one instance, which folds examples into the model and says who answers.
+"""Learn and decide on Flink: one instance, which folds examples into the models of all lines and says who answers.
 
-Positions are given here, one after another, and the example goes to its topic with its own: that topic is the log from
-which any version is made again. A version is published before each checkpoint, because that is when scorers can read it;
-or every so many examples, where the pipeline declares it.
+Positions are given here, one after another, and the example goes to its topic with them: that topic is the log from which
+any version is made again. A version of each line is published before each checkpoint, because that is when scorers can read
+it; or every so many examples, where the pipeline declares it. What was taken, and in which order, goes to a topic, too:
+there is no other record of it, and decisions follow from it.
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ from __future__ import annotations
 import json
 
 import msgspec
+import zstandard
 
 from eddyline.connectors.kafka import wire
+from eddyline.engines.flink import taken
 from eddyline.engines.flink.batch import (
+    ALERT,
     COMMAND,
     DEAD,
+    DECISION,
     EXAMPLE,
+    EXPIRED,
     NEVER,
+    PREDICTION,
     ROLLOUT,
+    TAKEN,
     VERSION,
     Given,
     Out,
@@ -27,137 +35,207 @@ from eddyline.engines.flink.batch import (
     saved,
 )
 from eddyline.engines.flink.join import JoinedWire
+from eddyline.engines.flink.learners import Came, Learners, LearnersSaved
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
-from eddyline.records import DeadLetter, Example, ModelVersion, Reason, Rollout
-from eddyline.stages.commands import Command
-from eddyline.stages.learn import LearnState, Snapshot
-from eddyline.stages.refuse import refuse_bytes
+from eddyline.records import Example, ModelVersion, Place, Reason, Unlabelled
+from eddyline.records.errors import EddylineError
+from eddyline.stages.commands import Command, Do
+from eddyline.stages.lines import Entry
+from eddyline.stages.refuse import refuse, refuse_bytes
 from eddyline.store.database import content_digest
 
 _joined = msgspec.msgpack.Decoder(JoinedWire).decode
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A command as it travels: with the version it names, so that scorers that never saw it can answer with it."""
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A command as it travels: with the version it names, so that scorers that never saw it can answer with it.
 
-    to: str
+    The fields are those of `Command`; `version` is the message of `<pipeline>.versions` that holds the version which `to`,
+    `place` or `entry` names.
+    """
+
+    to: str = ""
     author: str = "unknown"
     reason: str = ""
+    do: Do = "roll_out"
+    entry: Entry | None = None
+    place: Place | None = None
+    number: int = 0
+    value: float = 0.0
     version: bytes = b""
+
+    @classmethod
+    def of(cls, command: Command, version: bytes = b"") -> Request:
+        """The request that carries a command."""
+        return cls(**{name: getattr(command, name) for name in Command.__struct_fields__}, version=version)
+
+    @property
+    def command(self) -> Command:
+        """What is asked for.
+
+        >>> Request.of(Command(do="approve", number=3, author="ann")).command
+        Command(to='', author='ann', reason='', do='approve', entry=None, place=None, number=3, value=0.0)
+        """
+        return Command(**{name: getattr(self, name) for name in Command.__struct_fields__})
 
 
 class LearnSaved(msgspec.Struct, frozen=True):
-    """The learner's memory, and the rollout."""
+    """The learners, and by line which position was published last, and under which name."""
 
-    position: int
-    model: bytes
-    published: int
-    last_version: str | None
-    decide: bytes
+    learners: LearnersSaved
+    published: dict[str, int]
+    parents: dict[str, str]
 
 
 class LearnHost:
     """Learn's and decide's side of the operator."""
 
     def __init__(self, pipeline: Pipeline, kept: Saved) -> None:
-        plan = pipeline.plan()
-        self.name = pipeline.name
-        self.learn, self.decide = plan.learn, plan.decide
-        recipe = {"pipeline": pipeline.digest, **plan.model.recipe()}
-        self.recipe = content_digest(json.dumps(recipe, sort_keys=True, default=repr))
-        self.parent: str | None = None
-        self.published = 0
-        self.at = 0
-        if kept.shards:
-            was = msgspec.msgpack.decode(kept.shards[0], type=LearnSaved)
-            model, position = plan.model.restored(was.model), was.position
-            self.published, self.parent, self.deciding = was.published, was.last_version, self.decide.restore(was.decide)
-        else:
-            model, position, self.deciding = plan.model, 0, plan.decide.new_state()
-        self.state: LearnState = self.learn.new_state(model, position, self.name)
+        self.name, self.digest = pipeline.name, pipeline.digest
+        was = msgspec.msgpack.decode(kept.shards[0], type=LearnSaved) if kept.shards else None
+        self.learners = Learners(pipeline, None if was is None else was.learners)
+        self.published: dict[str, int] = {} if was is None else was.published
+        self.parents: dict[str, str] = {} if was is None else was.parents
 
     def step(self, batch: bytes, watermark: int) -> bytes:
-        """Learns examples and takes commands, in order."""
-        out = Out()
-        self.at = max(self.at, watermark)
-        for kind, _, _, event_id, at, body, trace, _ in read_batch(batch):
+        """Takes examples, answers, alerts and commands, in order."""
+        out, learners = Out(), self.learners
+        learners.time(watermark)
+        first, inputs = learners.taken, list[taken.One]()
+        for kind, _, _, event_id, at, body, headers, _ in read_batch(batch):
             if kind == EXAMPLE:
-                self._learn(event_id, at, body, trace, out.given)
+                inputs.append(self._learn(event_id, at, body, headers, out.given))
+            elif kind == COMMAND:
+                self._obey(body, inputs, out.given)
             else:
-                assert kind == COMMAND, "only examples and commands come to learn"
-                self._decide(body, out.given)
+                self._hear(kind, at, body, headers, inputs, out.given)
+        if inputs:
+            message = taken.encode(taken.Taken(first, learners.at, inputs))
+            out.given.append((TAKEN, "", str(first), NEVER, message, ""))
         return out.packed()
 
-    def _learn(self, event_id: str, at: int, body: bytes, trace: str, given: list[Given]) -> None:
+    def _learn(self, event_id: str, at: int, body: bytes, trace: str, given: list[Given]) -> taken.One:
         joined = _joined(body)
         prediction = wire.decode_prediction(joined.prediction)
         example = Example(prediction, joined.truth, joined.known, joined.at, joined.revision)
-        extras: list[Snapshot | DeadLetter] = []
-        position = self.learn.one(self.state, example, extras)
-        given.append((EXAMPLE, prediction.key, event_id, at, wire.encode_example(example, position), trace))
-        for extra in extras:
-            if type(extra) is Snapshot:
-                self._publish(extra.position, extra.state, extra.digest, "cadence", given)
-            elif type(extra) is DeadLetter:
-                given.append((DEAD, "", event_id, NEVER, wire.encode_dead(extra), trace))
-        every = self.learn.publish_every
-        if every is not None and position > 0 and position % every == 0 and self.state.published is not None:
-            self._publish_model(self.state.published, position, given)
+        came = self.learners.take(example)
+        written = wire.encode_example(example, came.position, came.also)
+        given.append((EXAMPLE, prediction.key, event_id, at, written, trace))
+        self._give(came, event_id, trace, given)
+        every = self.learners.learn.publish_every
+        if every is not None:
+            for name, position in ((self.name, came.position), *(came.also or {}).items()):
+                state = self.learners.states.get(name)
+                if position > 0 and position % every == 0 and state is not None and state.published is not None:
+                    self._publish_model(name, state.published, position, given)
+        return taken.Truth(prediction.event_id, joined.revision)
 
-    def _decide(self, body: bytes, given: list[Given]) -> None:
+    def _hear(self, kind: int, at: int, body: bytes, headers: str, inputs: list[taken.One], given: list[Given]) -> None:
+        """Takes what only those who decide want to know."""
+        if kind == PREDICTION:
+            inputs.append(taken.Answer(headers.partition("|")[2]))
+            came = self.learners.take(wire.decode_prediction(body))
+        elif kind == EXPIRED:
+            prediction = wire.decode_prediction(body)
+            inputs.append(taken.Expiry(prediction.event_id))
+            came = self.learners.take(Unlabelled(prediction, at))
+        elif kind == ALERT:
+            alert = wire.decode_alert(body)
+            inputs.append(taken.Warned(alert))
+            came = self.learners.take(alert)
+        else:
+            assert kind == DEAD, "only examples, commands and what decide looks at come to learn"
+            letter = wire.decode_dead(body)
+            if letter.stream != "events" or letter.reason not in taken.FAILURES:
+                return
+            inputs.append(taken.Failure(headers.partition("|")[2], letter.reason))
+            came = self.learners.take(letter)
+        self._give(came, "", "", given)
+
+    def _obey(self, body: bytes, inputs: list[taken.One], given: list[Given]) -> None:
         try:
             request = msgspec.json.decode(body, type=Request)
-        except msgspec.MsgspecError as error:
+            named, start = _brought(request)
+        except (msgspec.MsgspecError, zstandard.ZstdError, EddylineError) as error:
             letter = refuse_bytes("commands", Reason.MALFORMED.value, f"not a command: {error}", body)
             given.append((DEAD, "", "", NEVER, wire.encode_dead(letter), ""))
             return
-        command = Command(to=request.to, author=request.author, reason=request.reason)
-        for decided in self.decide.step(self.deciding, command, self.at, {self.name: self.state.position}):
-            if type(decided) is DeadLetter:
-                given.append((DEAD, "", request.to, NEVER, wire.encode_dead(decided), ""))
-            elif type(decided) is Rollout:
-                if request.version:
-                    given.append((VERSION, "", request.to, NEVER, request.version, ""))
-                given.append((ROLLOUT, "", str(decided.revision), NEVER, wire.encode_rollout(decided), ""))
+        command = request.command
+        about = command.to or str(command.number)
+        refusal = self.learners.refused(command, named, start)
+        if refusal is not None:
+            letter = refuse("commands", Reason.UNKNOWN_VERSION, refusal, command, event_id=about)
+            given.append((DEAD, "", about, NEVER, wire.encode_dead(letter), ""))
+            return
+        inputs.append(taken.Asked(command))
+        came = self.learners.take(command, start)
+        if came.rollouts and request.version and request.entry is None:
+            given.append((VERSION, "", named, NEVER, request.version, ""))
+        self._give(came, about, "", given)
+
+    def _give(self, came: Came, about: str, trace: str, given: list[Given]) -> None:
+        """Writes what a record came to, besides its positions."""
+        for snapshot in came.snapshots:
+            self._publish(snapshot.name, snapshot.position, snapshot.state, snapshot.digest, snapshot.created_by, given)
+        for letter in came.letters:
+            given.append((DEAD, "", about, NEVER, wire.encode_dead(letter), trace))
+        for rollout in came.rollouts:
+            given.append((ROLLOUT, "", str(rollout.revision), NEVER, wire.encode_rollout(rollout), ""))
+        for decision in came.decisions:
+            given.append((DECISION, "", str(decision.number), NEVER, wire.encode_decision(decision), ""))
 
     # Versions --------------------------------------------------------------------------------------------------------
 
-    def _publish_model(self, model: Model, position: int, given: list[Given]) -> None:
-        if position > self.published:
-            self._publish(position, model.save(), model.digest(), "published", given)
+    def _publish_model(self, line: str, model: Model, position: int, given: list[Given]) -> None:
+        if position > self.published.get(line, 0):
+            self._publish(line, position, model.save(), model.digest(), "published", given)
 
-    def _publish(self, position: int, state: bytes, digest: str, created_by: str, given: list[Given]) -> None:
-        if position <= self.published:
+    def _publish(self, line: str, position: int, state: bytes, digest: str, created_by: str, given: list[Given]) -> None:
+        if position <= self.published.get(line, -1 if created_by.startswith("entered") else 0):
             return
         version = ModelVersion(
-            model=self.name,
+            model=line,
             position=position,
             digest=digest,
-            recipe=self.recipe,
-            parent=self.parent,
+            recipe=recipe_of(self.digest, self.learners.blanks[line]),
+            parent=self.parents.get(line),
             fingerprint=fingerprint(),
             created_by=created_by,
         )
-        given.append((VERSION, "", version.name, NEVER, wire.encode_version(version, state), ""))
-        self.published, self.parent = position, version.name
+        body = wire.encode_version(version, state, like=self.learners.likes.get(line))
+        given.append((VERSION, "", version.name, NEVER, body, ""))
+        self.published[line], self.parents[line] = position, version.name
 
     def told(self, kind: int, body: bytes) -> None:
         """Learn is told nothing."""
         raise AssertionError("learn has no broadcast input")
 
     def before_checkpoint(self) -> bytes:
-        """The version as it stands, which scorers can read once this checkpoint is complete."""
+        """The version of each line as it stands, which scorers can read once this checkpoint is complete."""
         given: list[Given] = []
-        if self.learn.publish_every is None:
-            self._publish_model(self.state.model, self.state.position, given)
+        if self.learners.learn.publish_every is None:
+            for name, state in self.learners.states.items():
+                self._publish_model(name, state.model, state.position, given)
         return pack(given)
 
     def save(self) -> bytes:
-        """The learner, whole; undoing starts from here afterwards."""
-        state = self.state
-        state.saved = state.model.save()
-        state.since.clear()
-        kept = LearnSaved(state.position, state.saved, self.published, self.parent, self.decide.save(self.deciding))
-        return saved({0: pack(kept)}, [])
+        """The learners, whole; undoing starts from here afterwards."""
+        return saved({0: pack(LearnSaved(self.learners.save(), self.published, self.parents))}, [])
+
+
+def _brought(request: Request) -> tuple[str, bytes]:
+    """The name of the version that a request brings, and its state where a line enters with it."""
+    if not request.version:
+        return "", b""
+    if request.entry is None:
+        told = wire.peek_version(request.version)
+        return f"{told.model}@{told.position}", b""
+    version, state = wire.decode_version(request.version)
+    return version.name, state if version.name == request.entry.start else b""
+
+
+def recipe_of(pipeline: str, model: Model) -> str:
+    """The digest of how a line of the pipeline with this digest is made."""
+    return content_digest(json.dumps({"pipeline": pipeline, **model.recipe()}, sort_keys=True, default=repr))

@@ -3,31 +3,27 @@
 The windows and the event time of a shard are its own, so that what an event is answered does not depend on who else is
 served beside it, nor on how many instances there are. Which ids were answered is remembered by the operator: a digest of
 the event, enough to tell whether the same comes again. Each answer carries its place among the records that its shard took
-(header `place`, "shard.number"), so that the order can be found again in the topics. A new version is made in the background
-and taken between batches.
+(header `place`, "shard.number"), so that the order can be found again in the topics; a refusal tells the rollout with it. Who
+answers is in `voicing.py`.
 """
 
 from __future__ import annotations
 
 import zlib
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.batch import DEAD, NEVER, PREDICTION, ROLLOUT, VERSION, Out, Saved, pack, read_batch, saved
+from eddyline.engines.flink.voicing import Voices
 from eddyline.pipeline import Pipeline
-from eddyline.ports import Model
 from eddyline.records import Arrival, DeadLetter, Prediction
 from eddyline.records.errors import Rejected
 from eddyline.stages.aggregates import AggregatesState
 from eddyline.stages.refuse import refuse_bytes
 from eddyline.stages.serve import ServeState
-from eddyline.stages.voices import Voice
 
-KEPT_VERSIONS = 4
-"""How many versions that were sent again are kept until a rollout names them."""
 _event_bytes = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
@@ -84,14 +80,6 @@ class ServeSaved(msgspec.Struct, frozen=True, array_like=True):
     taken: int
 
 
-class Made(NamedTuple):
-    """A version that can answer, and the rollout that chose it."""
-
-    position: int
-    revision: int
-    model: Model
-
-
 class ServeHost:
     """Serve's side of the operator."""
 
@@ -99,30 +87,21 @@ class ServeHost:
         plan = pipeline.plan()
         self.serve = plan.serve
         self.decode = pipeline.event_schema.decode
-        self.first = plan.model
         self.taken: dict[int, int] = {}
         self.shards = {shard: self._restored(shard, raw) for shard, raw in kept.shards.items()}
         self.changed: set[int] = set()
         self.ledger = Answered()
-        self.voice = Voice(plan.model, pipeline.name, 0, 0)
-        self.rollout = plan.decide.new_state().rollout
-        self.newest = 0
-        self.versions: dict[int, bytes] = {}
-        self.asked: list[int] = []
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="eddyline-version")
-        self.coming: Future[Made] | None = None
-        for raw in kept.told:
-            kind, body = msgspec.msgpack.decode(raw, type=tuple[int, bytes])
-            self.told(kind, body)
-        self.settle()
+        self.voices = Voices(pipeline, plan)
+        told = [msgspec.msgpack.decode(raw, type=tuple[int, bytes]) for raw in kept.told]
+        rollouts = [wire.decode_rollout(body) for kind, body in told if kind == ROLLOUT]
+        self.voices.again([body for kind, body in told if kind == VERSION], rollouts)
 
     # Answers ---------------------------------------------------------------------------------------------------------
 
     def step(self, batch: bytes, watermark: int) -> bytes:
         """Answers events in order."""
-        if self.coming is not None and self.coming.done():
-            self._take(self.coming.result())
-        out, ledger, shards, taken, voice = Out(), self.ledger, self.shards, self.taken, self.voice
+        voice = self.voices.now()
+        out, ledger, shards, taken = Out(), self.ledger, self.shards, self.taken
         ledger.clear()
         for _, shard, _, event_id, _, body, trace, known in read_batch(batch):
             state = shards.get(shard)
@@ -131,11 +110,12 @@ class ServeHost:
             self.changed.add(shard)
             taken[shard] = place = taken.get(shard, 0) + 1
             headers = f"{trace}|{shard}.{place}"
+            refused = f"{headers}.{voice.revision}"
             try:
                 arrival = self.decode(body)
             except Rejected as rejected:
                 letter = refuse_bytes("events", rejected.reason, rejected.detail, body, event_id=event_id or None)
-                out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), headers))
+                out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), refused))
                 continue
             if known is not None:
                 ledger.digests[shard, arrival.id] = known
@@ -146,7 +126,7 @@ class ServeHost:
                 out.given.append((PREDICTION, answer.key, answer.event_id, answer.at, raw, headers))
                 out.remembered.append((shard, event_id, ledger.digests[shard, arrival.id]))
             elif type(answer) is DeadLetter:
-                out.given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), headers))
+                out.given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), refused))
         return out.packed()
 
     # Versions --------------------------------------------------------------------------------------------------------
@@ -154,43 +134,14 @@ class ServeHost:
     def told(self, kind: int, body: bytes) -> None:
         """A version that was published, or sent again because a command names it; or who answers from here on."""
         if kind == VERSION:
-            position = msgspec.json.decode(body, type=_Position).position
-            if position < self.newest:
-                self.asked = [*self.asked, position][-KEPT_VERSIONS:]
-            self.versions[position] = body
-            self.newest = max(self.newest, position)
+            self.voices.version(body)
         else:
             assert kind == ROLLOUT, "only versions and rollouts are told to serve"
-            rollout = wire.decode_rollout(body)
-            if rollout.revision >= self.rollout.revision:
-                self.rollout = rollout
-        self._choose()
-        kept = {self.newest, self._wanted(), *self.asked}
-        self.versions = {position: body for position, body in self.versions.items() if position in kept}
+            self.voices.rollout(wire.decode_rollout(body))
 
     def settle(self) -> None:
-        """Waits until the version that is being made can answer."""
-        if self.coming is not None:
-            self._take(self.coming.result())
-
-    def _wanted(self) -> int:
-        champion = self.rollout.champion
-        return self.newest if champion is None else int(champion.rpartition("@")[2])
-
-    def _choose(self) -> None:
-        """Starts to make the version that shall answer; until it is made, or where it has not come yet, all stays as it is."""
-        wanted, revision = self._wanted(), self.rollout.revision
-        if wanted == self.voice.position:
-            self._take(Made(wanted, revision, self.voice.model))
-        elif wanted == 0:
-            self._take(Made(0, revision, self.first))
-        elif wanted in self.versions:
-            body = self.versions[wanted]
-            self.coming = self.pool.submit(lambda: Made(wanted, revision, self.first.restored(wire.decode_version(body)[1])))
-
-    def _take(self, made: Made) -> None:
-        self.voice.position, self.voice.revision, self.voice.model = made
-        self.coming = None
+        """Waits until what was told is what answers."""
+        self.voices.settle()
 
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
@@ -202,8 +153,8 @@ class ServeHost:
         """The shards that changed, the version that answers, and the rollout."""
         shards = {shard: self._saved(shard) for shard in sorted(self.changed)}
         self.changed.clear()
-        told = [pack((ROLLOUT, wire.encode_rollout(self.rollout)))] if self.rollout.revision else []
-        told = [pack((VERSION, self.versions[position])) for position in sorted(self.versions, reverse=True)] + told
+        told = [pack((VERSION, body)) for body in self.voices.bodies()]
+        told += [pack((ROLLOUT, wire.encode_rollout(rollout))) for rollout in self.voices.rollouts()]
         return saved(shards, told)
 
     def _saved(self, shard: int) -> bytes:
@@ -216,10 +167,6 @@ class ServeHost:
         self.taken[shard] = kept.taken
         windows = AggregatesState(()) if aggregates is None else aggregates.restore(kept.windows.values())
         return ServeState(windows=windows, frontier=kept.frontier, repeated=kept.repeated)
-
-
-class _Position(msgspec.Struct, frozen=True):
-    position: int
 
 
 def digest_of(event: Any) -> bytes:

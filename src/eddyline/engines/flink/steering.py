@@ -1,4 +1,4 @@
-"""Another version answers from here on, asked for through topics: the command, the version it names, and what came of it.
+"""What operators ask of a job, through topics: the command, the version it names, and what came of it.
 
 Keeps `named`: what was decided comes back with its revision. The version travels with the command, because scorers that
 started later never saw it.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,9 +20,9 @@ from eddyline.engines.flink.job import JobTopics
 from eddyline.engines.flink.learn import Request
 from eddyline.engines.flink.looking import FIRST, coming, ends, stored
 from eddyline.pipeline import Pipeline
-from eddyline.records import Rollout
+from eddyline.records import Decision, Rollout
 from eddyline.records.errors import EddylineError, NotFound
-from eddyline.stages.commands import LIVE, version_of
+from eddyline.stages.commands import LIVE, Command, version_of
 
 _SHOWN = 5
 
@@ -34,21 +35,82 @@ def roll_back(
     Scorers take it with the checkpoint in which it was decided. Raises `NotFound` when no such version was published or the
     learner refuses, and `EddylineError` when no job took the command within `patience_s` seconds: it stays in the topic.
     """
+    topics, version = JobTopics.of(pipeline), b"" if to == LIVE else _published(pipeline, connection, to)
+    command = Command(to=to, author=author, reason=reason)
+
+    def came(topic: str, body: bytes) -> Rollout | None:
+        rollout = wire.decode_rollout(body) if topic == topics.out.rollouts else None
+        mine = rollout is not None and (rollout.champion or LIVE, rollout.author, rollout.reason) == (to, author, reason)
+        return rollout if mine else None
+
+    return _asked(pipeline, connection, command, version, topics.out.rollouts, came, patience_s)
+
+
+def ask(
+    pipeline: Pipeline, connection: Connection, command: Command, *, version: bytes = b"", patience_s: float = 30.0
+) -> Decision:
+    """Asks the job for anything that an operator may ask for, and gives the decision that records it.
+
+    Choose it for approvals, seats, freezing and lines that enter. Where the command names a version, its bytes travel with it:
+    those that were published, or `version`, a message as `wire.encode_version` makes it, for one that comes from elsewhere.
+    `observe` comes to no decision and cannot be asked for here. Raises `NotFound` when the job refuses, and
+    `EddylineError` when none took it within `patience_s` seconds.
+    """
+    if command.do == "observe":
+        raise EddylineError("observe is what engines tell; it comes to no decision\nask for something that an operator decides")
+    topics, named = JobTopics.of(pipeline), _named(command)
+    if named is not None and not version:
+        version = _published(pipeline, connection, named)
+
+    def came(topic: str, body: bytes) -> Decision | None:
+        decision = wire.decode_decision(body) if topic == topics.decisions else None
+        return decision if decision is not None and _records(decision, command) else None
+
+    return _asked(pipeline, connection, command, version, topics.decisions, came, patience_s)
+
+
+def _named(command: Command) -> str | None:
+    """The version that a command names."""
+    names = (command.entry.start,) if command.entry else (command.place.who,) if command.place else (command.to,)
+    return next((name for name in names if "@" in name and command.do in ("enter", "roll_out")), None)
+
+
+def _records(decision: Decision, command: Command) -> bool:
+    """Whether a decision is what became of a command."""
+    if decision.author != command.author:
+        return False
+    if command.do in ("approve", "reject"):
+        status = "approved" if command.do == "approve" else "rejected"
+        return decision.status == status and decision.evidence.get("proposal") == command.number
+    return (decision.policy, decision.action, decision.reason) == ("operator", command.do, command.reason)
+
+
+_Came = TypeVar("_Came", Rollout, Decision)
+
+
+def _asked(
+    pipeline: Pipeline,
+    connection: Connection,
+    command: Command,
+    version: bytes,
+    topic: str,
+    came: Callable[[str, bytes], _Came | None],
+    patience_s: float,
+) -> _Came:
+    """Posts a command, and waits for what became of it in `topic`, or among the dead letters."""
     topics = JobTopics.of(pipeline)
-    version = b"" if to == LIVE else _published(pipeline, connection, to)
-    watched = ends(connection, [topics.out.rollouts, topics.out.dead_letters])
+    watched = ends(connection, [topic, topics.out.dead_letters])
     ends(connection, [topics.commands])
-    _post(connection, topics.commands, Request(to=to, author=author, reason=reason, version=version))
+    _post(connection, topics.commands, Request.of(command, version))
+    told = msgspec.json.encode(command)
     for message in coming(connection, watched, patience_s):
         body = message.value() or b""
-        if message.topic() == topics.out.rollouts:
-            rollout = wire.decode_rollout(body)
-            if (rollout.champion or LIVE, rollout.author, rollout.reason) == (to, author, reason):
-                return rollout
-        else:
+        if message.topic() == topics.out.dead_letters:
             letter = wire.decode_dead(body)
-            if letter.stream == "commands" and letter.event_id == to:
+            if letter.stream == "commands" and letter.raw == told:
                 raise NotFound(f"the learner refused: {letter.detail}\nname another version, or {LIVE} for the learner")
+        elif (found := came(str(message.topic()), body)) is not None:
+            return found
     raise EddylineError(
         f"the command is in {topics.commands} and was not taken within {patience_s:g} s\n"
         f"it takes effect when a job of {pipeline.name} runs; see whether one does: eddyline flink status"

@@ -1,6 +1,7 @@
 """Watch on Flink: one instance that measures every answer against its truth, and publishes what changed.
 
-Alerts go out at once; numbers before a checkpoint, at most every few seconds, and only those that are not what they were.
+Alerts go out at once, to decide, too; numbers before a checkpoint, at most every few seconds, and only those that are not
+what they were.
 """
 
 from __future__ import annotations
@@ -10,7 +11,19 @@ import time
 import msgspec
 
 from eddyline.connectors.kafka import wire
-from eddyline.engines.flink.batch import EXAMPLE, MEASUREMENT, NEVER, PREDICTION, Given, Out, Saved, pack, read_batch, saved
+from eddyline.engines.flink.batch import (
+    ALERT,
+    EXAMPLE,
+    MEASUREMENT,
+    NEVER,
+    PREDICTION,
+    Given,
+    Out,
+    Saved,
+    pack,
+    read_batch,
+    saved,
+)
 from eddyline.engines.flink.join import JoinedWire
 from eddyline.pipeline import Pipeline
 from eddyline.records import Example, Prediction, Unlabelled
@@ -44,7 +57,7 @@ class WatchHost:
             else:
                 records.append(Unlabelled(wire.decode_prediction(body), at))
         for alert in self.stage.step(self.state, records):
-            out.given.append((MEASUREMENT, "", alert.subject, alert.at, wire.encode_alert(alert), ""))
+            out.given.append((ALERT, "", alert.subject, alert.at, wire.encode_alert(alert), ""))
         return out.packed()
 
     def told(self, kind: int, body: bytes) -> None:

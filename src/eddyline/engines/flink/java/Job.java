@@ -22,7 +22,7 @@ import org.apache.flink.streaming.api.transformations.TwoInputTransformation;
 import org.apache.kafka.clients.consumer.OffsetResetStrategy;
 import org.apache.flink.util.ParameterTool;
 
-/** The loop as a Flink job: events and labels in, seven streams out, the stages between them. What it runs is in one argument. */
+/** The loop as a Flink job: events and labels in, nine streams out, the stages between them. What it runs is in one argument. */
 public final class Job {
   private final JsonNode spec;
   private final StreamExecutionEnvironment env;
@@ -61,12 +61,19 @@ public final class Job {
       DataStream<Rec> joined = stage("join", predictions, labels, Shards.By.ID, false, true, env.getParallelism());
       DataStream<Rec> examples = joined.filter(rec -> rec.f0 == Rec.EXAMPLE || rec.f0 == Rec.EXPIRED).name("truths");
       DataStream<Rec> commands = source(Rec.COMMAND, "commands", null);
-      DataStream<Rec> learned = stage("learn", of(examples, Rec.EXAMPLE), commands, Shards.By.NOBODY, false, false, 1);
       DataStream<Rec> watched = stage("watch", predictions, examples, Shards.By.NOBODY, false, false, 1);
+      DataStream<Rec> taken = spec.get("decides").asBoolean() ? seen(joined, watched, out) : of(examples, Rec.EXAMPLE);
+      DataStream<Rec> learned = stage("learn", taken, commands, Shards.By.NOBODY, false, false, 1);
       DataStream<Rec> second = of(joined, Rec.DEAD).union(learned, watched);
       out = out == null ? second : out.union(second);
     }
     out.sinkTo(sink()).name("topics").uid("topics");
+  }
+
+  /** What is looked at where somebody decides: answers, each before its truth, alerts, and what could not be answered. */
+  private DataStream<Rec> seen(DataStream<Rec> joined, DataStream<Rec> watched, DataStream<Rec> served) {
+    DataStream<Rec> refused = served == null ? source(Rec.DEAD, "dead_letters", null) : of(served, Rec.DEAD);
+    return joined.filter(rec -> rec.f0 != Rec.DEAD).name("answers and truths").union(of(watched, Rec.ALERT), refused);
   }
 
   private boolean runs(String part) { return spec.get("parts").toString().contains("\"" + part + "\""); }

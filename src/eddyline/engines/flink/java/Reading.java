@@ -33,7 +33,7 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
     public long unit;
   }
 
-  static final String TRACE = "traceparent";
+  static final String TRACE = "traceparent", PLACE = "place";
   private static final JsonFactory JSON = new JsonFactory();
   private final int kind;
   private final Fields fields;
@@ -49,7 +49,9 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
   public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<Rec> out) {
     byte[] body = record.value() == null ? new byte[0] : record.value();
     Header trace = record.headers().lastHeader(TRACE);
-    Rec rec = new Rec(kind, "", "", Rec.NEVER, body, trace == null ? "" : new String(trace.value(), StandardCharsets.US_ASCII));
+    Header place = kind == Rec.PREDICTION || kind == Rec.DEAD ? record.headers().lastHeader(PLACE) : null; // a user's is not ours
+    String headers = text(trace) + (place == null ? "" : "|" + text(place));
+    Rec rec = new Rec(kind, "", "", Rec.NEVER, body, headers);
     if (fields != null) {
       try {
         fill(rec, body);
@@ -59,6 +61,8 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
     }
     out.collect(rec);
   }
+
+  private static String text(Header header) { return header == null ? "" : new String(header.value(), StandardCharsets.US_ASCII); }
 
   private void fill(Rec rec, byte[] body) throws IOException {
     try (JsonParser parser = JSON.createParser(body)) {

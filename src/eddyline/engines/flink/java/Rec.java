@@ -14,6 +14,8 @@ public final class Rec extends Tuple6<Integer, String, String, Long, byte[], Str
   public static final int EVENT = 0, LABEL = 1, PREDICTION = 2, EXAMPLE = 3, VERSION = 4, ROLLOUT = 5, MEASUREMENT = 6, DEAD = 7;
   /** Never in a topic: a prediction whose truth never came, what an operator asks for, and a timer that fired. */
   public static final int EXPIRED = 8, COMMAND = 9, TIMER = 10;
+  /** What was decided, the order in which it was taken, and a measurement that crossed a line, which decide hears of. */
+  public static final int DECISION = 11, TAKEN = 12, ALERT = 13;
   /** The time of a record that says none. */
   public static final long NEVER = Long.MIN_VALUE;
   public static final TypeInformation<Rec> TYPE =

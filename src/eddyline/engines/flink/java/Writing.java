@@ -19,7 +19,7 @@ public final class Writing implements KafkaRecordSerializationSchema<Rec> {
     int bar = rec.f5.indexOf('|');
     String trace = bar < 0 ? rec.f5 : rec.f5.substring(0, bar);
     if (!trace.isEmpty()) record.headers().add(Reading.TRACE, trace.getBytes(StandardCharsets.US_ASCII));
-    if (bar >= 0) record.headers().add("place", rec.f5.substring(bar + 1).getBytes(StandardCharsets.US_ASCII));
+    if (bar >= 0) record.headers().add(Reading.PLACE, rec.f5.substring(bar + 1).getBytes(StandardCharsets.US_ASCII));
     return record;
   }
 }

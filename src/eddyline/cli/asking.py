@@ -1,0 +1,52 @@
+"""What the commands of operators share: who asks and why, and what it came to as a sentence."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+if TYPE_CHECKING:
+    from eddyline.stages.commands import Command
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def by(function: F) -> F:
+    """FILE, --store, --author, --reason and --json: every request has somebody who made it."""
+    function = click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the decision.")(
+        as_json(function)
+    )
+    function = click.option("--author", metavar="NAME", help="Who asks.  [default: you]")(function)
+    return pipeline_file(function)
+
+
+def who(author: str | None) -> str:
+    """The person that asks."""
+    return author if author is not None else getpass.getuser()
+
+
+def carry_out(file: str, store: str | None, command: Command, as_json: bool) -> None:
+    """Has a command taken, and prints what it came to."""
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.views.operate import ask
+
+    loaded = load(file, store)
+    came = ask(loaded.pipeline, loaded.store, command)
+    if as_json:
+        show.json_document(came)
+        return
+    out = show.console()
+    took = "the running engine took it" if came.by_running_engine else "applied; no engine runs on the store"
+    for decision in came.decisions:
+        what = f"{decision.action} {decision.subject}".strip()
+        out.print(f"decision {decision.number}: {what}, {decision.status}, in block {came.block} ({took})", soft_wrap=True)
+    if came.rollout is not None:
+        champion = came.rollout.champion or "the learner"
+        beside = ", ".join(f"{place.who} ({place.mode})" for place in came.rollout.places) or "nobody"
+        out.print(f"rollout {came.rollout.revision}: {champion} answers, beside it {beside}", soft_wrap=True)

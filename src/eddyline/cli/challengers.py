@@ -1,0 +1,141 @@
+"""`eddyline challengers`: who has a seat beside the champion, and how its contest stands; seats are given and taken here."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from eddyline.cli.asking import by
+
+if TYPE_CHECKING:
+    from eddyline.pipeline import Pipeline
+    from eddyline.records import Mode, Place
+    from eddyline.views.seats import Seat, Seats
+
+
+@click.command("challengers", short_help="Who has a seat beside the champion, and how it does.")
+@by
+@click.option("--enter", metavar="NAME", help="Give a seat to a version (fraud@1200) or a line (deep, fraud.deep).")
+@click.option("--leave", metavar="NAME", help="Take its seat from a version or a line.")
+@click.option("--shadow", is_flag=True, help="With --enter: asked of every event, never returned.  [default]")
+@click.option("--canary", type=float, metavar="SHARE", help="With --enter: its answer is returned for a share of the keys.")
+@click.option("--split", type=float, metavar="SHARE", help="With --enter: asked for a share of the keys only.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked for, and ask for nothing.")
+def command(
+    file: str,
+    store: str | None,
+    enter: str | None,
+    leave: str | None,
+    shadow: bool,
+    canary: float | None,
+    split: float | None,
+    dry_run: bool,
+    author: str | None,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Show who is asked beside the champion: how, since when, the verdict so far, and how it does.
+
+    With --enter somebody who is there gets a seat, or another one; with --leave it is asked no more. What policies
+    proposed and nobody approved yet stands below; approve it with `eddyline approve FILE NUMBER`.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.asking import carry_out, who
+    from eddyline.cli.load import load
+    from eddyline.stages.commands import Command
+    from eddyline.store.database import Store
+    from eddyline.views.seats import seats
+
+    if enter is None and (shadow or canary is not None or split is not None):
+        raise click.UsageError("--shadow, --canary and --split say how somebody is asked: name who, with --enter NAME")
+    loaded = load(file, store)
+    if enter is None and leave is None:
+        with closing(Store.read(loaded.store)) as opened:
+            found = seats(opened, loaded.pipeline)
+        if as_json:
+            show.json_document(found)
+        else:
+            _page(found)
+        return
+    if enter is not None and leave is not None:
+        raise click.UsageError("--enter and --leave are two requests: make them one after the other")
+    if leave is not None:
+        wanted = Command(do="leave", to=_named(loaded.pipeline, leave), author=who(author), reason=reason)
+    else:
+        place = _place(loaded.pipeline, enter or "", shadow, canary, split)
+        wanted = Command(do="enter", place=place, author=who(author), reason=reason)
+    if dry_run:
+        _would(wanted, as_json)
+        return
+    carry_out(file, store, wanted, as_json)
+
+
+def _would(wanted: object, as_json: bool) -> None:
+    from eddyline.cli import show
+
+    if as_json:
+        show.json_document({"would_ask": wanted})
+    else:
+        show.console().print(f"would ask for: {wanted}", soft_wrap=True)
+
+
+def _place(pipeline: Pipeline, name: str, shadow: bool, canary: float | None, split: float | None) -> Place:
+    """The seat that the options describe."""
+    from eddyline.pipeline import Canary, Shadow, Split
+    from eddyline.records import Place
+
+    if shadow + (canary is not None) + (split is not None) > 1:
+        raise click.UsageError("--shadow, --canary and --split exclude each other")
+    how = Shadow() if canary is None and split is None else Canary(canary) if canary is not None else Split(split or 0.0)
+    mode: Mode = how.mode
+    return Place(_named(pipeline, name), mode, how.share)
+
+
+def _named(pipeline: Pipeline, name: str) -> str:
+    """A declared challenger by the name of its line."""
+    declared = {one.name for one in pipeline.challengers}
+    return f"{pipeline.name}.{name}" if name in declared else name
+
+
+def _page(found: Seats) -> None:
+    from eddyline.cli import show
+    from eddyline.records.time import show_instant
+
+    where = "" if found.position is None or "@" in found.champion else f", its learner at position {found.position:,}"
+    out = show.console()
+    out.print(f"{found.champion} answers{where}{'' if found.learns else '; it does not learn'}", soft_wrap=True)
+    if found.former is not None:
+        out.print(f"before it: {found.former}", soft_wrap=True)
+    if found.frozen_since is not None:
+        out.print(f"learning is frozen since {show_instant(found.frozen_since)}; let it go on: eddyline resume FILE")
+    for segment, since in found.quarantined.items():
+        out.print(f"in quarantine since {show_instant(since)}: {segment or 'everything'}", soft_wrap=True)
+    if not found.seats:
+        out.print("nobody sits beside it; give somebody a seat: eddyline challengers FILE --enter NAME@POSITION")
+    for seat in found.seats:
+        show.facts(seat.place.who, _facts(seat))
+    for decision in found.waiting:
+        out.print(
+            f"decision {decision.number} waits for approval: {decision.action} {decision.subject} ({decision.reason})",
+            soft_wrap=True,
+        )
+    if found.behind:
+        out.print(f"as of the last checkpoint: {found.behind}", soft_wrap=True)
+
+
+def _facts(seat: Seat) -> list[tuple[str, str | None]]:
+    from eddyline.records.time import show_instant
+
+    place = seat.place
+    share = "" if place.mode == "shadow" else f" for {100 * place.share:g} % of keys"
+    failed = f"{seat.exceptions} raised, {seat.not_finite} were not finite"
+    return [
+        ("asked as", f"{place.mode}{share}, since {show_instant(place.since) if place.since else 'the start'}"),
+        ("learner at", None if "@" in place.who else f"{seat.position:,}{'' if seat.learns else ', not learning'}"),
+        *((contest.loss, contest.sentence) for contest in seat.contests),
+        ("verdict", None if seat.contests else "nobody compares it: declare decide=(Promote(),)"),
+        ("health", f"of its newest {seat.answers:,} answers {failed}"),
+        ("latency", None if seat.latency_ms is None else f"at most {seat.latency_ms:g} ms"),
+    ]

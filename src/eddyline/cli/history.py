@@ -1,0 +1,163 @@
+"""`eddyline history`: what was in production when, who put it there and why; every decision; and each made again."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+if TYPE_CHECKING:
+    from eddyline.pipeline import Pipeline
+    from eddyline.store.database import Store
+    from eddyline.views.ledger import Check, Entered, Held, Tenure
+
+SOUND, CHANGED, NOT_CLAIMED = 0, 1, 7
+
+
+@click.command("history", short_help="What was in production, since when, who put it there, and why.")
+@pipeline_file
+@click.option("--at", metavar="TIME", help="Only what was in production then: 2026-03-02, 2026-03-02T14:30Z.")
+@click.option("--wall", is_flag=True, help="TIME is of the wall clock, when it was committed; not event time.")
+@click.option("--decisions", is_flag=True, help="List every decision.")
+@click.option("--check", is_flag=True, help="Make every decision again, from its evidence and from the journal.")
+@as_json
+def command(file: str, store: str | None, at: str | None, wall: bool, decisions: bool, check: bool, as_json: bool) -> int:
+    """Show who answered, one after the other: by which decision, on what grounds, in event time and on the wall clock.
+
+    With --check every decision is made again: its verdict from the sums in its evidence, and the decision itself from the
+    journal, by the policies of FILE. Exit code 0 when all are the same, 1 when one differs, 7 when this machine computes
+    otherwise than the one that decided: then nothing is claimed.
+    """
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.store.database import Store
+    from eddyline.views import ledger
+
+    loaded = load(file, store)
+    with closing(Store.read(loaded.store)) as opened:
+        if check:
+            return _check(opened, loaded.pipeline, as_json)
+        if at is not None:
+            moment = _moment(at)
+            when = moment.timestamp() if wall else moment.timestamp() * 1e6
+            held = ledger.in_production(opened, loaded.pipeline, when, clock="wall" if wall else "event")
+            if as_json:
+                show.json_document(held)
+            else:
+                _held(held, at)
+            return SOUND
+        past, made = ledger.tenures(opened, loaded.pipeline), ledger.decisions(opened)
+    if as_json:
+        show.json_document({"tenures": past, "decisions": made})
+    elif decisions:
+        _decisions(made)
+    else:
+        _tenures(past)
+    return SOUND
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a time; write 2026-03-02 or 2026-03-02T14:30Z", param_hint="--at") from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def wall_clock(seconds: float) -> str:
+    """When something was committed, to the second, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if seconds else "-"
+
+
+def _event(at: int | None) -> str:
+    from eddyline.records.time import show_instant
+
+    return "the start" if at is None else show_instant(at)
+
+
+def _held(held: Held, asked: str) -> None:
+    from eddyline.cli import show
+
+    tenure = held.tenure
+    decision = tenure.decision
+    rows = [
+        ("in production", f"{tenure.champion} (rollout {tenure.rollout.revision})"),
+        ("the last answer", None if held.version is None else f"{held.version}, to an event of {_event(held.answered_at)}"),
+        ("since", f"{_event(tenure.at)} (committed {wall_clock(tenure.received_at)}, block {tenure.block})"),
+        ("until", "now" if tenure.until_received_at is None else _event(tenure.until)),
+        ("put there by", tenure.rollout.author),
+        ("because", tenure.rollout.reason or None),
+        (
+            "decision",
+            None if decision is None else f"{decision.number}: {decision.policy}, {decision.action} {decision.subject}",
+        ),
+        ("beside it", ", ".join(f"{place.who} ({place.mode})" for place in tenure.rollout.places) or "nobody"),
+    ]
+    show.facts(f"at {asked}", rows)
+
+
+def _tenures(past: list[Tenure]) -> None:
+    from eddyline.cli import show
+
+    made = show.table("rollout", "since (event time)", "committed", "champion", "by", "because")
+    for one in past:
+        rollout = one.rollout
+        made.add_row(
+            str(rollout.revision), _event(one.at), wall_clock(one.received_at), one.champion, rollout.author, rollout.reason
+        )
+    show.titled("what was in production", made)
+
+
+def _decisions(found: list[Entered]) -> None:
+    from eddyline.cli import show
+
+    made = show.table("", "event time", "committed", "by", "what", "status", "because", right=("",))
+    for one in found:
+        decision = one.decision
+        by = decision.policy if decision.author == "eddyline" else f"{decision.author} ({decision.policy})"
+        what = f"{decision.action} {decision.subject}".strip()
+        when = (_event(decision.at), wall_clock(one.received_at))
+        made.add_row(str(decision.number), *when, by, what, decision.status, decision.reason)
+    show.titled("decisions", made)
+
+
+def _check(store: Store, pipeline: Pipeline, as_json: bool) -> int:
+    from rich.progress import Progress
+
+    from eddyline.cli import show
+    from eddyline.views.ledger import check
+
+    console = show.console(err=True)
+    with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
+        task = bar.add_task("deciding again", total=None)
+        done = check(store, pipeline, lambda block, of: bar.update(task, completed=block, total=of))
+    if as_json:
+        show.json_document({**show.plain(done), "sound": done.sound})
+    else:
+        _checked(done)
+    if not done.comparable:
+        return NOT_CLAIMED
+    return SOUND if done.sound else CHANGED
+
+
+def _checked(done: Check) -> None:
+    from eddyline.cli import show
+
+    out = show.console()
+    told = sum(one.evidence is not None for one in done.decisions)
+    for one in done.decisions:
+        name = f"decision {one.decision.number} ({one.decision.action} {one.decision.subject})"
+        if one.evidence is False:
+            out.print(f"differs: {name}: its verdict does not follow from its evidence", soft_wrap=True)
+        if not one.follows:
+            out.print(f"differs: {name} does not follow from the journal", soft_wrap=True)
+    for decision in done.missing:
+        out.print(f"missing: {decision.action} {decision.subject} follows from the journal after {decision.record:,} records")
+    if not done.comparable:
+        out.print("not claimed: this machine computes otherwise than the one that decided")
+    elif done.sound:
+        out.print(f"sound: {show.count(len(done.decisions), 'decision')} made again, {told:,} of them from a verdict")

@@ -1,0 +1,262 @@
+"""The learners and who decides, played again: the recorded inputs in their recorded order, through the same code.
+
+What comes out must be what was recorded: the position of each example on each line, each version's digest, each rollout and
+each decision, byte for byte, at the same place. And nothing may have been left out: each example, and where somebody decides
+each answer, was taken once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import msgspec
+
+from eddyline.connectors.kafka import wire
+from eddyline.engines.flink import taken
+from eddyline.engines.flink.audit_book import Book
+from eddyline.engines.flink.learn import recipe_of
+from eddyline.engines.flink.learners import Came, Learners, Record
+from eddyline.records import DeadLetter, Example, ModelVersion, Prediction, Unlabelled
+from eddyline.records.errors import SourceError
+from eddyline.stages.commands import Command, version_of
+from eddyline.stages.lines import Entry
+
+_PLAYED = """
+CREATE TABLE played(stream TEXT, n INTEGER, PRIMARY KEY (stream, n)) WITHOUT ROWID;
+CREATE INDEX example_sha ON examples(sha);
+"""
+_LEFT = """SELECT id FROM predictions p WHERE n NOT IN (SELECT n FROM played WHERE stream = 'predictions') AND NOT EXISTS
+  (SELECT 1 FROM letters l WHERE l.stream = 'predictions' AND l.sha = p.sha)"""
+
+
+class BrokenError(Exception):
+    """The recorded inputs cannot be played on; why was said."""
+
+
+class LearnReplay:
+    """One instance's learning and deciding, from the topics."""
+
+    def __init__(self, book: Book, differs: Callable[[str], None]) -> None:
+        self.book, self.differs = book, differs
+        self.learners = Learners(book.pipeline)
+        self.versions = 0
+        self.decisions = 0
+        self.rollouts: set[int] = set()
+        book.db.executescript(_PLAYED)
+
+    @property
+    def position(self) -> int:
+        """Where the pipeline's own line stands."""
+        return self.learners.states[self.learners.own].position
+
+    def run(self) -> None:
+        """Plays everything, and says what is left."""
+        try:
+            for message in self._messages():
+                self.learners.at = message.at
+                for one in message.inputs:
+                    self._take(one)
+        except BrokenError:
+            return
+        self._finish()
+
+    def _messages(self) -> Iterator[taken.Taken]:
+        for (raw,) in self.book.rows("SELECT raw FROM inputs ORDER BY first"):
+            message = taken.decode(raw)
+            if message.first != self.learners.taken:
+                said = f"input {message.first} was taken after {self.learners.taken} others"
+                self._broken(f"{said}: the order in which inputs were taken is not whole")
+            yield message
+
+    def _broken(self, fault: str) -> None:
+        self.book.faults.add(fault)
+        raise BrokenError
+
+    # One input -------------------------------------------------------------------------------------------------------
+
+    def _take(self, one: taken.One) -> None:
+        before = self.learners.positions()
+        if type(one) is taken.Truth:
+            self._truth(one, before)
+            return
+        record, start = self._record(one)
+        came = self.learners.take(record, start)
+        self._came(came, before)
+        if type(one) is taken.Asked:
+            self._refused(one.command, came)
+
+    def _record(self, one: taken.One) -> tuple[Record, bytes]:
+        """What was taken, from the topic that holds it, and the state that a line enters with."""
+        if type(one) is taken.Answer:
+            return self._answer(one.place), b""
+        if type(one) is taken.Expiry:
+            return self._expired(one.event_id), b""
+        if type(one) is taken.Failure:
+            return self._failure(one), b""
+        if type(one) is taken.Warned:
+            return one.alert, b""
+        assert type(one) is taken.Asked
+        return one.command, self._start(one.command.entry) if one.command.entry else b""
+
+    def _answer(self, place: str) -> Prediction:
+        shard, _, number = place.partition(".")
+        found = self.book.row("SELECT n, raw FROM predictions WHERE shard = ? AND place = ?", shard, number)
+        if found is None:
+            self._broken(f"the answer at place {place} was taken by decide, and there is no such answer")
+        self._played("predictions", found[0], f"the answer at place {place}")
+        return wire.decode_prediction(found[1])
+
+    def _expired(self, event_id: str) -> Unlabelled:
+        found = self.book.row("SELECT n, raw FROM predictions WHERE id = ?", event_id)
+        if found is None:
+            self._broken(f"event {event_id!r} is said to have no truth, and was never answered")
+        if self.book.one("SELECT 1 FROM examples WHERE id = ?", event_id) is not None:
+            self._broken(f"event {event_id!r} is said to have no truth, and has an example")
+        self._played("expired", found[0], f"the missing truth of event {event_id!r}")
+        return Unlabelled(wire.decode_prediction(found[1]), self.learners.at)
+
+    def _failure(self, one: taken.Failure) -> DeadLetter:
+        shard, _, rest = one.place.partition(".")
+        number = rest.partition(".")[0]
+        found = self.book.row(
+            "SELECT n, raw FROM letters WHERE shard = ? AND place = ? AND reason = ?", shard, number, one.reason
+        )
+        if found is None:
+            self._broken(f"the failure ({one.reason}) at place {one.place} was taken by decide, and is no dead letter")
+        self._played("letters", found[0], f"the failure at place {one.place}")
+        return wire.decode_dead(found[1])
+
+    def _start(self, entry: Entry) -> bytes:
+        """The state that a line entered with, which was published under its own name."""
+        position = version_of(entry.start)[1]
+        raw = self.book.one("SELECT raw FROM versions WHERE model = ? AND position = ?", entry.name, position)
+        if raw is None:
+            self._broken(f"{entry.name} entered as {entry.start}, and {entry.name}@{position} was never published")
+        state = wire.decode_version(raw)[1]
+        known = self.book.one("SELECT raw FROM versions WHERE model = ? AND position = ?", *version_of(entry.start))
+        blank = self.learners.blanks.get(entry.like)
+        if blank is not None and known is not None:
+            here, there = (blank.restored(one).digest() for one in (state, wire.decode_version(known)[1]))
+            if here != there:
+                self.differs(f"{entry.name} entered as {entry.start}, and is another model")
+        return state
+
+    def _played(self, stream: str, n: int, what: str) -> None:
+        if not self.book.db.execute("INSERT OR IGNORE INTO played VALUES (?, ?)", (stream, n)).rowcount:
+            self._broken(f"{what} was taken twice")
+
+    # What it came to -------------------------------------------------------------------------------------------------
+
+    def _truth(self, one: taken.Truth, before: dict[str, int]) -> None:
+        found = self.book.row("SELECT n, raw, sha FROM examples WHERE id = ? AND revision = ?", one.event_id, one.revision)
+        if found is None:
+            self._broken(f"revision {one.revision} of event {one.event_id!r} was learned, and there is no such example")
+        n, raw, sha = found
+        self._played("examples", n, f"revision {one.revision} of event {one.event_id!r}")
+        example, position = wire.decode_example(raw)
+        told = example.prediction
+        for said in (told, *(told.others or ())):
+            if said.model in before and said.position > before[said.model]:
+                self._broken(f"event {one.event_id!r} was answered by {said.version} and learned before that version")
+        came = self.learners.take(example)
+        if wire.encode_example(example, came.position, came.also) != raw:
+            also = wire.decode_also(raw) or None
+            self.differs(
+                f"the example of event {one.event_id!r} is position {position} (and {also}), and learning it again gives "
+                f"{came.position} (and {came.also})"
+            )
+            raise BrokenError
+        self._letters(example, sha, came)
+        self._came(came, before)
+
+    def _letters(self, example: Example, sha: str, came: Came) -> None:
+        """A truth that could not be learned is a dead letter; one that was held back, or only recorded, is none."""
+        if came.position >= 0:
+            return
+        letters = self.book.one("SELECT COUNT(*) FROM letters WHERE stream = 'examples' AND sha = ?", sha)
+        if letters != len(came.letters):
+            said = f"revision {example.revision} of event {example.prediction.event_id!r} was not learned"
+            self.book.faults.add(f"{said} and has {letters} dead letters, expected {len(came.letters)}")
+
+    def _refused(self, command: Command, came: Came) -> None:
+        for letter in came.letters:
+            if self.book.one("SELECT 1 FROM letters WHERE stream = 'commands' AND sha = ?", letter.sha256) is None:
+                self.book.faults.add(f"the command {command.do} {command.to} was refused, and is not in the dead letters")
+
+    def _came(self, came: Came, before: dict[str, int]) -> None:
+        """Compares what was decided, and the versions of the positions that were reached."""
+        for rollout in came.rollouts:
+            self.rollouts.add(rollout.revision)
+            recorded = self.book.rollouts.get(rollout.revision)
+            if recorded is not None and recorded != rollout:
+                self.differs(
+                    f"rollout {rollout.revision} put {recorded.champion} in force, and deciding again {rollout.champion}"
+                )
+        for decision in came.decisions:
+            self.decisions += 1
+            raw = self.book.one("SELECT raw FROM decisions WHERE number = ?", decision.number)
+            if raw is None:
+                self.differs(f"decision {decision.number} ({decision.action} {decision.subject}) was not recorded")
+            elif raw != wire.encode_decision(decision):
+                self.differs(f"decision {decision.number} was recorded otherwise: {_difference(raw, decision)}")
+        for name, state in self.learners.states.items():
+            if state.position != before.get(name):
+                self._compare(name, state.position, state.model.digest)
+        for snapshot in came.snapshots:
+            if snapshot.name not in self.learners.states:  # it was made, and its line ended at once
+                self._compare(snapshot.name, snapshot.position, partial(str, snapshot.digest))
+
+    def _compare(self, line: str, position: int, digest: Callable[[], str]) -> None:
+        blank = self.learners.blanks[line]
+        rows = self.book.rows("SELECT n, raw FROM versions WHERE model = ? AND position = ?", line, position)
+        for n, raw in rows:
+            self.versions += 1
+            self.book.db.execute("INSERT INTO played VALUES ('versions', ?)", (n,))
+            try:
+                version, body = wire.decode_version(raw)
+            except SourceError as error:
+                self.book.faults.add(str(error).splitlines()[0])
+                continue
+            self._name(version, recipe_of(self.book.pipeline.digest, blank))
+            if digest() != version.digest:
+                self.differs(f"{version.name}: the fold over the examples has another digest than was recorded")
+            if blank.restored(body).digest() != version.digest:
+                self.differs(f"{version.name}: its recorded state has another digest than was recorded")
+
+    def _name(self, version: ModelVersion, recipe: str) -> None:
+        if version.recipe != recipe:
+            self.book.faults.add(f"{version.name}: made by recipe {version.recipe}, expected {recipe}: another pipeline")
+
+    # What is left ----------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """Nothing that was recorded may be unknown to the one who learns and decides."""
+        add, rows, last = self.book.faults.add, self.book.rows, self.position
+        unplayed = "n NOT IN (SELECT n FROM played WHERE stream = ?)"
+        for event_id, revision in rows(f"SELECT id, revision FROM examples WHERE {unplayed}", "examples"):
+            add(f"revision {revision} of event {event_id!r} is an example, and was never taken to be learned")
+        for model, position in rows(f"SELECT model, position FROM versions WHERE {unplayed} AND position > 0", "versions"):
+            add(f"version {model}@{position} was published; the examples end at {self.learners.own}@{last}")
+        for revision in self.book.rollouts.keys() - self.rollouts:
+            add(f"rollout {revision} was recorded, and deciding again gives no such rollout")
+        for (number,) in rows("SELECT number FROM decisions WHERE number < 1 OR number > ?", self.decisions):
+            add(f"decision {number} was recorded, and deciding again ends at {self.decisions}")
+        if self.book.count("decisions") > self.decisions:
+            add(f"{self.book.count('decisions')} decisions were recorded, expected {self.decisions}: one was recorded twice")
+        if self.learners.watched:
+            for (event_id,) in rows(_LEFT):
+                add(f"event {event_id!r} was answered, and decide never heard of it")
+            failed = f"SELECT id, reason FROM letters WHERE stream = 'events' AND reason IN (?, ?) AND {unplayed}"
+            for event_id, reason in rows(failed, *taken.FAILURES, "letters"):
+                add(f"event {event_id!r} was refused ({reason}), and decide never heard of it")
+
+
+def _difference(raw: bytes, again: msgspec.Struct) -> str:
+    """The first field in which a recorded decision differs, in words."""
+    was = wire.decode_decision(raw)
+    for name in again.__struct_fields__:
+        one, two = getattr(was, name), getattr(again, name)
+        if one != two:
+            return f"{name} recorded {one!r}, again {two!r}"
+    return "the same in other bytes"

@@ -1,0 +1,169 @@
+"""Keeps the declared monitors at work: cuts batches at ticks, gathers their columns once, saves their memories.
+
+A tick is every so many records, so it falls on the same record however the input was cut. Keeps `split`,
+`stop` and I21. Refuses to know what any one monitor looks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from eddyline.monitors.budget import Pace
+from eddyline.monitors.declared import ANSWER, CONFIDENCE, SCORE, TIE, Monitor, Seen, Since, Tick
+from eddyline.records import Alert, Measurement, Prediction, Value
+from eddyline.records.errors import StoreMismatch
+
+OTHER = "other"
+
+
+class Shared(msgspec.Struct):
+    """What the monitors of one watch have in common."""
+
+    since: Since
+    pace: Pace
+    segments: list[str]
+    """those watched by name, in the order they came"""
+
+
+@dataclass(slots=True)
+class HostState:
+    """The memories of the monitors, and what they share."""
+
+    shared: Shared
+    memories: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The monitors of one pipeline, with the columns that any of them reads."""
+
+    monitors: tuple[Monitor[Any], ...]
+    tick: int
+    max_segments: int
+    columns: tuple[str, ...]
+    segmented: bool
+
+    @classmethod
+    def of(cls, monitors: Sequence[Monitor[Any]], tick: int, max_segments: int) -> Host:
+        """A host for monitors that have been checked."""
+        columns = dict.fromkeys(name for monitor in monitors for name in monitor.columns())
+        segmented = any(monitor.segmented() for monitor in monitors)
+        return cls(tuple(monitors), tick, max_segments, tuple(columns), segmented)
+
+    def new_state(self) -> HostState:
+        """Before the first record."""
+        shared = Shared(self._since(), Pace(), [])
+        return HostState(shared, [monitor.start() for monitor in self.monitors])
+
+    def _since(self) -> Since:
+        return Since(
+            columns={name: [] for name in self.columns},
+            labelled={name: [] for name in self.columns if name != TIE},
+        )
+
+    def room(self, state: HostState) -> int:
+        """How many records fit until the next tick."""
+        return self.tick - state.shared.since.records
+
+    def feed(self, state: HostState, seen: Seen) -> list[tuple[int, Alert]]:
+        """Shows the monitors a part that does not go beyond the next tick; alerts with their places."""
+        since, pace = state.shared.since, state.shared.pace
+        assert since.records + len(seen.batch) <= self.tick, "a part of a batch goes beyond a tick"
+        self._gather(since, seen)
+        found: list[tuple[int, Alert]] = []
+        for monitor, memory in zip(self.monitors, state.memories, strict=True):
+            found += monitor.feed(memory, seen, pace)
+        if since.records == self.tick:
+            pace.add(since.ats, len(since.losses))
+            since.segments = self._named(state.shared, since.segments)
+            since.labelled_segments = self._named(state.shared, since.labelled_segments)
+            tick = Tick(since, pace)
+            alerts = [
+                a for monitor, memory in zip(self.monitors, state.memories, strict=True) for a in monitor.look(memory, tick)
+            ]
+            found += [(len(seen.batch) - 1, alert) for alert in sorted(alerts, key=_by_effect)]
+            state.shared.since = self._since()
+            state.shared.since.at, state.shared.since.position = since.at, since.position
+        return found
+
+    def _gather(self, since: Since, seen: Seen) -> None:
+        predictions = seen.predictions
+        since.records += len(seen.batch)
+        if predictions:
+            since.ats += [prediction.at for prediction in predictions]
+            since.position = predictions[-1].position
+            since.at = max(since.at, max(since.ats[-len(predictions) :]))
+            for name in self.columns:
+                since.columns[name] += column(name, predictions)
+            if self.segmented:
+                since.segments += [prediction.segment for prediction in predictions]
+        if seen.judged.examples:
+            answered = [example.prediction for example in seen.judged.examples]
+            since.losses += seen.judged.errors
+            for name, kept in since.labelled.items():
+                kept += column(name, answered)
+            if self.segmented:
+                since.labelled_segments += [prediction.segment for prediction in answered]
+
+    def _named(self, shared: Shared, segments: list[str | None]) -> list[str | None]:
+        """Segments beyond those that there is room for, as `other`."""
+        for segment in dict.fromkeys(segments):
+            if segment is not None and segment not in shared.segments and len(shared.segments) < self.max_segments:
+                shared.segments.append(segment)
+        known = frozenset(shared.segments)
+        return [segment if segment is None or segment in known else OTHER for segment in segments]
+
+    def measurements(self, state: HostState) -> Iterator[Measurement]:
+        """The numbers of every monitor. What an earlier one called the same carries the monitor's place in the declaration."""
+        told: set[tuple[str, str | None]] = set()
+        for place, (monitor, memory) in enumerate(zip(self.monitors, state.memories, strict=True), 1):
+            numbers = list(monitor.measurements(memory))
+            again = any((one.metric, one.segment) in told for one in numbers)
+            numbers = [msgspec.structs.replace(one, metric=f"{one.metric} ({place})") if again else one for one in numbers]
+            told.update((one.metric, one.segment) for one in numbers)
+            yield from numbers
+
+    def plain(self, state: HostState) -> tuple[bytes, list[bytes]]:
+        """Everything as bytes."""
+        memories = [monitor.save(memory) for monitor, memory in zip(self.monitors, state.memories, strict=True)]
+        return msgspec.msgpack.encode(state.shared), memories
+
+    def restore(self, plain: tuple[bytes, list[bytes]] | None) -> HostState:
+        """The state that `plain` described."""
+        if plain is None or len(plain[1]) != len(self.monitors):
+            raise StoreMismatch(
+                "watch: the saved state holds other monitors than the pipeline declares\n"
+                "declare them again, or rebuild the measurements from the journal"
+            )
+        shared, memories = plain
+        restored = [monitor.restore(memory) for monitor, memory in zip(self.monitors, memories, strict=True)]
+        return HostState(msgspec.msgpack.decode(shared, type=Shared), restored)
+
+
+def column(name: str, predictions: Sequence[Prediction]) -> list[Value]:
+    """One column of answers: a feature by name, or what stands for one."""
+    if name == SCORE:
+        return [_score(prediction.scores, prediction.value) for prediction in predictions]
+    if name == CONFIDENCE:
+        return [p.scores.get(p.value) if p.scores else None for p in predictions]
+    if name == ANSWER:
+        return [prediction.value for prediction in predictions]
+    if name == TIE:
+        return [crc32(prediction.event_id.encode()) for prediction in predictions]
+    return [prediction.features.get(name) for prediction in predictions]
+
+
+def _score(scores: dict[Any, float | int] | None, value: Value) -> Value:
+    if scores:
+        return scores[True] if True in scores else max(scores.values())
+    return value
+
+
+def _by_effect(alert: Alert) -> float:
+    """Worst first; those whose effect is not known last."""
+    return -alert.effect if alert.effect is not None else float("inf")

@@ -1,0 +1,84 @@
+"""Where a line comes from: everything it has learned, also as the line that it was before it took its own name.
+
+A line that entered while the stream ran starts from bytes: those of another line's version (a branch), those of another
+line without certain events (forgetting), or those of a training. The first two can be told example by example. Reads only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from eddyline.records import ModelVersion
+from eddyline.records.errors import EddylineError
+from eddyline.stages.commands import version_of
+from eddyline.stages.learn import ENTERED
+from eddyline.stages.lines import Entry, Step
+from eddyline.store.database import Store
+from eddyline.store.rebuild import FAR, StoredLines, kept_entries
+
+FORGETTING = "forgetting"
+"""How `created_by` names bytes that were folded without certain events."""
+
+
+def entered_as(store: Store, line: str) -> ModelVersion:
+    """The version that a line was when it took its place: what it started from, where it had nothing to catch up."""
+    versions = store.versions(line)
+    return next((version for version in versions if version.created_by.startswith(ENTERED)), versions[0])
+
+
+class Ancestry:
+    """The whole past of the lines of one store."""
+
+    def __init__(self, store: Store, lines: StoredLines) -> None:
+        self.store, self.lines = store, lines
+        self.entries = {entry.name: entry for entry in kept_entries(store)}
+
+    def root(self, line: str) -> str:
+        """The line that was declared, from which this one comes."""
+        while line in self.entries:
+            line = self._source(self.entries[line])
+        return line
+
+    def past(self, line: str, until: int = FAR) -> Iterator[Step]:
+        """Every example that a line has learned up to a position, the first one first.
+
+        Positions are those of whoever learned it. Raises `EddylineError` for a line that was retrained: its examples were
+        chosen, and are in its lineage.
+        """
+        entry = self.entries.get(line)
+        if entry is None:
+            yield from self.lines.past(line, 0, until)
+            return
+        entered = entered_as(self.store, line).position
+        name, start = version_of(entry.start)
+        if name != line:
+            yield from self.past(name, start)
+        else:
+            source, known = version_of(self._told(entry))
+            skip = frozenset(entry.skip)
+            yield from (step for step in self.past(source, known) if step.event_id not in skip)
+        yield from self._caught_up(entry, entered - start)
+        yield from self.lines.past(line, entered, until)
+
+    def _caught_up(self, entry: Entry, many: int) -> Iterator[Step]:
+        """What a newcomer learned of another line before it took its place."""
+        if entry.after is None:
+            return
+        source, known = version_of(entry.after)
+        skip = frozenset(entry.skip)
+        yield from islice((step for step in self.lines.past(source, known, FAR) if step.event_id not in skip), many)
+
+    def _source(self, entry: Entry) -> str:
+        name, _ = version_of(entry.start)
+        return name if name != entry.name else version_of(self._told(entry))[0]
+
+    def _told(self, entry: Entry) -> str:
+        """The version whose examples, but for those to skip, are in the bytes that a line started from."""
+        made = self.store.nearest_version(version_of(entry.start)[1], entry.name)[0]
+        if made.created_by != FORGETTING or entry.after is None:
+            raise EddylineError(
+                f"{entry.name} was made by {made.created_by}, from chosen examples; it cannot be told which it learned\n"
+                "retrain it without them, or take it away: eddyline challengers FILE --leave " + entry.name
+            )
+        return entry.after

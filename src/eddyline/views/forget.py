@@ -1,0 +1,176 @@
+"""Forgetting: the lines that answer, as if they had never learned certain events; and the proof of it.
+
+For poisoned labels and for people who want to be erased. Each line that is asked is folded again without those examples
+and takes the place of the one that learned them; it will never learn them, whatever is told later. The proof is another
+fold, from the line's first version over everything but those events: it must give the same digest. What other events'
+features owe to the forgotten ones (aggregates that were served) is part of those events, and stays; so does the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from eddyline.models.fingerprint import fingerprint
+from eddyline.pipeline import Pipeline
+from eddyline.ports import Model
+from eddyline.records import ModelVersion, Place
+from eddyline.records.errors import NotFound, StoreCorrupt
+from eddyline.stages.commands import Command, version_of
+from eddyline.stages.lines import Entry, Step
+from eddyline.store.ancestry import FORGETTING, Ancestry, entered_as
+from eddyline.store.database import Store, content_digest
+from eddyline.store.rebuild import StoredLines
+from eddyline.views.operate import ask, position_of
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """One line that forgot: which, who took its place, how many examples it had learned of those events, and the proof.
+
+    `digest` is that of the newcomer when it took its place, `proof` that of a fold from the first version which never saw
+    those events.
+    """
+
+    line: str
+    successor: str
+    examples: int
+    digest: str
+    proof: str
+
+    @property
+    def proved(self) -> bool:
+        """Whether the successor is the model that never saw them."""
+        return self.digest == self.proof
+
+
+def forget(
+    pipeline: Pipeline, path: Path, events: Collection[str], *, author: str, reason: str = "", patience_s: float = 30.0
+) -> list[Forgotten]:
+    """Replaces every line that is asked and learned one of these events by one that did not; gives the proofs.
+
+    Whoever runs on the store goes on meanwhile: most is folded beside it, and the newcomer learns what came since before it
+    is asked anything. Raises `NotFound` when no line learned any of them.
+    """
+    unwanted = frozenset(events)
+    reason = reason or f"forget {_shown(unwanted)}"
+    commands = []
+    with closing(Store.read(path)) as store:
+        asked = _lines_asked(store, pipeline)
+    for line, place in asked:
+        with closing(Store.read(path)) as store:
+            made = _without(store, pipeline, line, place, unwanted)
+        if made is not None:
+            command, version = made
+            said = msgspec.structs.replace(command, author=author, reason=reason)
+            ask(pipeline, path, said, version=version, patience_s=patience_s)
+            if place is not None:
+                ask(pipeline, path, Command(do="leave", to=line, author=author, reason=reason), patience_s=patience_s)
+            commands.append(said)
+    if not commands:
+        raise NotFound(
+            f"nobody who answers has learned {_shown(unwanted)}\n"
+            "ids are compared as text, exactly; see what became of one: eddyline explain FILE ID"
+        )
+    with closing(Store.read(path)) as store:
+        return [_proof(store, pipeline, command, unwanted) for command in commands]
+
+
+_Made = tuple[Command, tuple[ModelVersion, bytes, str]]
+
+
+def _lines_asked(store: Store, pipeline: Pipeline) -> list[tuple[str, Place | None]]:
+    """The lines that answer or are asked beside, each with its place; None for the champion's."""
+    if store.seq == 0:
+        return []
+    rollout = store.block(store.seq).notes.rollout
+    champion = (rollout.champion or pipeline.name).partition("@")[0]
+    places = [place for place in rollout.places if "@" not in place.who and place.who != champion]
+    return [(champion, None), *((place.who, place) for place in places)]
+
+
+def _without(store: Store, pipeline: Pipeline, line: str, place: Place | None, unwanted: frozenset[str]) -> _Made | None:
+    """The command by which a line's successor takes its place, and the version it starts from; None where it has nothing to
+    forget.
+    """
+    lines, now = StoredLines(store, pipeline.plan()), position_of(store, line)
+    past = Ancestry(store, lines)
+    first = next((step for step in past.past(line, now) if step.event_id in unwanted), None)
+    if first is None:
+        return None
+    model, position = _folded(past, line, now, unwanted, before=first)
+    name = _name(store, pipeline)
+    skip = unwanted | set(past.entries[line].skip if line in past.entries else ())
+    entry = Entry(name, line, f"{name}@{position}", f"{line}@{now}", skip=tuple(sorted(skip)))
+    seat = None if place is None else msgspec.structs.replace(place, who=name)
+    command = Command(do="enter", to=name if place is None else "", entry=entry, place=seat)
+    return command, _registered(pipeline, model, name, position, f"{line}@{now}")
+
+
+def _registered(pipeline: Pipeline, model: Model, name: str, position: int, parent: str) -> tuple[ModelVersion, bytes, str]:
+    recipe = json.dumps({"pipeline": pipeline.digest, **model.recipe()}, sort_keys=True, default=repr)
+    version = ModelVersion(name, position, model.digest(), content_digest(recipe), parent, fingerprint(), FORGETTING)
+    return version, model.save(), recipe
+
+
+def _folded(
+    past: Ancestry, line: str, until: int, unwanted: frozenset[str], *, before: Step | None = None
+) -> tuple[Model, int]:
+    """A line without some events: the model, and how many examples it has learned. All of its past is learned again.
+
+    Where the line is a declared one, the newest kept version before the first unwanted example is taken up instead.
+    """
+    store, root = past.store, past.root(line)
+    start = before.position - 1 if before is not None and root == line else 0
+    version, state = store.nearest_version(start, root)
+    model, position = past.lines.blank(root).restored(state), version.position
+    steps = past.lines.past(line, position, until) if root == line else past.past(line, until)
+    for step in steps:
+        if step.event_id not in unwanted:
+            model.learn(step.features, step.truth)
+            position += 1
+    return model, position
+
+
+def _name(store: Store, pipeline: Pipeline) -> str:
+    number, taken = 1, set(store.lines())
+    while f"{pipeline.name}.f{number}" in taken:
+        number += 1
+    return f"{pipeline.name}.f{number}"
+
+
+def _proof(store: Store, pipeline: Pipeline, command: Command, unwanted: frozenset[str]) -> Forgotten:
+    """Folds the line from its first version over everything but the forgotten events, and compares."""
+    entry = command.entry
+    assert entry is not None
+    assert entry.after is not None
+    line, _ = version_of(entry.after)
+    past = Ancestry(store, StoredLines(store, pipeline.plan()))
+    entered = entered_as(store, entry.name)
+    model, position = _fold_first(past, line, entered.position, unwanted)
+    examples = sum(step.event_id in unwanted for step in past.past(line))
+    if position != entered.position:
+        raise StoreCorrupt(
+            f"store {store.path.name}: {entry.name} stands at {entered.position}, its examples end at {position}"
+        )
+    return Forgotten(line, entry.name, examples, entered.digest, model.digest())
+
+
+def _fold_first(past: Ancestry, line: str, many: int, unwanted: frozenset[str]) -> tuple[Model, int]:
+    """The first so many examples of a line, but for the unwanted, learned from its very first version."""
+    root = past.root(line)
+    version, state = past.store.nearest_version(0, root)
+    model, position = past.lines.blank(root).restored(state), version.position
+    for step in islice((step for step in past.past(line) if step.event_id not in unwanted), many - position):
+        model.learn(step.features, step.truth)
+        position += 1
+    return model, position
+
+
+def _shown(events: Collection[str]) -> str:
+    names = sorted(events)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

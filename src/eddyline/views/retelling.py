@@ -1,0 +1,261 @@
+"""The journal told again without models: every answer is the recorded one, and the policies decide anew.
+
+Inputs go through the loop as they did: join, watch and decide run, at the same places, so what is decided must be what was
+recorded (I17), and another declaration of policies can listen and decide otherwise. It costs neither features nor models.
+Refuses to know what listeners do with what they hear. It keeps the ids of all events in memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import length_hint
+from typing import Any, Protocol
+
+from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.loop import FAR, Loop, Outcome, Record
+from eddyline.pipeline import Pipeline
+from eddyline.pipeline.meaning import require_same
+from eddyline.ports import Ledger, Model
+from eddyline.records import Alert, Arrival, DeadLetter, Decision, Example, Features, Output, Prediction, Task
+from eddyline.records.errors import StoreCorrupt
+from eddyline.stages.commands import Command
+from eddyline.stages.join import Joined
+from eddyline.stages.lines import Line, seen_by
+from eddyline.stages.refuse import digest_of
+from eddyline.stages.serve import Serve, ServeState
+from eddyline.stages.voices import Voice
+from eddyline.store.blocks import Block, ExampleRow
+from eddyline.store.database import Store
+from eddyline.store.ledger import DiskLedger
+from eddyline.store.rebuild import StoredLines, reached
+
+OnProgress = Callable[[int, int], None]
+
+
+class Listener(Protocol):
+    """Somebody who hears the record as the decide stage hears it."""
+
+    def begins(self, loop: Retelling) -> int:
+        """Told before every part of the record; gives how many answers and truths it may have at most."""
+        ...
+
+    def failed(self, line: str) -> None:
+        """A challenger could not learn an example."""
+        ...
+
+    def command(self, command: Command, at: int, positions: Mapping[str, int], start_known: bool) -> None:
+        """An operator asked for something, while the learners stood at `positions`; see `Decide.step`."""
+        ...
+
+    def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Retelling) -> None:
+        """What was answered, found out, alerted and refused in this part."""
+        ...
+
+
+@dataclass(slots=True)
+class Script:
+    """What a block recorded, in the order in which it is told again."""
+
+    predictions: deque[Prediction] = field(default_factory=deque)
+    refused: deque[DeadLetter] = field(default_factory=deque)
+    """of the events"""
+    rows: deque[ExampleRow] = field(default_factory=deque)
+
+    def take(self, block: Block) -> None:
+        """Takes the next block."""
+        self.predictions.extend(block.predictions)
+        self.rows.extend(block.examples)
+        self.refused.extend(letter for letter in block.dead if letter.stream == "events")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Serve):
+    """Serve, but the answer is the one that was given."""
+
+    script: Script = field(default_factory=Script)
+
+    def answer(self, state: ServeState, ledger: Ledger, voice: Voice, arrival: Arrival) -> Prediction | DeadLetter | None:
+        """The recorded answer to an event, or its recorded refusal; None when it was answered before."""
+        script = self.script
+        slot = ledger.find(arrival.id)
+        if slot is not None:
+            letter = self._again(state, ledger, arrival, slot)
+            return None if letter is None else script.refused.popleft()
+        if script.refused and script.refused[0].event_id == arrival.id and script.refused[0].sha256 == digest_of(arrival.value):
+            return script.refused.popleft()
+        if not script.predictions or script.predictions[0].event_id != arrival.id:
+            raise StoreCorrupt(f"the journal holds no answer to event {arrival.id!r} in its place\nrun eddyline verify")
+        prediction = script.predictions.popleft()
+        state.frontier = max(state.frontier, prediction.at)
+        ledger.add(prediction, arrival)
+        return prediction
+
+
+class Mute:
+    """A model that nobody asks: the record has its answers."""
+
+    task = Task.CLASSIFICATION
+
+    def predict(self, features: Features) -> Output:
+        raise AssertionError("the record answers")
+
+    def learn(self, features: Features, truth: Any) -> None:
+        """It does not."""
+
+    def sound(self, features: Features) -> bool:
+        """Nothing can spoil it."""
+        return True
+
+    def save(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def restored(self, state: bytes) -> Model:
+        """Itself."""
+        return self
+
+    def digest(self) -> str:
+        """None."""
+        return ""
+
+    def recipe(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+
+class MuteLines(StoredLines):
+    """The lines of a store, without their models; where they stood is still known."""
+
+    def rebuild(self, line: str, position: int) -> Model:
+        """Nobody has to answer."""
+        return Mute()
+
+
+class Retelling(Loop):
+    """The loop over a recorded journal, and somebody who listens.
+
+    Its own policies are those of the pipeline: what they decide is in `told`, to be compared with what was recorded.
+    """
+
+    def __init__(self, store: Store, pipeline: Pipeline, listener: Listener | None = None) -> None:
+        require_same(store.get("parts") or {}, pipeline, store.path.name)
+        plan, mute = pipeline.plan(), Mute()
+        self.script = Script()
+        serve = plan.serve
+        recorded = Recorded(serve.maker, serve.aggregates, serve.segment, serve.lateness_us, self.script)
+        lines = {name: Line(name, mute, line.maker, line.learns, line.mode, line.share) for name, line in plan.lines.items()}
+        plan = replace(plan, serve=recorded, model=mute, lines=lines)
+        disk = DiskLedger(store, plan.join.wait_us, pipeline.event_schema.decode)
+        super().__init__(plan, self.first_states(plan), disk, MuteLines(store, plan))
+        self.disk, self.store, self.codec, self.listener = disk, store, InputCodec(pipeline), listener
+        self.block = 0
+
+    @property
+    def watermark(self) -> int:
+        """How far event time has come."""
+        return self.states.serve.frontier - self.lateness_us
+
+    def told(self, on_progress: OnProgress | None = None) -> Iterator[tuple[Block, Outcome]]:
+        """Every block with what it comes to when it is told again."""
+        for block in self.store.blocks():
+            self.block = block.seq
+            self.script.take(block)
+            records = [self.codec.decode(given) for given in block.inputs]
+            self.disk.expect(records)
+            outcome = self.advance(records)
+            self.disk.committed()
+            if self.script.predictions or self.script.rows or self.script.refused:
+                raise StoreCorrupt(f"block {block.seq} recorded more than follows from its inputs\nrun eddyline verify")
+            yield block, outcome
+            if on_progress is not None:
+                on_progress(block.seq, self.store.seq)
+
+    # What is told otherwise than it was lived ------------------------------------------------------------------------
+
+    def advance(self, batch: Sequence[Record]) -> Outcome:
+        """As in the run; it stops where the listener looks, too."""
+        out, records, decide = Outcome(), iter(batch), self.plan.decide
+        while length_hint(records):
+            watched, dead = len(out.watched), len(out.dead)
+            room = decide.room(self.states.decide) if self.deciding else FAR
+            if self.listener is not None:
+                room = min(room, self.listener.begins(self))
+            self._advance(records, out, watched + room)
+            self._measure(out, watched, dead)
+        return out
+
+    def _measure(self, out: Outcome, watched: int, dead: int) -> None:
+        alerts = len(out.alerts)
+        super()._measure(out, watched, dead)
+        if self.listener is not None:
+            self.listener.measured(out.watched[watched:], out.alerts[alerts:], out.dead[dead:], self)
+
+    def _other(self, record: Record, joined: list[Joined], out: Outcome) -> None:
+        if type(record) is DeadLetter and record.stream == "events":
+            self.script.refused.popleft()
+        if type(record) is not Command or self.listener is None:
+            super()._other(record, joined, out)
+            return
+        positions = self._positions()
+        known = record.entry is None or self.lines.holds(record.entry.start, positions)
+        super()._other(record, joined, out)
+        self.listener.command(record, self.states.serve.frontier, positions, known)
+
+    def _joined(self, joined: Sequence[Joined], out: Outcome) -> None:
+        for record in joined:
+            if type(record) is DeadLetter:
+                out.dead.append(record)
+                continue
+            out.watched.append(record)  # type: ignore[arg-type]
+            if type(record) is Example:
+                out.examples.append(record)
+                self._learned(record)
+
+    def _learned(self, example: Example) -> None:
+        """Moves the lines to where they stood after an example."""
+        row = self.script.rows.popleft() if self.script.rows else None
+        if row is None or self.disk.find(example.prediction.event_id) != row.slot or row.truth != example.truth:
+            raise StoreCorrupt(
+                f"the journal holds no example of {example.prediction.event_id!r} in its place\nrun eddyline verify"
+            )
+        states, decide = self.states, self.states.decide
+        if row.position >= 0:
+            states.learn.position = row.position
+        tried = not decide.held(example) and (not example.revision or self.plan.learn.learn_revisions)
+        for name, rival in states.rivals.items():
+            position = reached(row, name, self.name)
+            if position >= 0:
+                rival.position = position
+            elif tried and decide.learns(name) and seen_by(example.prediction, name, self.makers) is not None:
+                decide.failed(name)
+                if self.listener is not None:
+                    self.listener.failed(name)
+
+    def positions(self) -> dict[str, int]:
+        """Where the learner of each line stands."""
+        return self._positions()
+
+
+@dataclass(slots=True)
+class Retold:
+    """The decisions of a journal beside those that follow from it."""
+
+    recorded: list[Decision] = field(default_factory=list)
+    again: list[Decision] = field(default_factory=list)
+
+    @property
+    def differing(self) -> list[int]:
+        """The numbers of the decisions that do not follow from the journal, in order."""
+        mine, theirs = ({one.number: one for one in some} for some in (self.recorded, self.again))
+        return sorted(number for number in {*mine, *theirs} if mine.get(number) != theirs.get(number))
+
+
+def decided_again(store: Store, pipeline: Pipeline, on_progress: OnProgress | None = None) -> Retold:
+    """Lets the pipeline's policies decide once more on the whole journal (I17)."""
+    found = Retold()
+    for block, outcome in Retelling(store, pipeline).told(on_progress):
+        found.recorded += block.notes.decisions
+        found.again += outcome.decisions
+    return found

@@ -1,0 +1,128 @@
+"""Who has a seat beside the champion: how it is asked, since when, how its contest stands, and how it does.
+
+Reads the memory of the decide stage as it stands at the end of a store; writes nothing, decides nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from eddyline.pipeline import Pipeline
+from eddyline.policies.action import Trial
+from eddyline.policies.health import Health
+from eddyline.policies.promote import Promote
+from eddyline.policies.verdict import Verdict
+from eddyline.records import Decision, Place
+from eddyline.stages.bouts import Bout
+from eddyline.stages.commands import version_of
+from eddyline.stages.decide import Decide, DecideState
+from eddyline.stages.rollouts import champion_of
+from eddyline.store.database import Store
+from eddyline.views.current import current
+
+EVIDENCE = 100.0
+"""What decides where no policy says."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a contest stands under one loss: the verdict, and as a sentence."""
+
+    loss: str
+    verdict: Verdict
+    sentence: str
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """Somebody who is asked beside the champion. `position` is where its learner stands, None for a pinned version."""
+
+    place: Place
+    position: int | None
+    learns: bool
+    contests: list[Standing]
+    answers: int
+    exceptions: int
+    not_finite: int
+    latency_ms: float | None
+
+
+class Seats(msgspec.Struct, frozen=True):
+    """Everybody who is asked: the champion, and those beside it. `waiting` are the decisions that nobody approved yet.
+
+    `behind` says why the store's end was not reached, where it was not.
+    """
+
+    champion: str
+    former: str | None
+    position: int | None
+    learns: bool
+    frozen_since: int | None
+    quarantined: dict[str, int]
+    seats: list[Seat]
+    waiting: list[Decision]
+    behind: str
+
+
+def seats(store: Store, pipeline: Pipeline) -> Seats:
+    """Everybody who is asked at the end of a store. Costs what replaying the inputs since the last checkpoint costs."""
+    plan = pipeline.plan()
+    reached = current(store, pipeline, plan)
+    states, state = reached.states, reached.states.decide
+    positions = {name: learn.position for name, learn in states.rivals.items()} | {pipeline.name: states.learn.position}
+    champion = champion_of(state.rollout, pipeline.name)
+    return Seats(
+        champion=champion,
+        former=state.rollout.former,
+        position=positions.get(champion),
+        learns=_learns(state, champion),
+        frozen_since=state.frozen_since,
+        quarantined=dict(state.quarantined),
+        seats=[_seat(plan.decide, state, place, positions, states.serve.frontier) for place in state.rollout.places],
+        waiting=list(state.proposed.values()),
+        behind=reached.behind,
+    )
+
+
+def _learns(state: DecideState, who: str) -> bool:
+    return "@" not in who and state.frozen_since is None and state.learns(who)
+
+
+def _seat(decide: Decide, state: DecideState, place: Place, positions: dict[str, int], at: int) -> Seat:
+    health = state.pulses[place.who].health(state.latency_ms.get(place.who)) if place.who in state.pulses else Health()
+    position = version_of(place.who)[1] if "@" in place.who else positions.get(place.who)
+    mine = [bout for bout in state.bouts if bout.who == place.who]
+    return Seat(
+        place=place,
+        position=position,
+        learns=_learns(state, place.who),
+        contests=[_standing(decide, state, place, bout, at) for bout in mine],
+        answers=health.answers,
+        exceptions=health.exceptions,
+        not_finite=health.not_finite,
+        latency_ms=health.latency_ms,
+    )
+
+
+def _standing(decide: Decide, state: DecideState, place: Place, bout: Bout, at: int) -> Standing:
+    """The verdict that the policy which may promote it would act on."""
+    number = state.trials.get(place.who, 1)
+    trial = Trial(number, min(state.promoted, number - 1))
+    who = (None, place.who, _short(place))
+    judges = [one for one in decide.policies if isinstance(one, Promote) and _same(one, bout) and one.challenger in who]
+    evidence = judges[0].needed(trial) if judges else EVIDENCE
+    verdict = bout.contest.verdict(evidence, judges[0].better_by if judges else 0.0)
+    return Standing(bout.loss.name, verdict, verdict.sentence(_rate(state, place, bout, at)))
+
+
+def _same(policy: Promote, bout: Bout) -> bool:
+    return (policy.loss_used.name, policy.loss_used.clip) == (bout.loss.name, bout.loss.clip)
+
+
+def _short(place: Place) -> str:
+    """The name by which a policy calls a declared challenger."""
+    return place.who.partition(".")[2]
+
+
+def _rate(state: DecideState, place: Place, bout: Bout, at: int) -> float | None:
+    """Matured pairs a second of event time, up to `at`."""
+    began = max(place.since, state.rollout.since, state.began_at or 0)
+    return bout.contest.pairs / ((at - began) / 1e6) if at > began and bout.contest.pairs else None
