@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special  # type: ignore[import-untyped]
 
-from eddyline.policies import Contest, ELond, ErrorAbove, SplitContest, absolute, recomputed, zero_one
+from eddyline.policies import Contest, ELond, ErrorDetector, SplitContest, absolute, recomputed, zero_one
 from eddyline.policies.evidence import ceiling_mean, ceiling_pairs, log_e_mean, log_e_pairs, lower_bound
 from eddyline.records import Output
 from eddyline.records.errors import DeclarationError
@@ -153,7 +153,7 @@ def test_a_split_finds_a_large_effect() -> None:
 def test_the_error_detector_alarms_falsely_no_oftener_than_it_says() -> None:
     rng, waits = np.random.default_rng(13), []
     for _ in range(60):
-        detector, seen = ErrorAbove(0.1), 0
+        detector, seen = ErrorDetector(0.1), 0
         for wrong in (rng.random(6_000) < 0.1).tolist():
             detector.add(float(wrong))
             seen += 1
@@ -164,7 +164,7 @@ def test_the_error_detector_alarms_falsely_no_oftener_than_it_says() -> None:
 
 
 def test_the_error_detector_sees_a_doubled_error_within_hundreds_of_events() -> None:
-    rng, detector = np.random.default_rng(14), ErrorAbove(0.1)
+    rng, detector = np.random.default_rng(14), ErrorDetector(0.1)
     for wrong in (rng.random(5_000) < 0.07).tolist():
         detector.add(float(wrong))
     assert detector.value < 10_000
@@ -178,10 +178,10 @@ def test_the_error_detector_sees_a_doubled_error_within_hundreds_of_events() -> 
 
 
 def test_a_saved_error_detector_goes_on_as_if_nothing_had_happened() -> None:
-    whole, parts = ErrorAbove(0.1), ErrorAbove(0.1)
+    whole, parts = ErrorDetector(0.1), ErrorDetector(0.1)
     for number in range(300):
         whole.add(float(number % 7 == 0))
-        parts = ErrorAbove.of(parts.plain())
+        parts = ErrorDetector.of(parts.plain())
         parts.add(float(number % 7 == 0))
     assert whole.plain() == parts.plain()
 
@@ -200,4 +200,4 @@ def test_e_lond_promotes_few_equal_challengers_among_many() -> None:
 
 def test_an_objective_outside_of_0_and_1_is_refused_with_what_to_write() -> None:
     with pytest.raises(DeclarationError, match=r"error_above=8 .*\nwrite error_above=0.08"):
-        ErrorAbove(8)
+        ErrorDetector(8)

@@ -12,7 +12,7 @@ import pytest
 from eddyline.policies import (
     Contest,
     ELond,
-    ErrorAbove,
+    ErrorDetector,
     FreezeLearning,
     Health,
     Notify,
@@ -153,7 +153,7 @@ def test_where_there_is_nobody_to_go_back_to_somebody_is_told() -> None:
 
 
 def test_an_error_above_its_objective_rolls_back() -> None:
-    policy, error = RollBack(error_above=0.1, false_alarm_every=10_000), ErrorAbove(0.1)
+    policy, error = RollBack(error_above=0.1, false_alarm_every=10_000), ErrorDetector(0.1)
     for number in range(300):
         error.add(float(number % 20 == 0))
     assert asked(policy, now(error=error, former_name="fraud@5")) is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -50,3 +51,27 @@ def carry_out(file: str, store: str | None, command: Command, as_json: bool) -> 
         champion = came.rollout.champion or "the learner"
         beside = ", ".join(f"{place.who} ({place.mode})" for place in came.rollout.places) or "nobody"
         out.print(f"rollout {came.rollout.revision}: {champion} answers, beside it {beside}", soft_wrap=True)
+
+
+def told(title: str, rows: Iterable[tuple[str, str, Sequence[str | None]]]) -> None:
+    """Prints what happened one after the other: a number, event time, and lines of words; lines that are None are left out."""
+    from eddyline.cli import show
+
+    made = show.table("", "event time", "what", right=("",))
+    for column in made.columns[:2]:
+        column.no_wrap = True
+    for number, at, lines in rows:
+        made.add_row(number, at, "\n".join(line for line in lines if line))
+    show.titled(title, made)
+
+
+def wall_clock(seconds: float) -> str:
+    """A time of the wall clock, to the second, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if seconds else "-"
+
+
+def event_time(at: int | None) -> str:
+    """An instant of event time, to the second."""
+    from eddyline.records.time import show_instant
+
+    return "the start" if at is None else show_instant(at // 1_000_000 * 1_000_000)

@@ -24,8 +24,8 @@ def command(policy: str, file: str, store: str | None, since: str | None, as_jso
 
     POLICY is a Python file with decide = (Promote(...), RollBack(...)), as in a pipeline. Shown are the decisions they
     would have made, which of their moves gained nothing (false alarms), and what their answers would have cost beside those
-    that were given, the best line, and the best line of each day (the oracle). No model is asked: where nobody recorded what
-    their champion would have said, it says so.
+    that were given, the best line, and the best line of each 500 events (the oracle). No model is asked: where nobody
+    recorded what their champion would have said, it says so.
     """
     from pathlib import Path
 
@@ -66,7 +66,7 @@ def _page(found: Backtest) -> None:
 
     out = show.console()
     for sentence in found.policies:
-        out.print(f"- {sentence}", soft_wrap=True)
+        out.print(f"- {sentence}")
     out.print(f"on {found.records - found.record:,} answers and truths, since {show_instant(found.since)}\n")
     made = show.table("", "event time", "what", "gain", "of", "because", right=("", "gain", "of"))
     for one in found.tried:
@@ -97,7 +97,7 @@ def _sums(found: Backtest) -> None:
             ("the run as it was", f"{sums.recorded:.4f}"),
             ("these policies", f"{sums.policy:.4f}"),
             ("the best line", f"{sums.best_line_loss:.4f} ({sums.best_line})"),
-            ("the best line of each day", f"{sums.oracle:.4f}"),
+            ("the best line of each 500 events", f"{sums.oracle:.4f}"),
             ("regret", f"{sums.regret:.4f}"),
         ],
     )

@@ -68,61 +68,53 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def wall_clock(seconds: float) -> str:
-    """When something was committed, to the second, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if seconds else "-"
-
-
-def _event(at: int | None) -> str:
-    from eddyline.records.time import show_instant
-
-    return "the start" if at is None else show_instant(at)
-
-
 def _held(held: Held, asked: str) -> None:
     from eddyline.cli import show
+    from eddyline.cli.asking import event_time, wall_clock
 
-    tenure = held.tenure
-    decision = tenure.decision
+    put = held.put_there
+    decision, rollout = put.decision, put.rollout
+    made = None if decision is None else f"{decision.number}: {decision.action} {decision.subject}, by {decision.policy}"
+    last = None if held.version is None else f"{held.version}, to an event of {event_time(held.answered_at)}"
+    until = "now" if held.until_received_at is None else event_time(held.until)
     rows = [
-        ("in production", f"{tenure.champion} (rollout {tenure.rollout.revision})"),
-        ("the last answer", None if held.version is None else f"{held.version}, to an event of {_event(held.answered_at)}"),
-        ("since", f"{_event(tenure.at)} (committed {wall_clock(tenure.received_at)}, block {tenure.block})"),
-        ("until", "now" if tenure.until_received_at is None else _event(tenure.until)),
-        ("put there by", tenure.rollout.author),
-        ("because", tenure.rollout.reason or None),
-        (
-            "decision",
-            None if decision is None else f"{decision.number}: {decision.policy}, {decision.action} {decision.subject}",
-        ),
-        ("beside it", ", ".join(f"{place.who} ({place.mode})" for place in tenure.rollout.places) or "nobody"),
+        ("in production", f"{put.champion} (rollout {held.rollout.revision})"),
+        ("the last answer", last),
+        ("since", f"{event_time(put.at)} (committed {wall_clock(put.received_at)}, block {put.block})"),
+        ("until", until),
+        ("put there by", rollout.author),
+        ("because", rollout.reason or None),
+        ("decision", made),
+        ("beside it", ", ".join(f"{place.who} ({place.mode})" for place in held.rollout.places) or "nobody"),
     ]
     show.facts(f"at {asked}", rows)
 
 
 def _tenures(past: list[Tenure]) -> None:
-    from eddyline.cli import show
+    from eddyline.cli.asking import event_time, told, wall_clock
 
-    made = show.table("rollout", "since (event time)", "committed", "champion", "by", "because")
+    rows = []
     for one in past:
         rollout = one.rollout
-        made.add_row(
-            str(rollout.revision), _event(one.at), wall_clock(one.received_at), one.champion, rollout.author, rollout.reason
-        )
-    show.titled("what was in production", made)
+        beside = ", ".join(f"{place.who} ({place.mode})" for place in rollout.places) or "nobody"
+        committed = f"committed {wall_clock(one.received_at)}, block {one.block}" if one.block else None
+        what = f"{one.champion} answers, beside it {beside}"
+        why = f"by {rollout.author}{': ' if rollout.reason else ''}{rollout.reason}"
+        rows.append((str(rollout.revision), event_time(one.at), [what, why, committed]))
+    told("who answered, by rollout", rows)
 
 
 def _decisions(found: list[Entered]) -> None:
-    from eddyline.cli import show
+    from eddyline.cli.asking import event_time, told, wall_clock
 
-    made = show.table("", "event time", "committed", "by", "what", "status", "because", right=("",))
+    rows = []
     for one in found:
         decision = one.decision
         by = decision.policy if decision.author == "eddyline" else f"{decision.author} ({decision.policy})"
         what = f"{decision.action} {decision.subject}".strip()
-        when = (_event(decision.at), wall_clock(one.received_at))
-        made.add_row(str(decision.number), *when, by, what, decision.status, decision.reason)
-    show.titled("decisions", made)
+        head = f"{what}, {decision.status}, by {by}; committed {wall_clock(one.received_at)}"
+        rows.append((str(decision.number), event_time(decision.at), [head, decision.reason]))
+    told("decisions", rows)
 
 
 def _check(store: Store, pipeline: Pipeline, as_json: bool) -> int:

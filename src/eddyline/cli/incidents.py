@@ -62,30 +62,31 @@ def command(file: str, store: str | None, number: int | None, only_open: bool, m
 
 def _table(found: list[Incident], only_open: bool) -> None:
     from eddyline.cli import show
-    from eddyline.records.time import show_instant
-    from eddyline.views.incident_page import wall
+    from eddyline.cli.asking import event_time, told, wall_clock
 
     if not found:
         show.console().print("no incident is open" if only_open else "no incidents")
         return
-    made = show.table("", "event time", "committed", "what", "status", "because", right=("",))
+    rows = []
     for one in found:
-        when = "-" if one.opened_at is None else show_instant(one.opened_at)
-        status = "open" if one.closed_by is None else "over"
-        made.add_row(str(one.number), when, wall(one.opened_received_at), one.title, status, one.reason)
-    show.titled("incidents", made)
+        when = "-" if one.opened_at is None else event_time(one.opened_at)
+        status = "open" if one.closed_by is None else f"over: {one.closed_by}"
+        rows.append(
+            (str(one.number), when, [f"{one.title}; committed {wall_clock(one.opened_received_at)}", one.reason, status])
+        )
+    told("incidents", rows)
 
 
 def _page(one: Incident) -> None:
     from eddyline.cli import show
-    from eddyline.records.time import show_instant
-    from eddyline.views.incident_page import number, wall
+    from eddyline.cli.asking import event_time, told, wall_clock
+    from eddyline.views.incident_page import number
 
     show.facts(
         f"incident {one.number}: {one.title}",
         [
-            ("opened", "-" if one.opened_at is None else show_instant(one.opened_at)),
-            ("committed", f"{wall(one.opened_received_at)}, block {one.block}"),
+            ("opened", "-" if one.opened_at is None else event_time(one.opened_at)),
+            ("committed", f"{wall_clock(one.opened_received_at)}, block {one.block}"),
             ("because", one.reason),
             ("decision", one.decision),
             ("status", "open" if one.closed_by is None else f"over: {one.closed_by}"),
@@ -94,8 +95,8 @@ def _page(one: Incident) -> None:
     )
     show.facts("what was done", [(said, "") for said in one.mitigation] or [("nothing yet", "")])
     show.values("evidence", one.evidence)
-    made = show.table("event time", "committed", "block", "what", "", right=("block",))
+    rows = []
     for moment in one.timeline:
-        when = "-" if moment.at is None else show_instant(moment.at)
-        made.add_row(when, wall(moment.received_at), str(moment.block), moment.what, moment.said)
-    show.titled("timeline", made)
+        when = "-" if moment.at is None else event_time(moment.at)
+        rows.append((moment.what, when, [f"{moment.said}; committed {wall_clock(moment.received_at)}, block {moment.block}"]))
+    told("timeline", rows)

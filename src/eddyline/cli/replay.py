@@ -45,7 +45,8 @@ def command(
 
     It goes on where the store stands: a second replay takes what was added since. Ctrl-C stops it after the
     current batch; nothing is lost and nothing is taken twice. With --brokers, events and labels come from
-    topics, and what follows from them is published to topics.
+    topics, and what follows from them is published to topics. What a policy decides to retrain is trained meanwhile, and
+    the stream stands still until it is done.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
@@ -55,12 +56,14 @@ def command(
     from eddyline.cli.totals import document, print_totals
     from eddyline.engines.embedded import Engine, replay
     from eddyline.engines.embedded.publish import publishing
+    from eddyline.engines.embedded.trainer import Trainer
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)
     pipeline = on_kafka(loaded.pipeline, brokers, kafka_config)
     with stopping() as stop, Engine(pipeline, loaded.store) as engine:
-        with publishing(engine) as publisher, _bar(engine, silent=as_json) as shown:
+        training = Trainer(engine, file, wait=True)
+        with publishing(engine) as publisher, training as trainer, _bar(engine, silent=as_json) as shown:
             progress = replay(
                 engine,
                 loaded.base,
@@ -70,6 +73,7 @@ def command(
                 stop=stop,
                 on_progress=shown,
                 publisher=publisher,
+                trainer=trainer,
             )
         say_behind(publisher)
         summary, stopped = summarize(engine), stop()

@@ -11,6 +11,7 @@ import click
 
 from eddyline.cli.options import as_json, kafka, pipeline_file
 from eddyline.cli.run_on_flink import FlinkOptions, on_flink
+from eddyline.cli.run_outlets import OutletOptions, Outlets, on_outlets, telling
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded import Engine, Progress
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @kafka
 @on_flink
+@on_outlets
 @as_json
 def command(
     file: str,
@@ -37,6 +39,7 @@ def command(
     kafka_config: str | None,
     on_engine: str,
     flink: FlinkOptions,
+    outlets: OutletOptions,
     as_json: bool,
 ) -> None:
     """Take what the sources of FILE hold and what is added to them, until Ctrl-C or SIGTERM.
@@ -55,6 +58,7 @@ def command(
     from eddyline.cli.totals import document, print_totals
     from eddyline.engines.embedded import Engine, follow
     from eddyline.engines.embedded.publish import publishing
+    from eddyline.engines.embedded.trainer import Trainer
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)
@@ -64,10 +68,11 @@ def command(
     pipeline = on_kafka(loaded.pipeline, brokers, kafka_config)
     with stopping() as stop, Engine(pipeline, loaded.store) as engine:
         click.echo(f"{pipeline.name} runs on {loaded.store}; Ctrl-C stops it", err=True)
-        with publishing(engine) as publisher:
-            status = _status(engine, every, publisher)
-            progress = follow(engine, loaded.base, stop=stop, on_progress=status, publisher=publisher)
+        with publishing(engine) as publisher, Trainer(engine, file) as trainer, telling(engine, loaded.base, outlets) as told:
+            status = _status(engine, every, publisher, told)
+            progress = follow(engine, loaded.base, stop=stop, on_progress=status, publisher=publisher, trainer=trainer)
         say_behind(publisher)
+        told.check()
         summary = summarize(engine)
     if as_json:
         show.json_document(document(summary, progress, stopped=True))
@@ -75,7 +80,7 @@ def command(
     print_totals(summary, progress)
 
 
-def _status(engine: Engine, every: float, publisher: Publisher | None) -> Callable[[Progress], None]:
+def _status(engine: Engine, every: float, publisher: Publisher | None, told: Outlets) -> Callable[[Progress], None]:
     """Says how it goes every few seconds: over the last line on a terminal, one below the other elsewhere."""
     from eddyline.cli.totals import moment
 
@@ -84,12 +89,15 @@ def _status(engine: Engine, every: float, publisher: Publisher | None) -> Callab
 
     def status(progress: Progress) -> None:
         nonlocal last, inputs
+        told.progress(progress)
         now = time.monotonic()
         if now - last < every:
             return
         lately = (progress.inputs - inputs) / (now - last)
         last, inputs = now, progress.inputs
-        line = "; ".join((moment(engine, progress), f"{lately:,.0f}/s lately", *_on_topics(progress, publisher)))
+        line = "; ".join(
+            (moment(engine, progress), f"{lately:,.0f}/s lately", *_on_topics(progress, publisher), *told.trouble())
+        )
         click.echo(f"\r\x1b[K{line}" if on_terminal else line, err=True, nl=not on_terminal)
 
     return status

@@ -7,7 +7,7 @@ clock or a store.
 
 from eddyline.policies.action import Action, Now, Trial
 from eddyline.policies.contest import Contest
-from eddyline.policies.detector import ErrorAbove
+from eddyline.policies.detector import ErrorDetector
 from eddyline.policies.freeze_learning import FreezeLearning
 from eddyline.policies.health import Health, Pulse
 from eddyline.policies.losses import Answer, Loss, absolute, brier, log_loss, loss_of, own, pinball, squared, zero_one
@@ -27,7 +27,7 @@ __all__ = [
     "Answer",
     "Contest",
     "ELond",
-    "ErrorAbove",
+    "ErrorDetector",
     "FreezeLearning",
     "Health",
     "InOrder",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from eddyline.policies.contest import Contest
-from eddyline.policies.detector import ErrorAbove
+from eddyline.policies.detector import ErrorDetector
 from eddyline.policies.health import Health
 from eddyline.policies.split import SplitContest
 from eddyline.records import Alert, Place
@@ -68,7 +68,7 @@ class Now:
     """the champion against the one before it, which sits in the challenger's seat: a worse champion is "better" here"""
     former_name: str | None = None
     """who was champion before; None when there is nobody to go back to"""
-    error: ErrorAbove | None = None
+    error: ErrorDetector | None = None
     """the detector of this policy's `error_above`, fed with the champion's labelled losses over their clip"""
     health: Mapping[str, Health] = field(default_factory=dict)
     """by line, the champion's too"""

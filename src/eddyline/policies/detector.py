@@ -15,14 +15,14 @@ CAP = 1e200
 Plain = tuple[float, list[float], int, float]
 
 
-class ErrorAbove:
+class ErrorDetector:
     """Alarms when the mean loss goes above its objective: at most once in `1/α` losses where it does not, on average.
 
     With losses x in [0, 1] and λ on a grid in (0, 1/objective): `L = 1 + λ(x - objective)`, `M ← L · (M + 1)`; the mean of
     the M over the grid reaches 1/α after at least 1/α losses on average, while no loss is expected above the objective.
     Source: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", NEJSDS 2024.
 
-    >>> fine, bad = ErrorAbove(0.05), ErrorAbove(0.05)
+    >>> fine, bad = ErrorDetector(0.05), ErrorDetector(0.05)
     >>> for number in range(1, 201):
     ...     fine.add(1.0 if number % 25 == 0 else 0.0); bad.add(1.0 if number % 4 == 0 else 0.0)
     >>> fine.value < 10_000 < bad.value
@@ -64,7 +64,7 @@ class ErrorAbove:
         return self.objective, list(self.sums), self.losses, self.total
 
     @classmethod
-    def of(cls, plain: Plain) -> ErrorAbove:
+    def of(cls, plain: Plain) -> ErrorDetector:
         """The detector that `plain` described."""
         objective, sums, losses, total = plain
         detector = cls(objective)

@@ -215,7 +215,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     `number` counts the decisions of a store from 1. `status` is "done", "proposed" (waits for `eddyline approve`), "dry run",
     "approved", "rejected" or "lapsed". `action` is what is to happen: promote, roll_back, retire, retrain, freeze, resume,
-    quarantine, release, alert; or what a person asked for: roll_out, enter, leave. `subject` is whom it is about.
+    quarantine, release, alert; or what was asked for: roll_out, enter, leave, turn_away. `subject` is whom it is about.
     """
 
     number: int

@@ -14,7 +14,7 @@ from eddyline.records.errors import EddylineError
 from eddyline.stages.lines import Entry
 
 LIVE = "live"
-Do = Literal["roll_out", "enter", "leave", "approve", "reject", "freeze", "resume", "quarantine", "release", "observe"]
+Do = Literal["roll_out", "enter", "leave", "approve", "reject", "freeze", "resume", "quarantine", "release", "observe", "turn_away"]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +26,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     approve     the proposal `number` is carried out; reject: it is not
     freeze      nobody learns; resume: everybody does again
     quarantine  examples of the segment `to` are not learned ("" is all of them); release: they are again
+    turn_away   the candidate `to` has not passed its gates, and never enters
     observe     an engine measured that `to` took `value` milliseconds for an answer
     """
 

@@ -16,7 +16,7 @@ import msgspec
 
 from eddyline.policies.action import Action, Now, Trial
 from eddyline.policies.contest import Contest
-from eddyline.policies.detector import ErrorAbove
+from eddyline.policies.detector import ErrorDetector
 from eddyline.policies.health import Health, Pulse
 from eddyline.policies.losses import Loss
 from eddyline.policies.policy import Policy
@@ -71,7 +71,7 @@ class DecideState:
     quarantined: dict[str, int] = field(default_factory=dict)
     """by segment: since when (event time, µs)"""
     bouts: list[Bout] = field(default_factory=list)
-    errors: dict[str, ErrorAbove] = field(default_factory=dict)
+    errors: dict[str, ErrorDetector] = field(default_factory=dict)
     """by policy: the champion's error against its objective"""
     pulses: dict[str, Pulse] = field(default_factory=dict)
     latency_ms: dict[str, float] = field(default_factory=dict)
@@ -276,7 +276,7 @@ class Decide:
             state.told.add(mark)
         state.acted_at[policy.called] = state.cooling[mark] = at
         if policy.called in state.errors:
-            state.errors[policy.called] = ErrorAbove(state.errors[policy.called].objective)
+            state.errors[policy.called] = ErrorDetector(state.errors[policy.called].objective)
         decision = self.decided(
             state, policy.called, action.kind, action.subject, status, at, reason=action.reason, evidence=action.evidence
         )
@@ -325,7 +325,7 @@ class Decide:
         if before is None or before.champion != roll.champion:
             state.bouts, state.pulses = [], {}
             state.errors = {
-                policy.called: ErrorAbove(policy.error_above)
+                policy.called: ErrorDetector(policy.error_above)
                 for policy in self.policies
                 if isinstance(policy, RollBack) and policy.error_above is not None
             }
@@ -390,7 +390,7 @@ class Decide:
         state = DecideState(**{name: getattr(kept, name) for name in _PLAIN})
         state.roll = Roll(state.rollout, self.model)
         state.bouts = [Bout.of(plain, self.losses) for plain in kept.bouts]
-        state.errors = {name: ErrorAbove.of(plain) for name, plain in kept.errors.items()}
+        state.errors = {name: ErrorDetector.of(plain) for name, plain in kept.errors.items()}
         state.pulses = {name: Pulse.of(plain) for name, plain in kept.pulses.items()}
         return state
 

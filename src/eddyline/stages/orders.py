@@ -130,6 +130,7 @@ _DO: dict[str, _Obey] = {
     "resume": _simple,
     "quarantine": _simple,
     "release": _simple,
+    "turn_away": _simple,
     "observe": _observe,
 }
 

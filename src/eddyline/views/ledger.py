@@ -51,12 +51,17 @@ class Entered(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What was in production at a time: the rollout, and by the last answer until then the very version that gave it.
+    """What was in production at a time: the rollout, and since when and by whom its champion was there (`put_there`).
 
-    `version` and `answered_at` are None where nothing had been answered.
+    `until` (event time, µs) is when another champion came, None while there is none; `until_received_at` the same on the
+    wall clock (s). `version` is the very version that gave the last answer until then; it and `answered_at` are None where
+    nothing had been answered.
     """
 
-    tenure: Tenure
+    rollout: Rollout
+    put_there: Tenure
+    until: int | None
+    until_received_at: float | None
     version: str | None
     answered_at: int | None
 
@@ -130,7 +135,19 @@ def in_production(store: Store, pipeline: Pipeline, at: float, *, clock: Clock =
         tenure = past[0]
     else:
         tenure = [one for one in past if one.received_at <= at or one is past[0]][-1]
-    return Held(tenure, None if answer is None else answer.version, None if answer is None else answer.at)
+    first = last = past.index(tenure)
+    while first and past[first - 1].champion == tenure.champion:
+        first -= 1
+    while last + 1 < len(past) and past[last + 1].champion == tenure.champion:
+        last += 1
+    return Held(
+        rollout=tenure.rollout,
+        put_there=past[first],
+        until=past[last].until,
+        until_received_at=past[last].until_received_at,
+        version=None if answer is None else answer.version,
+        answered_at=None if answer is None else answer.at,
+    )
 
 
 def _last_answer(store: Store, at: float) -> Prediction | None:

@@ -12,10 +12,11 @@ import msgspec
 
 from eddyline.policies.losses import Answer, Loss
 from eddyline.records import NOT_ASKED, Place, Prediction, Rollout, Said
-from eddyline.records.time import DAY_US
 from eddyline.stages.bouts import Roll
 from eddyline.stages.voices import assigned
 
+STRETCH = 500
+"""The oracle chooses once in so many events."""
 Word = Prediction | Said
 
 
@@ -23,7 +24,7 @@ class Sums(msgspec.Struct, frozen=True):
     """The mean loss over the same `events` under the run as it was, under the policies tried, and in hindsight.
 
     `best_line` is the one line whose answers, wherever it spoke, would have cost least over all; `oracle` takes the best
-    line of each day (UTC), which nobody can know before. `regret` is what the policies tried cost more than the oracle.
+    line of each `STRETCH` events, which nobody can know before. `regret` is what the policies tried cost more than that.
     """
 
     loss: str
@@ -72,7 +73,10 @@ class Losses:
     policy: float = 0.0
     lines: dict[str, float] = field(default_factory=dict)
     """by line: what its answers cost more than the recorded ones"""
-    days: dict[int, dict[str, float]] = field(default_factory=dict)
+    stretch: dict[str, float] = field(default_factory=dict)
+    """the same over the events since the oracle chose"""
+    saved: float = 0.0
+    """what the oracle's choices cost more than the recorded answers: 0 or less"""
 
     def add(self, lived: Roll, prediction: Prediction, truth: object, mine: Word) -> None:
         """Takes an event whose truth is known: `mine` is what the policies tried would have answered."""
@@ -81,19 +85,21 @@ class Losses:
         self.events += 1
         self.recorded += recorded
         self.policy += cost(truth, answer_of(mine))
-        day = self.days.setdefault(prediction.at // DAY_US, {})
         for who in lived.parties:
             word = lived.said(prediction, who)
             if word is not None and _fault(word) != NOT_ASKED:
                 more = cost(truth, answer_of(word)) - recorded
                 self.lines[who] = self.lines.get(who, 0.0) + more
-                day[who] = day.get(who, 0.0) + more
+                self.stretch[who] = self.stretch.get(who, 0.0) + more
+        if self.events % STRETCH == 0:
+            self.saved += min(0.0, *self.stretch.values())
+            self.stretch = {}
 
     def sums(self) -> Sums:
         """The mean losses so far."""
         count = max(1, self.events)
         best = min(self.lines, key=lambda who: (self.lines[who], who), default="")
-        oracle = self.recorded + sum(min(0.0, *day.values()) for day in self.days.values())
+        oracle = self.recorded + self.saved + min(0.0, *self.stretch.values(), 0.0)
         return Sums(
             loss=self.loss.name,
             events=self.events,

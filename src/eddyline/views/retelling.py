@@ -147,7 +147,9 @@ class Retelling(Loop):
         recorded = Recorded(serve.maker, serve.aggregates, serve.segment, serve.lateness_us, self.script)
         lines = {name: Line(name, mute, line.maker, line.learns, line.mode, line.share) for name, line in plan.lines.items()}
         plan = replace(plan, serve=recorded, model=mute, lines=lines)
+        work = store.before_commit  # a ledger takes it over; this one commits nothing, and a running engine keeps its own
         disk = DiskLedger(store, plan.join.wait_us, pipeline.event_schema.decode)
+        store.before_commit = work
         super().__init__(plan, self.first_states(plan), disk, MuteLines(store, plan))
         self.disk, self.store, self.codec, self.listener = disk, store, InputCodec(pipeline), listener
         self.block = 0

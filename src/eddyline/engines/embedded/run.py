@@ -18,6 +18,7 @@ from eddyline.engines.embedded.feed import Feed
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded.publish import Publisher
+    from eddyline.engines.embedded.trainer import Trainer
 
 BATCH = 4_000
 POLL_SECONDS = 0.05
@@ -74,12 +75,13 @@ def replay(
     stop: Callable[[], bool] = never,
     on_progress: Callable[[Progress], None] | None = None,
     publisher: Publisher | None = None,
+    trainer: Trainer | None = None,
 ) -> Progress:
     """Takes everything that the sources hold, in event time, as fast as it goes; then checkpoints.
 
     It goes on where the store stands, so stopping and starting again changes nothing. `limit` stops after so many inputs,
     `stop` when it says so, at the end of a batch. `drain` says that the streams are complete: what still waits for its
-    truth reaches its horizon. A `publisher` is told of every commit.
+    truth reaches its horizon. A `publisher` is told of every commit, a `trainer` looks at what was decided.
     """
     progress, started = Progress(), time.perf_counter()
     looked = 0.0
@@ -87,7 +89,7 @@ def replay(
         while not stop():
             looked = _take_inbox(engine, looked)
             size = batch if limit is None else min(batch, limit - progress.inputs)
-            if size <= 0 or not _step(engine, feed, size, progress, publisher):
+            if size <= 0 or not _step(engine, feed, size, progress, publisher, trainer):
                 break
             progress.seconds = time.perf_counter() - started
             if on_progress is not None:
@@ -111,6 +113,7 @@ def follow(
     batch: int = BATCH,
     on_progress: Callable[[Progress], None] | None = None,
     publisher: Publisher | None = None,
+    trainer: Trainer | None = None,
 ) -> Progress:
     """Takes what the sources hold and what is added to them, until `stop` says so; then returns after the last commit."""
     progress, started = Progress(), time.perf_counter()
@@ -118,7 +121,9 @@ def follow(
     with closing(Feed(engine.pipeline, engine.codec, base, engine.positions, growing=True)) as feed:
         while not stop():
             looked = _take_inbox(engine, looked)
-            if not _step(engine, feed, batch, progress, publisher):
+            if not _step(engine, feed, batch, progress, publisher, trainer):
+                if trainer is not None:
+                    trainer.step()
                 time.sleep(POLL_SECONDS)
             progress.seconds = time.perf_counter() - started
             if on_progress is not None:
@@ -135,7 +140,9 @@ def _take_inbox(engine: Engine, looked: float) -> float:
     return now
 
 
-def _step(engine: Engine, feed: Feed, size: int, progress: Progress, publisher: Publisher | None) -> bool:
+def _step(
+    engine: Engine, feed: Feed, size: int, progress: Progress, publisher: Publisher | None, trainer: Trainer | None
+) -> bool:
     if publisher is not None:
         publisher.check()
     taken = feed.next(size)
@@ -146,6 +153,8 @@ def _step(engine: Engine, feed: Feed, size: int, progress: Progress, publisher: 
     feed.committed()
     if publisher is not None:
         publisher.wake()
+    if trainer is not None:
+        trainer.step()
     progress.inputs += len(taken.inputs)
     progress.predictions += len(outcome.predictions)
     progress.examples += len(outcome.examples)

@@ -1,0 +1,56 @@
+"""`eddyline forget`: the models, as if they had never learned certain events; with the proof."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import click
+
+from eddyline.cli.options import as_json, pipeline_file
+
+
+@click.command("forget", short_help="Unlearn events, and prove it.")
+@pipeline_file
+@click.option("--events", metavar="ID[,ID...]", help="The events to forget, by id.")
+@click.option("--from", "listed", type=click.File(), metavar="LIST", help="A file with one event id a line.")
+@click.option("--author", metavar="NAME", help="Who asks for it.  [default: the user]")
+@click.option("--reason", default="", metavar="TEXT", help="Why; it is kept in the ledger.")
+@as_json
+def command(
+    file: str, store: str | None, events: str | None, listed: TextIO | None, author: str | None, reason: str,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Make every model that answers for FILE forget some events: poisoned ones, or those of somebody who is to be erased.
+
+    Each line that learned them is folded again without them and takes its own place, while whoever runs goes on. The proof
+    is another fold, from the first version, that never saw them: the digests must be equal. The journal keeps the events;
+    features of other events that their aggregates entered stay as they were served. Exit code 1 when a proof fails.
+    """
+    import getpass
+
+    from eddyline.cli import show
+    from eddyline.cli.load import load
+    from eddyline.records.errors import EddylineError
+    from eddyline.views.forget import forget
+
+    wanted = [one for one in (events or "").split(",") if one]
+    wanted += [line.strip() for line in listed or () if line.strip()]
+    if not wanted:
+        raise EddylineError("no events are named\nwrite --events p-1,p-2, or --from LIST with one id a line")
+    loaded = load(file, store)
+    forgot = forget(loaded.pipeline, loaded.store, wanted, author=author or getpass.getuser(), reason=reason)
+    if as_json:
+        show.json_document([{**_plain(one), "proved": one.proved} for one in forgot])
+    else:
+        for one in forgot:
+            said = "proved" if one.proved else "NOT PROVED"
+            click.echo(f"{one.line} has learned {one.examples} of them; {one.successor} has its place and learned none: {said}")
+            click.echo(f"  {one.successor} {one.digest}, a fold that never saw them {one.proof}")
+    return 0 if all(one.proved for one in forgot) else 1
+
+
+def _plain(one: object) -> dict[str, object]:
+    import msgspec
+
+    plain: dict[str, object] = msgspec.to_builtins(one)
+    return plain

@@ -1,0 +1,136 @@
+"""The trainer: carries out what was decided about retraining, beside an engine that goes on answering.
+
+A decision to retrain is in the ledger; the training runs in a process of its own, at low priority, and can be killed and
+gone on with. What comes out has passed its gates or is turned away, and either is one more record in the journal. The new
+line is called after the decision (`fraud.r7`), so that a restart knows what is done and what is not. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from eddyline.engines.embedded.engine import Engine
+from eddyline.records import Decision, Place
+from eddyline.records.errors import EddylineError
+from eddyline.stages.commands import Command
+from eddyline.stages.lines import Entry
+from eddyline.store import blocks
+from eddyline.store.database import content_digest, post
+from eddyline.store.spawned import Spawned, spawn
+from eddyline.store.training import Trained, trained_in
+
+CARRIED_OUT = ("done", "approved")
+POLL_SECONDS = 0.05
+
+
+class Trainer:
+    """Retrains for one engine. `file` is the pipeline's, as FILE.py or FILE.py:name: the child reads it, too.
+
+    Hand it to `replay` or `follow`. With `wait`, the stream stands still until a training ends: for replays, where event
+    time runs faster than any training could. `seat` is how a model that passed its gates is asked: in the shadow.
+    """
+
+    def __init__(self, engine: Engine, file: str, *, wait: bool = False, seat: Place | None = None) -> None:
+        self.engine = engine
+        self.file = file
+        self.wait = wait
+        self.seat = seat or Place("", "shadow")
+        self.running: tuple[str, Spawned] | None = None
+        self.waiting: list[Decision] = []
+        self.read = 0
+        """the last block whose decisions are known"""
+
+    def step(self) -> None:
+        """Starts, looks after and ends what was decided. Returns at once, unless it was made to wait."""
+        self._read()
+        while self.running is not None or self.waiting:
+            if self.running is None:
+                self._start(self.waiting.pop(0))
+            elif self.running[1].done():
+                self._finish(*self.running)
+            elif self.wait:
+                time.sleep(POLL_SECONDS)
+            else:
+                return
+
+    def _read(self) -> None:
+        """Takes up what was decided since the last time: what is to be trained, and what came to an end."""
+        after, self.read = self.read, self.engine.store.seq
+        for (packed,) in self.engine.store.db.execute("SELECT notes FROM blocks WHERE seq>? ORDER BY seq", (after,)):
+            for decision in blocks.decode_notes(packed).decisions:
+                if decision.action == "retrain" and decision.status in CARRIED_OUT:
+                    self.waiting.append(decision)
+                elif decision.action in ("enter", "turn_away"):
+                    self.waiting = [one for one in self.waiting if line_of(self.engine, one) != decision.subject]
+
+    def close(self) -> None:
+        """Stops what is running; it is gone on with at the next start."""
+        if self.running is not None:
+            self.running[1].stop()
+            self.running = None
+
+    def __enter__(self) -> Trainer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _folder(self, name: str) -> Path:
+        return self.engine.path.with_name(f"{self.engine.path.name}-{name}")
+
+    def _start(self, decision: Decision) -> None:
+        name = line_of(self.engine, decision)
+        evidence = decision.evidence
+        child = spawn(
+            self.file,
+            self.engine.path,
+            self._folder(name),
+            name=name,
+            from_at=evidence.get("from_at"),
+            examples=evidence.get("examples"),
+            seed=decision.number,
+            more=("--unlearned",),
+        )
+        self.running = (name, child)
+
+    def _finish(self, name: str, child: Spawned) -> None:
+        self.running = None
+        try:
+            result = child.result()
+        except EddylineError as error:
+            result = {"passed": False, "gates": [{"passed": False, "said": str(error)}]}
+        trained = trained_in(child.out_dir)
+        if result["passed"] and trained is not None:
+            self._enter(name, trained)
+        else:
+            command = Command(do="turn_away", to=name, author="trainer", reason=_said(result))
+            post(self.engine.path, msgspec.json.encode(command))
+        self.engine.take_inbox()
+        self._read()
+
+    def _enter(self, name: str, trained: Trained) -> None:
+        """Registers the model with its lineage, and asks for its seat."""
+        recipe = msgspec.json.encode({**msgspec.json.decode(trained.recipe), "lineage": trained.lineage}).decode()
+        version = msgspec.structs.replace(trained.version, recipe=content_digest(recipe))
+        own = self.engine.pipeline.name
+        going_on = self.engine.loop.states.decide.learns(own)
+        entry = Entry(name, own, version.name, f"{own}@{trained.lineage.reached}" if going_on else None)
+        place = msgspec.structs.replace(self.seat, who=name)
+        reason = f"made of {trained.lineage.examples}"
+        command = Command(do="enter", entry=entry, place=place, author="trainer", reason=reason)
+        post(self.engine.path, msgspec.json.encode(command), (version, trained.state, recipe))
+
+
+def line_of(engine: Engine, decision: Decision) -> str:
+    """What the line is called that a decision to retrain comes to."""
+    return f"{engine.pipeline.name}.r{decision.number}"
+
+
+def _said(result: dict[str, Any]) -> str:
+    """Which gates stayed closed, in their own words."""
+    closed = [gate["said"] for gate in result.get("gates", ()) if not gate["passed"]]
+    return "; ".join(closed) or "it did not pass its gates"
