@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -12,6 +12,7 @@ from unittest.mock import patch
 from eddyline.engines.embedded import Engine, codec
 from eddyline.engines.embedded.feed import Feed
 from eddyline.engines.loop import Loop
+from eddyline.stages.decide import Decide
 from eddyline.stages.watch import WatchStage
 from eddyline.store.ledger import DiskLedger
 
@@ -25,14 +26,16 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     ("commit: chain, SQLite, fsync", Engine, "take"),
     ("checkpoint", Engine, "checkpoint"),
 )
+DECIDE: tuple[tuple[str, Any, str], ...] = (("decide", Decide, "take"), ("decide", Decide, "look"))
+"""What there is beside these where somebody decides."""
 
 
 class Stopwatch:
     """Adds up seconds by name, by wall and by processor; what a part calls is taken off its own."""
 
-    def __init__(self) -> None:
-        self.wall: dict[str, float] = {name: 0.0 for name, _, _ in PARTS}
-        self.cpu: dict[str, float] = {name: 0.0 for name, _, _ in PARTS}
+    def __init__(self, parts: Sequence[tuple[str, Any, str]]) -> None:
+        self.wall: dict[str, float] = {name: 0.0 for name, _, _ in parts}
+        self.cpu: dict[str, float] = {name: 0.0 for name, _, _ in parts}
         self._inner = [(0.0, 0.0)]
 
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,10 +59,10 @@ class Stopwatch:
 
 
 @contextmanager
-def watched() -> Iterator[Stopwatch]:
+def watched(parts: Sequence[tuple[str, Any, str]] = PARTS) -> Iterator[Stopwatch]:
     """Watches every engine that runs meanwhile."""
-    stopwatch = Stopwatch()
+    stopwatch = Stopwatch(parts)
     with ExitStack() as stack:
-        for name, owner, method in PARTS:
+        for name, owner, method in parts:
             stack.enter_context(patch.object(owner, method, stopwatch.around(name, getattr(owner, method))))
         yield stopwatch

@@ -146,9 +146,11 @@ def test_learning_is_frozen_and_resumed_and_segments_are_set_apart_and_released(
 
 def test_a_running_engine_takes_what_is_asked_and_says_what_it_refuses(file: Path, run: Run) -> None:
     with _somebody_runs(file):
+        dropped = run("rollback", file, "fraud@400", "--drop", *BY, "--json").json
         frozen = run("freeze", file, *BY, "--json").json
         twice = run("freeze", file, *BY, "--json").json
         refused = run("approve", file, 77)
+    assert (dropped["by_running_engine"], dropped["rollout"]["champion"]) == (True, "fraud.b1")
     assert frozen["by_running_engine"] is True
     assert twice["block"] > frozen["block"]
     assert refused.code == 6

@@ -79,9 +79,10 @@ def visits(seed: int, first: int, many: int) -> Iterator[tuple[str, str, bytes]]
     for number in range(first, first + many):
         at, bought = START + 10 * number, random.random() < 0.4
         seen = {"pages": round(random.gauss(6 if bought else 2, 1), 2), "noise": round(random.random(), 2)}
-        visit = {"id": f"v-{number}", "visitor": f"p-{random.randrange(50)}", "at": at, **seen}
+        visitor = f"p-{random.randrange(50)}"
+        visit = {"id": f"v-{number}", "visitor": visitor, "at": at, **seen}
         sale = {"id": f"v-{number}", "at": at + 60, "bought": bought}
-        yield "events", visit["visitor"], json.dumps(visit).encode()
+        yield "events", visitor, json.dumps(visit).encode()
         waiting.append(("labels", f"v-{number}", json.dumps(sale).encode()))
         if len(waiting) > 6:
             yield waiting.pop(0)

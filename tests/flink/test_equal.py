@@ -224,7 +224,7 @@ def _two_positions_exchanged(run: Messages) -> str:
     (one, here), (other, there) = (wire.decode_example(run["examples"][n].value) for n in (60, 61))
     run["examples"][60] = run["examples"][60]._replace(value=wire.encode_example(one, there))
     run["examples"][61] = run["examples"][61]._replace(value=wire.encode_example(other, here))
-    return "the fold over the examples has another digest"
+    return "and learning it again gives"
 
 
 def _a_wrong_digest(run: Messages) -> str:

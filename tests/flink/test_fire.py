@@ -21,9 +21,8 @@ from tests.flink.fire import Feeder, Fire, Reader, stream
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.audit import Audit, examine
 from eddyline.engines.flink.audit_topics import Message, recorded
-from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.job import Settings
-from eddyline.engines.flink.learn import LearnHost
+from eddyline.engines.flink.learn import recipe_of
 from eddyline.pipeline import Pipeline
 
 SEED = int(os.environ.get("EDDYLINE_FIRE_SEED", "") or random.SystemRandom().randrange(10**6))
@@ -159,4 +158,4 @@ def _by_the_newest_code(burnt: Burnt) -> list[Message]:
 
 
 def _recipe(pipeline: Pipeline) -> str:
-    return LearnHost(pipeline, Saved({}, [])).recipe
+    return recipe_of(pipeline.digest, pipeline.plan().model)

@@ -7,18 +7,23 @@ event time has passed it; what an illegal stream meets on Flink and not in one p
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.laws.drawn import LAW, PIPELINES, Chargeback, Payment, features, interleaved, roomy, sources
+from tests.laws.drawn import AMOUNTS, CARDS, HONEST, LAW, PIPELINES, Chargeback, Payment, features, interleaved, roomy, sources
 
-from eddyline import Count, Distinct, Event, Label, Pipeline, Sum
+from eddyline import Count, Distinct, Event, FreezeLearning, Join, Label, Pipeline, Promote, RollBack, Sum
 from eddyline.connectors.kafka import wire
-from eddyline.records import Example, Watermark
-from eddyline.stages.voices import Voice
+from eddyline.engines.flink.audit import examine
+from eddyline.ports import Model
+from eddyline.records import Example, Features, Place, Prediction, Said, Watermark
+from eddyline.stages.commands import Command
+from eddyline.stages.lines import Entry, seen_by
 from eddyline.testing import Journey, run_in_memory
 from eddyline.testing.hosted import END_MS, Hosted, run_hosted
 from eddyline.testing.stream import duplicated
@@ -45,7 +50,19 @@ def slow(name: str) -> Pipeline:
             "shops": Distinct("shop", over=declared.aggregates["shops"].over * 1000),
         },
         features=features,
+        decide=POLICIES if declared.decide else (),
     )
+
+
+def ms(count: int) -> timedelta:
+    return timedelta(milliseconds=count)
+
+
+POLICIES = (
+    Promote(evidence=1.4, deadline=ms(60)),
+    RollBack(evidence=1.5, exceptions=0.2),
+    FreezeLearning(on="any", until=ms(9), approval=True, deadline=ms(40)),
+)
 
 
 def arriving(name: str, given: Sources, random: Random) -> list[Event | Label]:
@@ -76,9 +93,10 @@ def everything(hosted: Hosted) -> list[Any]:
     written = hosted.written
     return [
         [wire.encode_prediction(p) for p in written.predictions],
-        [wire.encode_example(*one) for one in written.examples],
+        written.of("examples"),
         [version for version, _ in written.versions],
         [wire.encode_dead(letter) for letter in written.dead],
+        [written.of(stream) for stream in ("rollouts", "decisions", "taken")],
     ]
 
 
@@ -177,17 +195,150 @@ def test_what_comes_twice_is_answered_and_applied_once(name: str, given: Sources
 @given(sources(), st.randoms(use_true_random=False))
 def test_each_version_is_rebuilt_and_gives_the_answers_it_gave(name: str, given: Sources, random: Random) -> None:
     hosted = run_hosted(slow(name), arriving(name, given, random), parallelism=2, every=3)
-    model = hosted.pipeline.plan().model
-    states = {0: model.save()}
-    for example, position in hosted.written.examples:
-        if position > 0:
-            assert position == len(states), "positions are 1, 2, 3, ... without a gap or a repeat"
-            assert example.prediction.position < position, "first-test"
-            model.learn(example.prediction.features, example.truth)
-            states[position] = model.save()
+    plan = hosted.pipeline.plan()
+    folds = {line.name: Fold(line.name, line.model) for line in plan.lines.values()}
+    makers = {line.name: line.maker for line in plan.lines.values()}
+    for raw in hosted.written.of("examples"):
+        example, position = wire.decode_example(raw)
+        reached = {**wire.decode_also(raw), **({hosted.pipeline.name: position} if position > 0 else {})}
+        for line, at in reached.items():
+            seen = seen_by(example.prediction, line, makers)
+            assert seen is not None
+            folds[line].learn(example, seen, at)
     for version, state in hosted.written.versions:
-        assert model.restored(state).digest() == model.restored(states[version.position]).digest() == version.digest
+        fold = folds[version.model]
+        assert fold.model.restored(state).digest() == fold.at(version.position).digest() == version.digest
     for p in hosted.written.predictions:
-        voice = Voice(model.restored(states[p.position]), p.model, p.position, p.revision)
-        output = voice.model.predict(p.features)
-        assert (output.value, output.scores) == (p.value, p.scores)
+        for said in (p, *(p.others or ())):
+            if type(said) is Prediction or said.fault is None:
+                output = folds[said.model].at(said.position).predict(p.features if said.features is None else said.features)
+                assert (output.value, output.scores) == (said.value, said.scores)
+
+
+class Fold:
+    """A line's learner over the examples, with the state of each position."""
+
+    def __init__(self, name: str, model: Model) -> None:
+        self.name, self.model = name, model
+        self.states = [model.save()]
+
+    def learn(self, example: Example, seen: Features, position: int) -> None:
+        """Learns one more."""
+        assert position == len(self.states), "positions are 1, 2, 3, ... without a gap or a repeat"
+        told: list[Prediction | Said] = [example.prediction, *(example.prediction.others or ())]
+        assert all(said.position < position for said in told if said.model == self.name), "first-test"
+        self.model.learn(seen, example.truth)
+        self.states.append(self.model.save())
+
+    def at(self, position: int) -> Model:
+        """The model at a position."""
+        return self.model.restored(self.states[position])
+
+
+# Deciding ------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Command:
+    """What an operator may ask for, often of somebody who is not there."""
+    line = draw(
+        st.sampled_from(["contested.grown", "contested.seen", "contested", "contested.still", "contested.b1", "nobody"])
+    )
+    pinned = f"contested@{draw(st.integers(0, 6))}"
+    number, by = draw(st.integers(0, 4)), {"author": "a test", "reason": draw(st.sampled_from(["", "because"]))}
+    entry = Entry(f"contested.b{number}", draw(st.sampled_from(["contested", "contested.seen"])), pinned)
+    return draw(
+        st.sampled_from(
+            (
+                Command(do="freeze", **by),
+                Command(do="resume", **by),
+                Command(do="approve", number=number, **by),
+                Command(do="quarantine", to="north", **by),
+                Command(do="leave", to=line, **by),
+                Command(do="enter", place=Place(line, "canary", 0.5), **by),
+                Command(do="enter", place=Place(pinned, "split", 0.5), **by),
+                Command(do="enter", entry=entry, place=Place(entry.name, "canary", 0.5), **by),
+                Command(do="enter", entry=entry, to=entry.name, **by),
+                Command(to=line, **by),
+                Command(to=pinned, **by),
+                Command(to="live", **by),
+            )
+        )
+    )
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@LAW
+@given(sources(), st.randoms(use_true_random=False), st.dictionaries(st.integers(0, 40), orders(), max_size=6), FEW)
+def test_what_was_recorded_plays_again_to_the_same_answers_versions_and_decisions(
+    name: str, given: Sources, random: Random, asked: dict[int, Command], crashes: set[int]
+) -> None:
+    records = arriving(name, given, random)
+    hosted = Hosted(slow(name), 2)
+    for number, record in enumerate(records):
+        hosted.take(record)
+        if number in asked:
+            hosted.take(asked[number])
+        if number % 3 == 2:
+            hosted.checkpoint()
+        if number in crashes:
+            hosted.crash()
+    hosted.drain()
+    hosted.checkpoint()
+    done = examine(hosted.pipeline, hosted.recorded())
+    assert done.faults == []
+    assert done.sound
+    assert (done.decisions, done.rollouts) == (len(hosted.written.decisions), len(hosted.written.rollouts))
+
+
+@dataclass(frozen=True)
+class Steady:
+    """Events of which each has its label before the next look at the clock: one input, one record."""
+
+    records: list[Event | Label]
+
+
+@st.composite
+def steady(draw: st.DrawFn) -> Steady:
+    """Events at different times, each labelled within its wait; no two records at one time change places."""
+    events, labels, now = list[Event](), list[Label](), 0
+    for number in range(draw(st.integers(1, 40))):
+        now += draw(st.integers(1, 5))
+        card, amount, shop = draw(st.tuples(CARDS, AMOUNTS, HONEST))
+        events.append(Payment(id=f"p-{number}", card=card, at=now * 1000, amount=amount, shop=shop))
+        after, fraud = draw(st.tuples(st.integers(1, 17), st.booleans()))
+        labels.append(Chargeback(id=f"p-{number}", at=(now + after) * 1000, fraud=fraud))
+    return Steady(sorted([*events, *labels], key=lambda record: record.at))  # type: ignore[attr-defined,union-attr]
+
+
+@pytest.mark.parametrize("name", ["live", "contested"])
+@LAW
+@given(steady())
+def test_hosts_that_hear_of_each_version_at_once_answer_and_decide_as_one_process(name: str, given: Steady) -> None:
+    pipeline = slow(name).replace(lateness=ms(0), join=Join(wait=ms(20), absent=False))
+    hosted, journey = run_hosted(pipeline, given.records, every=1), run_in_memory(pipeline, given.records)
+    assert list(map(wire.encode_prediction, hosted.written.predictions)) == [
+        wire.encode_prediction(prediction) for prediction in journey.total.predictions
+    ]
+    assert hosted.written.decisions == journey.total.decisions
+    assert hosted.written.rollouts == journey.total.rollouts
+
+
+def test_a_command_that_scorers_could_not_follow_is_refused() -> None:
+    hosted = Hosted(slow("contested"))
+    for number in range(3):
+        hosted.take(Payment(id=f"p-{number}", card="c-1", at=number * 1000, amount=1.0, shop="north"))
+        hosted.take(Chargeback(id=f"p-{number}", at=number * 1000 + 500, fraud=True))
+    hosted.take(Payment(id="p-9", card="c-1", at=9000, amount=1.0, shop="north"))
+    hosted.checkpoint()
+    by = {"author": "a test"}
+    reached = hosted.written.examples[-1][1]
+    assert reached > 1
+    hosted.take(Command(to="contested@1", **by))
+    late = Entry("contested.r1", "contested", f"contested@{reached}", after="contested@1")
+    hosted.take(Command(do="enter", entry=late, **by))
+    assert [letter.stream for letter in hosted.written.dead] == ["commands", "commands"]
+    unpublished, catching_up = (letter.detail for letter in hosted.written.dead)
+    assert "does not bring its bytes" in unpublished
+    assert "contested.r1 would have to catch up with contested from contested@1" in catching_up
+    assert hosted.written.rollouts == []

@@ -93,8 +93,7 @@ def test_other_policies_decide_otherwise_and_are_told_what_it_would_have_cost(li
     assert deaf.sums is not None
     assert min(eager.sums.events, deaf.sums.events) > 1_000
     assert deaf.sums.best_line == "fraud"
-    assert deaf.sums.best_line_loss == pytest.approx(deaf.sums.policy)
-    assert deaf.sums.policy != deaf.sums.recorded
+    assert deaf.sums.best_line_loss < deaf.sums.policy < deaf.sums.recorded  # a fifth of the keys stays with the canary
     assert deaf.sums.oracle <= min(deaf.sums.recorded, deaf.sums.best_line_loss)
 
 

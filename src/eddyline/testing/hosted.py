@@ -90,7 +90,7 @@ class Operator:
 
     def wake(self, watermark: int) -> list[Sent]:
         """Fires the timers whose time has come, in order."""
-        due = sorted((wake for wake in self.memory.wakes if wake[2] <= watermark), key=lambda wake: wake[2])
+        due = sorted((wake for wake in self.memory.wakes if wake[2] <= watermark), key=lambda wake: (wake[2], wake[1]))
         self.memory.wakes -= set(due)
         return self.step([(b.TIMER, "", event_id, at * 1000, b"", "") for _, event_id, at in due], watermark) if due else []
 

@@ -286,7 +286,8 @@ def _author(decision: Decision) -> str:
 def _words(decision: Decision) -> str:
     status = "" if decision.status == "done" else f", {decision.status}"
     reason = f": {decision.reason}" if decision.reason else ""
-    return f"{decision.action} {decision.subject} by {_author(decision)} (decision {decision.number}{status}){reason}"
+    what = f"{decision.action} {decision.subject}".strip()
+    return f"{what} by {_author(decision)} (decision {decision.number}{status}){reason}"
 
 
 class _Errors:

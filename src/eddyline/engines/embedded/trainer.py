@@ -25,6 +25,8 @@ from eddyline.store.training import Trained, trained_in
 
 CARRIED_OUT = ("done", "approved")
 POLL_SECONDS = 0.05
+SINCE_DRIFT = 1_000
+"""A training on what came since a drift waits for so many examples: a fifth of them judges it."""
 
 
 class Trainer:
@@ -49,6 +51,8 @@ class Trainer:
         self._read()
         while self.running is not None or self.waiting:
             if self.running is None:
+                if not self._enough(self.waiting[0]):
+                    return
                 self._start(self.waiting.pop(0))
             elif self.running[1].done():
                 self._finish(*self.running)
@@ -56,6 +60,13 @@ class Trainer:
                 time.sleep(POLL_SECONDS)
             else:
                 return
+
+    def _enough(self, decision: Decision) -> bool:
+        """Whether there is enough to learn from: a drift that has only begun has no examples yet."""
+        evidence = decision.evidence
+        if evidence.get("window") != "since_drift":
+            return True
+        return self.engine.loop.states.learn.position - int(evidence.get("position", 0)) >= SINCE_DRIFT
 
     def _read(self) -> None:
         """Takes up what was decided since the last time: what is to be trained, and what came to an end."""
