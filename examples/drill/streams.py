@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -84,8 +84,12 @@ class Slice:
     @property
     def before(self) -> int:
         """How many records come before the fault: a label that is known when an event happens comes before it."""
-        known = sum(moment(label["at"], self.stream.zone) <= self.struck_at for label in self.labels)
-        return bisect_left(self.ats, self.struck_at) + known
+        return self.records_until(self.struck_at)
+
+    def records_until(self, at: int) -> int:
+        """How many records come before an event at this time."""
+        known = sum(moment(label["at"], self.stream.zone) <= at for label in self.labels)
+        return bisect_left(self.ats, at) + known
 
     def since(self, at: int) -> int:
         """How many events after the fault struck an event time is."""
@@ -138,4 +142,3 @@ def _labels(stream: Stream) -> dict[str, Record]:
     return {record["id"]: record for record in records}
 
 
-Change = Callable[[Slice], Slice]

@@ -126,8 +126,12 @@ def monitors_of(who: str, on: object) -> tuple[str, ...]:
 
 
 def matching(alerts: Iterable[Alert], on: tuple[str, ...]) -> list[Alert]:
-    """The alerts of these monitors ("any" means all), those with the largest effect on the labelled loss first."""
+    """The alerts of these monitors ("any" means all), those with the largest effect on the labelled loss first.
+
+    An error that fell is no reason to do anything.
+    """
     found = [alert for alert in alerts if "any" in on or alert.monitor in on]
+    found = [alert for alert in found if alert.monitor != "error_drift" or alert.after > alert.before]
     return sorted(found, key=lambda alert: -(alert.effect if alert.effect is not None else float("-inf")))
 
 

@@ -50,6 +50,8 @@ GUARDRAIL = RollBack(name="guardrail")
 ALL = ""
 """The segment that stands for all examples."""
 _FAULTS = {Reason.NOT_FINITE.value: "not_finite"}
+_OF_ALL = ("retrain", "freeze", "resume")
+"""What is done for the pipeline, whoever is champion."""
 _CHAMPIONS = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
 
 
@@ -263,7 +265,7 @@ class Decide:
                 out.append(self.decided(state, proposal.policy, proposal.action, proposal.subject, "lapsed", at, reason=reason))
 
     def _act(self, state: DecideState, policy: Policy, action: Action, at: int, out: list[Decided]) -> None:
-        mark = f"{policy.called}/{action.kind}/{action.subject}"
+        mark = f"{policy.called}/{action.kind}/{'' if action.kind in _OF_ALL else action.subject}"
         acted = state.cooling.get(mark)
         if acted is not None and at - acted < to_us(policy.cool_down):
             return

@@ -63,10 +63,10 @@ class Trainer:
 
     def _enough(self, decision: Decision) -> bool:
         """Whether there is enough to learn from: a drift that has only begun has no examples yet."""
-        evidence = decision.evidence
-        if evidence.get("window") != "since_drift":
+        if decision.evidence.get("window") != "since_drift":
             return True
-        return self.engine.loop.states.learn.position - int(evidence.get("position", 0)) >= SINCE_DRIFT
+        answers_and_truths = self.engine.loop.states.decide.record - decision.record
+        return answers_and_truths >= 2 * SINCE_DRIFT
 
     def _read(self) -> None:
         """Takes up what was decided since the last time: what is to be trained, and what came to an end."""
