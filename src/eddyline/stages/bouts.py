@@ -7,6 +7,7 @@ label. Keeps `split`. Knows nothing of what is decided.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from eddyline.policies.contest import Contest
@@ -30,13 +31,24 @@ def party(who: str) -> Party:
 class Roll:
     """Who is who among the answers that a prediction carries, under one rollout."""
 
-    __slots__ = ("champion", "parties", "pinned")
+    __slots__ = ("beside", "champion", "parties", "pinned", "places")
 
     def __init__(self, rollout: Rollout, own: str) -> None:
         self.champion = rollout.champion or own
         names = [self.champion, *(place.who for place in rollout.places)]
         self.parties = {who: party(who) for who in names}
         self.pinned = {one for one in self.parties.values() if one[1] >= 0}
+        self.places = {who: place for place, who in enumerate(self.parties)}
+        """where each stands among what `heard` gives"""
+        self.beside = None if self.pinned or len(self.parties) < len(names) else names[1:]
+        """who sits beside the champion, where each is a line as it stands"""
+
+    def heard(self, prediction: Prediction) -> Sequence[Prediction | Said | None]:
+        """What everybody said to this event, in the order of `places`."""
+        others = prediction.others or ()
+        if prediction.model == self.champion and [one.model for one in others] == self.beside:
+            return prediction, *others
+        return [self.said(prediction, who) for who in self.parties]
 
     def said(self, prediction: Prediction, who: str) -> Prediction | Said | None:
         """What somebody said to this event; None where he was not there."""
@@ -56,34 +68,34 @@ class Bout:
     `share` is set for a split: then there are no pairs, and the first event of each key is a case of its own.
     """
 
-    __slots__ = ("champion", "contest", "keys", "loss", "order", "share", "since", "who")
+    __slots__ = ("agreeing", "champion", "contest", "keys", "loss", "order", "share", "since", "who")
 
     def __init__(self, champion: str, who: str, loss: Loss, since: int, share: float | None = None) -> None:
         self.champion, self.who, self.loss, self.since, self.share = champion, who, loss, since, share
         self.contest: Contest | SplitContest = Contest.new(loss) if share is None else SplitContest.new(loss, share)
         self.order = InOrder()
         self.keys: set[str] = set()
+        self.agreeing = share is None and loss.name == "zero_one"
+        """whether two equal answers are a pair that needs no truth"""
 
-    def answered(self, roll: Roll, prediction: Prediction) -> None:
-        """Takes a prediction under the rollout in force: it is decided at once, or waits for its truth."""
-        theirs = roll.said(prediction, self.who)
+    def answered(self, roll: Roll, prediction: Prediction, heard: Sequence[Prediction | Said | None]) -> None:
+        """Takes a prediction under the rollout in force: it is decided at once, or waits for its truth.
+
+        `heard` is what `roll` makes of the prediction, once for all bouts.
+        """
+        theirs = heard[roll.places[self.who]]
         if theirs is None:
             return
+        ours = heard[roll.places[self.champion]]
         if self.share is not None:
-            self._split(roll, prediction, theirs)
+            self._split(prediction, ours, theirs)
             return
-        ours = roll.said(prediction, self.champion)
-        champion, challenger = _answer(ours), _answer(theirs)
-        if self.loss.name == "zero_one" and champion is not None and challenger is not None:
-            low, high = self.loss.reaches(champion, challenger)
-            if low == high:
-                assert isinstance(self.contest, Contest)
-                self.contest.sums.add(low, high)
-                return
-        self.order.expect(prediction.at, prediction.event_id, (_plain(champion), _plain(challenger)))
+        if self.agreeing and _spoke(ours) and _spoke(theirs) and ours.value == theirs.value:  # type: ignore[union-attr]
+            self.contest.sums.add(0.0, 0.0)
+            return
+        self.order.expect(prediction.at, prediction.event_id, (_plain(ours), _plain(theirs)))
 
-    def _split(self, roll: Roll, prediction: Prediction, theirs: Prediction | Said) -> None:
-        ours = roll.said(prediction, self.champion)
+    def _split(self, prediction: Prediction, ours: Prediction | Said | None, theirs: Prediction | Said) -> None:
         if theirs is not prediction and ours is not prediction:
             return  # a third one answered
         key = prediction.key or prediction.event_id
@@ -91,8 +103,8 @@ class Bout:
             return
         self.keys.add(key)
         arm = "challenger" if theirs is prediction or theirs.fault != NOT_ASKED else "champion"  # type: ignore[union-attr]
-        answer = _answer(theirs if arm == "challenger" else ours)
-        self.order.expect(prediction.at, prediction.event_id, (arm, _plain(answer)))
+        answer = _plain(theirs if arm == "challenger" else ours)
+        self.order.expect(prediction.at, prediction.event_id, (arm, answer))
 
     def known(self, event_id: str, truth: Any) -> None:
         """The truth about an event is here."""
@@ -129,15 +141,14 @@ class Bout:
         return bout
 
 
-def _answer(said: Prediction | Said | None) -> Output | None:
+def _spoke(said: Prediction | Said | None) -> bool:
+    """Whether a version was there and could answer."""
+    return said is not None and (type(said) is not Said or said.fault is None)
+
+
+def _plain(said: Prediction | Said | None) -> tuple[Any, Any] | None:
     """What a version said, None where it could not."""
-    if said is None or (type(said) is Said and said.fault is not None):
-        return None
-    return Output(said.value, said.scores)
-
-
-def _plain(answer: Output | None) -> tuple[Any, Any] | None:
-    return None if answer is None else (answer.value, answer.scores)
+    return (said.value, said.scores) if _spoke(said) else None  # type: ignore[union-attr]
 
 
 def _output(plain: Any) -> Output | None:

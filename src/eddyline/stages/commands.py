@@ -14,7 +14,9 @@ from eddyline.records.errors import EddylineError
 from eddyline.stages.lines import Entry
 
 LIVE = "live"
-Do = Literal["roll_out", "enter", "leave", "approve", "reject", "freeze", "resume", "quarantine", "release", "observe", "turn_away"]
+Do = Literal[
+    "roll_out", "enter", "leave", "approve", "reject", "freeze", "resume", "quarantine", "release", "observe", "turn_away"
+]
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

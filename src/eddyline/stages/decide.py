@@ -31,6 +31,7 @@ from eddyline.records import (
     Prediction,
     Reason,
     Rollout,
+    Said,
     Task,
     Unlabelled,
 )
@@ -52,7 +53,8 @@ ALL = ""
 _FAULTS = {Reason.NOT_FINITE.value: "not_finite"}
 _OF_ALL = ("retrain", "freeze", "resume")
 """What is done for the pipeline, whoever is champion."""
-_CHAMPIONS = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
+FAILURES = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
+"""Why an event has no answer where the champion is to blame."""
 
 
 @dataclass(slots=True)
@@ -106,9 +108,9 @@ class DecideState:
         """Whether a line learns by itself."""
         return line not in self.still
 
-    def failed(self, line: str) -> None:
+    def failed(self, line: str, reason: str) -> None:
         """A challenger could not learn an example."""
-        self.pulses.setdefault(line, Pulse()).add("exception")
+        self.pulses.setdefault(line, Pulse()).add(_FAULTS.get(reason, "exception"))
 
     def asked(self) -> set[str]:
         """The lines that somebody asks: the champion's, those beside it, and those that a pinned version belongs to."""
@@ -162,16 +164,20 @@ class Decide:
         state.alerts += alerts
         looks = state.record // self.look_every
         state.record += len(records)
-        revision, roll, bouts = state.rollout.revision, state.roll, state.bouts
+        revision, roll, bouts, pulses = state.rollout.revision, state.roll, state.bouts, state.pulses
         assert roll is not None
         for record in records:
             if type(record) is Prediction:
                 if state.began_at is None:
                     state.began_at = record.at
-                self._pulse(state, roll, record)
-                if record.others and record.revision == revision:
+                if not record.others:
+                    pulses[roll.champion].add()
+                    continue
+                heard = roll.heard(record)
+                _beat(pulses, roll, heard)
+                if record.revision == revision:
                     for bout in bouts:
-                        bout.answered(roll, record)
+                        bout.answered(roll, record, heard)
             elif type(record) is Example:
                 if record.revision == 0:
                     for bout in bouts:
@@ -182,25 +188,14 @@ class Decide:
                 for bout in bouts:
                     bout.expired(record.prediction.event_id)
         for letter in dead:
-            if letter.stream == "events" and letter.reason in _CHAMPIONS:
+            if letter.stream == "events" and letter.reason in FAILURES:
+                state.record += 1
                 state.pulses.setdefault(roll.champion, Pulse()).add(_FAULTS.get(letter.reason, "exception"))
         return state.record // self.look_every > looks
 
     def room(self, state: DecideState) -> int:
         """How many records may come before it is time to look."""
         return self.look_every - state.record % self.look_every
-
-    def _pulse(self, state: DecideState, roll: Roll, prediction: Prediction) -> None:
-        pulses = state.pulses
-        if not prediction.others:
-            pulses[roll.champion].add()
-            return
-        for who in roll.parties:
-            said = roll.said(prediction, who)
-            if said is not None:
-                fault = None if said is prediction else said.fault  # type: ignore[union-attr]
-                if fault != NOT_ASKED:
-                    pulses[who].add(None if fault is None else _FAULTS.get(fault, "exception"))
 
     def _errors(self, state: DecideState, roll: Roll, example: Example) -> None:
         said = roll.said(example.prediction, roll.champion)
@@ -435,6 +430,17 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 _PLAIN = tuple(name for name in Saved.__struct_fields__ if name not in ("bouts", "errors", "pulses"))
+
+
+def _beat(pulses: Mapping[str, Pulse], roll: Roll, heard: Sequence[Prediction | Said | None]) -> None:
+    """Counts for everybody who was asked whether he could answer."""
+    for who, said in zip(roll.parties, heard, strict=True):
+        if said is not None:
+            fault = said.fault if type(said) is Said else None
+            if fault is None:
+                pulses[who].add()
+            elif fault != NOT_ASKED:
+                pulses[who].add(_FAULTS.get(fault, "exception"))
 
 
 def _rate(bout: Bout, at: int, state: DecideState) -> float:

@@ -11,6 +11,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import force_setattr
+
 from eddyline.ports import Model
 from eddyline.records import LIMIT, NOT_ASKED, Features, Mode, Prediction, Reason, Said, Scores, Value
 from eddyline.records.errors import Rejected
@@ -75,10 +77,15 @@ def beside(shared: Maker, orders: Any, voice: Voice, given: Prediction, event: A
 
     `given` is the champion's. Everybody else's words travel in `others`, the champion's too where it was not returned.
     """
-    made = {id(voice.maker or shared): given.features}
+    made: dict[int, Features] | None = None
     heard: list[Said] = []
     answering: int | None = None
     for seat in voice.seats:
+        if seat.mode == "shadow" and seat.maker is voice.maker:
+            heard.append(_alike(seat, given.features))
+            continue
+        if made is None:
+            made = {id(voice.maker or shared): given.features}
         key = given.key or given.event_id
         mine = seat.mode != "shadow" and answering is None and assigned(voice.salt, seat.who, seat.share, key)
         said = _asked(seat, seat.maker or shared, made, orders, given, event, silent=seat.mode == "split" and not mine)
@@ -86,12 +93,28 @@ def beside(shared: Maker, orders: Any, voice: Voice, given: Prediction, event: A
             answering = len(heard)
         heard.append(said)
     if answering is None:
-        return _with(given, given.features, given.value, given.scores, given.model, given.position, heard)
+        force_setattr(given, "others", heard)  # serve made it a moment ago, and nobody else has seen it
+        return given
     chosen = heard[answering]
     features = given.features if chosen.features is None else chosen.features
     heard[answering] = Said(given.model, given.position, given.value, given.scores, given.features)
     others = [_seen_from(features, given.features, one) for one in heard]
     return _with(given, features, chosen.value, chosen.scores, chosen.model, chosen.position, others)
+
+
+def _alike(seat: Seat, features: Features) -> Said:
+    """What a shadow says that sees what the champion saw: most of them, and asked of every event."""
+    name, position = seat.name, seat.position
+    try:
+        output = seat.model.predict(features)
+    except Rejected as rejected:
+        return Said(name, position, None, None, None, rejected.reason)
+    except Exception:
+        return Said(name, position, None, None, None, Reason.MODEL_FAILED.value)
+    value, scores = output.value, output.scores
+    if not finite(value, scores):
+        return Said(name, position, None, None, None, Reason.NOT_FINITE.value)
+    return Said(name, position, value, scores)
 
 
 def _asked(

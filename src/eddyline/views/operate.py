@@ -59,15 +59,17 @@ def ask(
     """
     if not path.exists():
         raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+    body = msgspec.json.encode(command)
     try:
         with Engine(pipeline, path) as engine:
             engine.take_inbox()
+            before = engine.store.seq
             if version is not None:
-                post(path, msgspec.json.encode(command), version)
+                post(path, body, version)
                 engine.take_inbox()
             else:
                 engine.take([codec.command_input(command)], [command])
-            return _came(engine.store.block(engine.store.seq), running=False)
+            return _came(_taking(engine.store, body, before), running=False)
     except StoreLocked:
         return _through_the_inbox(path, command, patience_s, version)
 
@@ -162,7 +164,8 @@ def _through_the_inbox(path: Path, command: Command, patience_s: float, version:
         while time.monotonic() < deadline:
             (taken,) = store.db.execute("SELECT taken FROM inbox WHERE number=?", (number,)).fetchone()
             if taken:
-                return _effect(path, body, before, max(1, turn))
+                with closing(Store.read(path)) as now:
+                    return _came(_taking(now, body, before, max(1, turn)), running=True)
             time.sleep(POLL_SECONDS)
     raise EddylineError(
         f"request {number} is in the inbox of {path.name} and was not taken within {patience_s:g} s\n"
@@ -171,15 +174,14 @@ def _through_the_inbox(path: Path, command: Command, patience_s: float, version:
     )
 
 
-def _effect(path: Path, body: bytes, after: int, turn: int) -> Came:
-    """What the block says that took this request: of several equal ones, the one whose turn it was."""
+def _taking(store: Store, body: bytes, after: int, turn: int = 1) -> Block:
+    """The block that took a request: of several equal ones, the one whose turn it was."""
     found: Block | None = None
-    with closing(Store.read(path)) as store:
-        for block in store.blocks(after=after):
-            if turn and any(given.kind == Kind.COMMAND and given.raw == body for given in block.inputs):
-                found, turn = block, turn - 1
+    for block in store.blocks(after=after):
+        if turn and any(given.kind == Kind.COMMAND and given.raw == body for given in block.inputs):
+            found, turn = block, turn - 1
     assert found is not None, "a command was taken and came to nothing"
-    return _came(found, running=True)
+    return found
 
 
 def _came(block: Block, *, running: bool) -> Came:

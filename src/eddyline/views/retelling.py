@@ -230,10 +230,16 @@ class Retelling(Loop):
             position = reached(row, name, self.name)
             if position >= 0:
                 rival.position = position
-            elif tried and decide.learns(name) and seen_by(example.prediction, name, self.makers) is not None:
+            elif tried and self._could_learn(example.prediction, name):
                 decide.failed(name)
                 if self.listener is not None:
                     self.listener.failed(name)
+
+    def _could_learn(self, prediction: Prediction, line: str) -> bool:
+        """Whether a line would have learned an example, had it not failed."""
+        if not self.states.decide.learns(line) or prediction.event_id in self.forgotten.get(line, ()):
+            return False
+        return seen_by(prediction, line, self.makers) is not None
 
     def positions(self) -> dict[str, int]:
         """Where the learner of each line stands."""

@@ -23,13 +23,14 @@ import msgspec
 
 from eddyline.engines.embedded import codec
 from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.embedded.stopwatch import Stopwatch
 from eddyline.engines.loop import Loop, Outcome, Record
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import meaning, require_same
 from eddyline.records import Arrival, DeadLetter, Event, Label, Measurement, ModelVersion, Prediction, Watermark
 from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError
-from eddyline.stages.commands import LIVE, Command, version_of
+from eddyline.stages.commands import Command
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import kept_bytes
 from eddyline.store.blocks import Block, Input, Kind, Notes
@@ -148,6 +149,7 @@ class Engine:
         self._checkpointed = time.monotonic()
         self.lines = StoredLines(self.store, self.plan)
         self.loop = Loop(self.plan, states, ledger, self.lines)
+        self.stopwatch = Stopwatch(self.loop)
         self.ledger = ledger
         if found is None and self.store.seq == 0:
             self._keep_first_versions()
@@ -232,6 +234,8 @@ class Engine:
             ledger.committed()
             self._acknowledged = store.seq
             self._since += len(inputs)
+            for command in self.stopwatch.observed(outcome):
+                self.take([codec.command_input(command)], [command])
             if self._since >= CHECKPOINT_INPUTS or time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
                 self.checkpoint()
             return outcome
@@ -385,17 +389,22 @@ class Engine:
     # Operators -------------------------------------------------------------------------------------------------------
 
     def rollback(self, to: str, *, author: str = "unknown", reason: str = "") -> Outcome:
-        """Makes a version answer from here on: `fraud@15320`, or "live" for the learner again. Learning goes on.
+        """Makes a version answer from here on: `fraud@15320`, a line, or "live" for the learner again. Learning goes on.
 
         It is one record in the journal: in effect right after the commit, without a restart, nothing lost or doubled.
         """
-        if to != LIVE:
-            model, position = version_of(to)
-            now = self.loop.states.learn.position
-            if model != self.pipeline.name or position > now:
-                raise NotFound(f"no version {to}; the learner is at {self.pipeline.name}@{now}\nlist them: eddyline versions")
-        command = Command(to=to, author=author, reason=reason)
-        return self.take([codec.command_input(command)], [command])
+        return self.command(Command(to=to, author=author, reason=reason))
+
+    def command(self, command: Command) -> Outcome:
+        """Has an operator's command taken: one record in the journal, in effect right after the commit.
+
+        Raises `NotFound` with the reason when it cannot be obeyed; it is in the dead letters then.
+        """
+        with self._turn:
+            outcome = self.take([codec.command_input(command)], [command])
+            for letter in outcome.dead:
+                raise NotFound(f"{letter.detail}\nlist who is there: eddyline versions, eddyline challengers")
+            return outcome
 
     def drain(self) -> Outcome:
         """Says that the streams are complete: every prediction that still waits reaches its horizon now."""
