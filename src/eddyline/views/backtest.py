@@ -25,7 +25,7 @@ from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.bouts import Roll
 from eddyline.stages.commands import Command
-from eddyline.stages.decide import Decide, Decided, DecideState
+from eddyline.stages.decide import FAILURES, Decide, Decided, DecideState
 from eddyline.store.database import Store
 from eddyline.views.regret import Losses, Move, Sums, said_under
 from eddyline.views.retelling import OnProgress, Retelling
@@ -182,10 +182,10 @@ class Hypothetical:
             return self.decide.room(self.state)
         return self.decide.look_every - self.heard % self.decide.look_every
 
-    def failed(self, line: str) -> None:
+    def failed(self, line: str, reason: str) -> None:
         """A challenger could not learn an example."""
         if self.state is not None and line not in self.state.ended:
-            self.state.failed(line)
+            self.state.failed(line, reason)
 
     def command(self, command: Command, at: int, positions: Mapping[str, int], start_known: bool) -> None:
         """Does what an operator asked for; an approval counts for the proposal of the same action, where there is one."""
@@ -202,7 +202,7 @@ class Hypothetical:
     def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Retelling) -> None:
         """Hears what was answered and found out, under its own rollout, and looks where it is time to."""
         every, before = self.decide.look_every, self.heard
-        self.heard += len(records)
+        self.heard += len(records) + sum(one.stream == "events" and one.reason in FAILURES for one in dead)
         self.proposed.update(loop.states.decide.proposed)
         if self.state is None:
             if before // every < self.heard // every and loop.watermark >= self.start:

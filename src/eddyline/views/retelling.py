@@ -1,7 +1,8 @@
 """The journal told again without models: every answer is the recorded one, and the policies decide anew.
 
 Inputs go through the loop as they did: join, watch and decide run, at the same places, so what is decided must be what was
-recorded (I17), and another declaration of policies can listen and decide otherwise. It costs neither features nor models.
+recorded (I17), and another declaration of policies can listen and decide otherwise. It costs neither features nor models,
+but where a challenger failed to learn: why is found out by letting it fail once more.
 Refuses to know what listeners do with what they hear. It keeps the ids of all events in memory.
 """
 
@@ -18,10 +19,11 @@ from eddyline.engines.loop import FAR, Loop, Outcome, Record
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
 from eddyline.ports import Ledger, Model
-from eddyline.records import Alert, Arrival, DeadLetter, Decision, Example, Features, Output, Prediction, Task
+from eddyline.records import Alert, Arrival, DeadLetter, Decision, Example, Features, Output, Prediction, Reason, Task
 from eddyline.records.errors import StoreCorrupt
 from eddyline.stages.commands import Command
 from eddyline.stages.join import Joined
+from eddyline.stages.learn import LearnState, Snapshot
 from eddyline.stages.lines import Line, seen_by
 from eddyline.stages.refuse import digest_of
 from eddyline.stages.serve import Serve, ServeState
@@ -41,7 +43,7 @@ class Listener(Protocol):
         """Told before every part of the record; gives how many answers and truths it may have at most."""
         ...
 
-    def failed(self, line: str) -> None:
+    def failed(self, line: str, reason: str) -> None:
         """A challenger could not learn an example."""
         ...
 
@@ -152,6 +154,9 @@ class Retelling(Loop):
         store.before_commit = work
         super().__init__(plan, self.first_states(plan), disk, MuteLines(store, plan))
         self.disk, self.store, self.codec, self.listener = disk, store, InputCodec(pipeline), listener
+        self.real = StoredLines(store, pipeline.plan())
+        self.failing: dict[str, LearnState] = {}
+        """models of challengers that failed to learn, where they stood then"""
         self.block = 0
 
     @property
@@ -179,18 +184,18 @@ class Retelling(Loop):
     def advance(self, batch: Sequence[Record]) -> Outcome:
         """As in the run; it stops where the listener looks, too."""
         out, records, decide = Outcome(), iter(batch), self.plan.decide
+        self.measured = (0, 0)
         while length_hint(records):
-            watched, dead = len(out.watched), len(out.dead)
             room = decide.room(self.states.decide) if self.deciding else FAR
             if self.listener is not None:
                 room = min(room, self.listener.begins(self))
-            self._advance(records, out, watched + room)
-            self._measure(out, watched, dead)
+            self._advance(records, out, len(out.watched) + room)
+            self._measure(out)
         return out
 
-    def _measure(self, out: Outcome, watched: int, dead: int) -> None:
-        alerts = len(out.alerts)
-        super()._measure(out, watched, dead)
+    def _measure(self, out: Outcome) -> None:
+        alerts, (watched, dead) = len(out.alerts), self.measured
+        super()._measure(out)
         if self.listener is not None:
             self.listener.measured(out.watched[watched:], out.alerts[alerts:], out.dead[dead:], self)
 
@@ -200,6 +205,7 @@ class Retelling(Loop):
         if type(record) is not Command or self.listener is None:
             super()._other(record, joined, out)
             return
+        self._measure(out)
         positions = self._positions()
         known = record.entry is None or self.lines.holds(record.entry.start, positions)
         super()._other(record, joined, out)
@@ -230,16 +236,27 @@ class Retelling(Loop):
             position = reached(row, name, self.name)
             if position >= 0:
                 rival.position = position
-            elif tried and self._could_learn(example.prediction, name):
-                decide.failed(name)
+            elif tried and (features := self._could_learn(example.prediction, name)) is not None:
+                reason = self._why(example, name, rival.position, features)
+                decide.failed(name, reason)
                 if self.listener is not None:
-                    self.listener.failed(name)
+                    self.listener.failed(name, reason)
 
-    def _could_learn(self, prediction: Prediction, line: str) -> bool:
-        """Whether a line would have learned an example, had it not failed."""
+    def _could_learn(self, prediction: Prediction, line: str) -> Features | None:
+        """What a line would have learned an example from, had it not failed; None where it was not to learn it."""
         if not self.states.decide.learns(line) or prediction.event_id in self.forgotten.get(line, ()):
-            return False
-        return seen_by(prediction, line, self.makers) is not None
+            return None
+        return seen_by(prediction, line, self.makers)
+
+    def _why(self, example: Example, line: str, position: int, features: Features) -> str:
+        """Why a line failed to learn an example. That is not in the journal: its model has to fail once more."""
+        state = self.failing.get(line)
+        if state is None or state.position != position:
+            state = self.plan.learn.new_state(self.real.rebuild(line, position), position, line)
+        extras: list[Snapshot | DeadLetter] = []
+        self.plan.learn.one(state, example, extras, features)
+        self.failing[line] = state
+        return next((extra.reason for extra in extras if isinstance(extra, DeadLetter)), Reason.MODEL_FAILED.value)
 
     def positions(self) -> dict[str, int]:
         """Where the learner of each line stands."""

@@ -146,12 +146,12 @@ class Learners:
             elif position >= 0:
                 also[name] = position
             for extra in extras:
-                if type(extra) is Snapshot:
+                if isinstance(extra, Snapshot):
                     came.snapshots.append(extra)
                 elif own:
-                    came.letters.append(extra)  # type: ignore[arg-type]
+                    came.letters.append(extra)
                 else:
-                    decide.failed(name)  # a challenger's failure to learn is its own: the champion has the example
+                    decide.failed(name, extra.reason)  # its failure to learn is its own: the champion has the example
         came.also = also or None
 
     # Deciding --------------------------------------------------------------------------------------------------------

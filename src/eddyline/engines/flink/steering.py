@@ -20,7 +20,7 @@ from eddyline.engines.flink.job import JobTopics
 from eddyline.engines.flink.learn import Request
 from eddyline.engines.flink.looking import FIRST, coming, ends, stored
 from eddyline.pipeline import Pipeline
-from eddyline.records import Decision, Rollout
+from eddyline.records import DeadLetter, Decision, Rollout
 from eddyline.records.errors import EddylineError, NotFound
 from eddyline.stages.commands import LIVE, Command, version_of
 
@@ -102,12 +102,11 @@ def _asked(
     watched = ends(connection, [topic, topics.out.dead_letters])
     ends(connection, [topics.commands])
     _post(connection, topics.commands, Request.of(command, version))
-    told = msgspec.json.encode(command)
     for message in coming(connection, watched, patience_s):
         body = message.value() or b""
         if message.topic() == topics.out.dead_letters:
             letter = wire.decode_dead(body)
-            if letter.stream == "commands" and letter.raw == told:
+            if letter.stream == "commands" and _is(letter, command):
                 raise NotFound(f"the learner refused: {letter.detail}\nname another version, or {LIVE} for the learner")
         elif (found := came(str(message.topic()), body)) is not None:
             return found
@@ -115,6 +114,14 @@ def _asked(
         f"the command is in {topics.commands} and was not taken within {patience_s:g} s\n"
         f"it takes effect when a job of {pipeline.name} runs; see whether one does: eddyline flink status"
     )
+
+
+def _is(letter: DeadLetter, command: Command) -> bool:
+    """Whether this is the refusal of a command."""
+    try:
+        return msgspec.json.decode(letter.raw, type=Command) == command
+    except msgspec.MsgspecError:
+        return False
 
 
 def _published(pipeline: Pipeline, connection: Connection, name: str) -> bytes:
