@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,15 +13,36 @@ import msgspec
 import pytest
 from tests.views import contested
 
-from eddyline import Event, FreezeLearning, Label, Promote, RollBack, days, hours, minutes
+from eddyline import Challenger, CustomModel, Event, FreezeLearning, Label, Promote, RollBack, Task, days, every, hours, minutes
 from eddyline.policies.policy import Policy
-from eddyline.records import Decision, Place
+from eddyline.records import Decision, Features, Place
 from eddyline.records.errors import DeclarationError
 from eddyline.stages.commands import Command
 from eddyline.store.database import Store
 from eddyline.views.backtest import Backtest, backtest, policies_of
 from eddyline.views.forget import forget
 from eddyline.views.retelling import decided_again
+
+
+class Fragile(CustomModel):
+    """Raises at some examples, and is spoiled by others."""
+
+    task = Task.CLASSIFICATION
+
+    def __init__(self) -> None:
+        self.worth = 1.0
+        self.learned = 0
+
+    def predict(self, features: Features) -> float:
+        return self.worth
+
+    def learn(self, features: Features, truth: object) -> None:
+        self.learned += 1
+        if abs(float(features["b"] or 0.0)) > 2.0:
+            raise ZeroDivisionError("too far out")
+        if float(features["a"] or 0.0) > 2.2:
+            self.worth = math.nan
+
 
 PIPELINE = contested.pipeline()
 STREAM = contested.stream()
@@ -149,6 +171,22 @@ def test_cool_down_and_deadline_are_in_event_time_in_a_backtest_too(lived: Path)
     gaps = [after.at - before.at for before, after in itertools.pairwise(often)]
     assert often
     assert all(gap >= minutes(30).total_seconds() * 1e6 for gap in gaps)
+
+
+@pytest.mark.parametrize("limits", [{"exceptions": 0.03, "not_finite": None}, {"exceptions": None, "not_finite": 0.01}])
+def test_a_challenger_that_failed_to_learn_fails_in_the_same_way_when_the_journal_is_told_again(
+    tmp_path: Path, limits: dict[str, float | None]
+) -> None:
+    declared = contested.pipeline(
+        challengers=(Challenger("fragile", model=Fragile()),), decide=(RollBack(name="guard", **limits),), publish=every(10)
+    )
+    path = tmp_path / "fraud.eddyline"
+    contested.run(declared, path, STREAM[:3_000], stops=(3,))
+    with closing(Store.read(path)) as store:
+        assert decided_again(store, declared).differing == []
+        found = backtest(store, declared, declared.decide)
+    assert [(one.decision.action, one.decision.subject) for one in found.tried] == [("retire", "fraud.fragile")]
+    assert [one.decision for one in found.tried] == contested.decisions(path)
 
 
 def test_a_line_that_forgot_events_has_not_failed_where_it_does_not_learn_them(tmp_path: Path) -> None:
