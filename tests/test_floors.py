@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "eddyline"
-PURE = ("records", "stages", "monitors")
+PURE = ("records", "stages", "monitors", "policies")
 FORBIDDEN = {
     "asyncio", "concurrent", "multiprocessing", "os", "pathlib", "queue", "random", "secrets", "select", "shutil",
     "signal", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time", "uuid",

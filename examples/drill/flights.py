@@ -10,12 +10,13 @@ from pathlib import Path
 
 from river import metrics
 
-from eddyline import FreezeLearning, Notify, Promote, Retrain, RollBack, Watch, days, jsonl
+from eddyline import FreezeLearning, Notify, RollBack, Watch, days, jsonl
 from eddyline.monitors.budget import one_in
 from eddyline.monitors.error_above import ErrorAbove
 from eddyline.monitors.psi import Psi
 from eddyline.pipeline.loading import imported
 
+trust = imported(Path(__file__).parent / "trust.py")
 case = imported(Path(__file__).parents[1] / "flights" / "pipeline.py")
 
 never = case.flights.replace(
@@ -29,9 +30,9 @@ never = case.flights.replace(
 watched = never.replace(
     decide=(
         RollBack(loss="brier"),
-        FreezeLearning(on=("psi", "error_above"), until=days(1)),
-        Retrain(on=("error_above", "error_drift"), window="since_drift", cool_down=days(7)),
-        Promote(loss="brier", deadline=days(30)),
+        FreezeLearning(on=("psi", "error_above"), until=days(2)),
+        trust.RetrainOnTrust(on=("error_drift",), window="since_drift", cool_down=days(7)),
+        trust.PromoteOnTrust(loss="brier", deadline=days(14)),
         Notify(on="any", cool_down=days(1)),
     ),
 )

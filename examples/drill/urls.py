@@ -1,8 +1,9 @@
 """The pipeline of `examples/urls` under guard: what is watched, and who may act without a person.
 
 `watched` is the pipeline with its policies, `never` the same without any: nobody acts. Words, model and join are those of
-the example. The objective of the error is the lowest of 0.05, 0.10, ... at which `ErrorAbove` stays silent over the first
-fifth of the stream, at one false alarm in a million; the faults strike after that fifth.
+the example. More than 3 wrong answers in 4 are taken for labels that are wrong, not for a world that has changed: learning
+stops. The objective was written down before the first fault, and is above the lowest (0.35) that keeps `ErrorAbove` silent
+over the first fifth of the stream at one false alarm in a million. The faults strike after that fifth.
 """
 
 from pathlib import Path
@@ -15,8 +16,6 @@ from eddyline import (
     FreezeLearning,
     Notify,
     Prediction,
-    Promote,
-    Retrain,
     RollBack,
     Unlabelled,
     Watch,
@@ -27,6 +26,7 @@ from eddyline.monitors.budget import one_in
 from eddyline.monitors.error_above import ErrorAbove
 from eddyline.pipeline.loading import imported
 
+trust = imported(Path(__file__).parent / "trust.py")
 case = imported(Path(__file__).parents[1] / "urls" / "pipeline.py")
 
 
@@ -51,15 +51,15 @@ never = case.urls.replace(
     labels=jsonl("labels.jsonl", case.Verdict),
     watch=Watch(
         metrics=(metrics.Accuracy(),),
-        monitors=(ErrorAbove(0.35, budget=one_in(1_000_000)), Wordless),
+        monitors=(ErrorAbove(0.75, budget=one_in(1_000_000)), Wordless),
     ),
 )
 watched = never.replace(
     decide=(
         RollBack(),
-        FreezeLearning(on=("wordless", "error_above"), until=days(5)),
-        Retrain(on=("error_above", "error_drift"), window="since_drift", cool_down=days(14)),
-        Promote(deadline=days(60)),
+        FreezeLearning(on=("wordless", "error_above"), until=days(14)),
+        trust.RetrainOnTrust(on=("error_drift",), window="since_drift", cool_down=days(14)),
+        trust.PromoteOnTrust(deadline=days(30)),
         Notify(on="any", cool_down=days(1)),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
 
 SEED = 20_261_122
-FEW = 200
+FEW, PACE_S = 20, 0.2
 SETTINGS = Settings(parallelism=2, checkpoint_ms=500, idle_ms=600_000)
 Messages = dict[str, list[Message]]
 
@@ -43,20 +44,25 @@ def fought(
     run = Run.of(loaded, kafka_broker, flink_cluster, SETTINGS)
     job, sent = run.id, 0
 
-    def answered_some() -> bool:
-        """Sends some more, and waits until a checkpoint holds them: the next are answered by what was learned from these."""
+    def flows(seconds: float) -> None:
+        """Visits go on coming, and are answered by what was learned from those before."""
         nonlocal sent
-        run.send(visits(SEED, sent, FEW))
-        sent += FEW
-        run.taken()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            run.send(visits(SEED, sent, FEW))
+            sent += FEW
+            time.sleep(PACE_S)
+
+    def promoted() -> bool:
+        flows(2.0)
         return bool(run.of_stream("rollouts"))
 
     try:
-        run.until(answered_some, "promoted anybody")
-        answered_some()
+        run.until(promoted, "promoted anybody")
+        flows(2.0)
         refused = list(_asked(run))
-        answered_some()
-        answered_some()
+        flows(4.0)
+        run.taken()
         assert run.id == job
         assert run.rest.state(job) == "RUNNING"
         run.stop(drain=True)

@@ -173,13 +173,11 @@ def test_cool_down_and_deadline_are_in_event_time_in_a_backtest_too(lived: Path)
     assert all(gap >= minutes(30).total_seconds() * 1e6 for gap in gaps)
 
 
-@pytest.mark.parametrize("limits", [{"exceptions": 0.03, "not_finite": None}, {"exceptions": None, "not_finite": 0.01}])
+@pytest.mark.parametrize("guard", [RollBack(exceptions=0.03, not_finite=None), RollBack(exceptions=None, not_finite=0.01)])
 def test_a_challenger_that_failed_to_learn_fails_in_the_same_way_when_the_journal_is_told_again(
-    tmp_path: Path, limits: dict[str, float | None]
+    tmp_path: Path, guard: RollBack
 ) -> None:
-    declared = contested.pipeline(
-        challengers=(Challenger("fragile", model=Fragile()),), decide=(RollBack(name="guard", **limits),), publish=every(10)
-    )
+    declared = contested.pipeline(challengers=(Challenger("fragile", model=Fragile()),), decide=(guard,), publish=every(10))
     path = tmp_path / "fraud.eddyline"
     contested.run(declared, path, STREAM[:3_000], stops=(3,))
     with closing(Store.read(path)) as store:

@@ -259,7 +259,9 @@ class Loop:
                 if isinstance(extra, Snapshot):
                     out.snapshots.append(extra)
                 else:
-                    decide.failed(name, extra.reason)  # a challenger's failure to learn is its own: the champion has the example
+                    decide.failed(
+                        name, extra.reason
+                    )  # a challenger's failure to learn is its own: the champion has the example
             extras.clear()
         return reached or None
 

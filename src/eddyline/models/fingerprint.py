@@ -19,13 +19,20 @@ from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 ADAPTERS = 1
 """Our own part in the arithmetic: raised whenever an adapter would answer or learn in other bits."""
 
-_WORDS = {"eddy": "Eddyline's adapters", "cp": "Python", "np": "numpy", "river": "River", "sklearn": "scikit-learn"}
+_WORDS = {
+    "eddy": "Eddyline's adapters",
+    "cp": "Python",
+    "np": "numpy",
+    "river": "River",
+    "sklearn": "scikit-learn",
+    "ort": "ONNX Runtime",
+}
 
 
 def fingerprint() -> str:
     """Versions and a hash over fixed computations, such as `eddy1-cp311-np2.4.6-river0.26.1-1f2e3d4c`.
 
-    scikit-learn's version is part of it once it is imported. The first call costs about 10 ms, the others
+    The versions of scikit-learn and ONNX Runtime are part of it once they are imported. The first call costs about 10 ms, the others
     nothing.
 
     >>> fingerprint() == fingerprint()
@@ -37,6 +44,9 @@ def fingerprint() -> str:
     sklearn = sys.modules.get("sklearn")
     if sklearn is not None:
         parts.append(f"sklearn{sklearn.__version__}")
+    onnx = sys.modules.get("onnxruntime")
+    if onnx is not None:
+        parts.append(f"ort{onnx.__version__}")
     return "-".join([*parts, _numeric()])
 
 

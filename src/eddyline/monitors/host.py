@@ -148,7 +148,11 @@ class Host:
 def column(name: str, predictions: Sequence[Prediction]) -> list[Value]:
     """One column of answers: a feature by name, or what stands for one."""
     if name == SCORE:
-        return [_score(prediction.scores, prediction.value) for prediction in predictions]
+        # Written out, and not called for each: every answer passes here twice.
+        return [
+            (scores[True] if True in scores else max(scores.values())) if (scores := prediction.scores) else prediction.value
+            for prediction in predictions
+        ]
     if name == CONFIDENCE:
         return [p.scores.get(p.value) if p.scores else None for p in predictions]
     if name == ANSWER:
@@ -156,12 +160,6 @@ def column(name: str, predictions: Sequence[Prediction]) -> list[Value]:
     if name == TIE:
         return [crc32(prediction.event_id.encode()) for prediction in predictions]
     return [prediction.features.get(name) for prediction in predictions]
-
-
-def _score(scores: dict[Any, float | int] | None, value: Value) -> Value:
-    if scores:
-        return scores[True] if True in scores else max(scores.values())
-    return value
 
 
 def _by_effect(alert: Alert) -> float:

@@ -44,9 +44,13 @@ class Gauge:
     reads_scores: bool
     own: Any
     blank: bytes | None = None
+    plain: bool = False
+    """whether the class, called without arguments, makes just that"""
 
     def fresh(self) -> Metric:
         """A metric that has seen nothing. River's are read back from bytes: a fifth of the cost of `clone`."""
+        if self.plain:
+            return cast(Metric, type(self.template)())
         if self.blank is not None:
             return cast(Metric, pickle.loads(self.blank))
         return cast(Metric, copy.deepcopy(self.template))
@@ -153,14 +157,16 @@ def tally_of(metric: Any) -> Callable[[list[tuple[Any, Any, int]]], None] | None
     table = metric.cm
 
     def tally(counted: list[tuple[Any, Any, int]]) -> None:
+        data, rows, columns, total = table.data, table.sum_row, table.sum_col, 0
         for truth, answer, many in counted:
-            table.n_samples += many
-            table.data[truth][answer] += float(many)
-            table.total_weight += float(many)
-            table.sum_row[truth] += float(many)
-            table.sum_col[answer] += float(many)
+            data[truth][answer] += many
+            rows[truth] += many
+            columns[answer] += many
+            total += many
             if truth == answer:
-                table._total_true_positives += float(many)
+                table._total_true_positives += many
+        table.n_samples += total
+        table.total_weight += float(total)
 
     return tally
 
@@ -195,7 +201,15 @@ def _gauge(metric: Any, task: Task, estimator: Any, truth: type | None) -> Gauge
     # The user keeps the object that was declared; what happens to it later must not change the pipeline.
     template = metric.clone() if hasattr(type(metric), "clone") else gauge.fresh()
     blank = pickle.dumps(template, 5) if gauge.own is None else None
-    return Gauge(name, template, gauge.reads_scores, gauge.own, blank)
+    return Gauge(name, template, gauge.reads_scores, gauge.own, blank, blank is not None and blank == _new(type(template)))
+
+
+def _new(kind: Any) -> bytes | None:
+    """What a metric of River's is that was made without arguments; None where it needs some."""
+    try:
+        return pickle.dumps(kind(), 5)
+    except TypeError:
+        return None
 
 
 def _made(kind: type, name: str) -> Any:

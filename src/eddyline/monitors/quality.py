@@ -54,7 +54,7 @@ class Pairs:
     to the bit, and a tenth of the time.
     """
 
-    __slots__ = ("columns", "counted", "gaps", "truths")
+    __slots__ = ("columns", "counted", "gaps", "parted", "truths")
 
     def __init__(self, truths: list[Any], columns: Columns) -> None:
         self.truths = truths
@@ -62,6 +62,7 @@ class Pairs:
         self.gaps = [column.count(None) for column in columns]
         """how many answers are missing in each"""
         self.counted: dict[int, list[tuple[Any, Any, int]] | None] = {}
+        self.parted: tuple[list[Any], dict[Any, Pairs]] | None = None
 
     def counts(self, i: int) -> list[tuple[Any, Any, int]] | None:
         """How often each (truth, answer) occurs for metric `i`, in the order they first came; None: show them one by one."""
@@ -76,6 +77,12 @@ class Pairs:
             else:
                 self.counted[mark] = [(truth, answer, many) for (truth, answer), many in found.items() if answer is not None]
         return self.counted[mark]
+
+    def by(self, keys: list[Any], order: Iterable[Any]) -> dict[Any, Pairs]:
+        """Those of each key, keys in this order; remembered for whoever asks with the same keys next."""
+        if self.parted is None or self.parted[0] != keys:
+            self.parted = keys, {key: self.some(chosen) for key, chosen in _members(keys, order).items()}
+        return self.parted[1]
 
     def some(self, chosen: Sequence[int]) -> Pairs:
         """Those with these numbers."""
@@ -151,8 +158,8 @@ class Series:
         order.reverse()
         if self.room(order):
             # Nothing can be closed meanwhile, so key by key gives what example by example would.
-            for key, chosen in _members(keys, order).items():
-                self.add(gauges, key, pairs.some(chosen))
+            for key, few in pairs.by(keys, order).items():
+                self.add(gauges, key, few)
         else:
             start = 0
             for key, same in groupby(keys):

@@ -40,6 +40,8 @@ def obeyed(decide: Decide, state: DecideState, command: Command, at: int, positi
 def _roll_out(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     who = decide.model if command.to == LIVE else command.to
     _check(decide, state, who, positions)
+    if who not in decide.still:
+        state.still.discard(who)  # it may have been left behind by a branch; who answers live learns
     rollout = put_in_force(
         state.rollout, who, decide.model, keep=decide.guards, at=at, author=command.author, reason=command.reason
     )
@@ -89,6 +91,9 @@ def _leave(decide: Decide, state: DecideState, command: Command, at: int, positi
 
 def _approve(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     proposal = _proposal(state, command)
+    if proposal.action == "promote":
+        _check(decide, state, proposal.subject, positions)
+    del state.proposed[proposal.number]
     decide.effect(state, proposal.action, proposal.subject, at, command.author, proposal.reason, out)
     reason = command.reason or f"decision {proposal.number}: {proposal.reason}"
     out.append(
@@ -101,6 +106,7 @@ def _approve(decide: Decide, state: DecideState, command: Command, at: int, posi
 
 def _reject(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     proposal = _proposal(state, command)
+    del state.proposed[proposal.number]
     reason = command.reason or f"decision {proposal.number} was rejected"
     out.append(
         decide.decided(
@@ -142,7 +148,7 @@ def _written(decide: Decide, state: DecideState, command: Command, subject: str,
 
 
 def _proposal(state: DecideState, command: Command) -> Decision:
-    proposal = state.proposed.pop(command.number, None)
+    proposal = state.proposed.get(command.number)
     if proposal is None:
         waiting = ", ".join(map(str, state.proposed)) or "nothing"
         raise RefusedError(f"decision {command.number} does not wait for approval; waiting: {waiting}")

@@ -20,6 +20,7 @@ from eddyline.engines.flink.learners import Came, Learners, Record
 from eddyline.records import DeadLetter, Example, ModelVersion, Prediction, Unlabelled
 from eddyline.records.errors import SourceError
 from eddyline.stages.commands import Command, version_of
+from eddyline.stages.decide import FAILURES
 from eddyline.stages.lines import Entry
 
 _PLAYED = """
@@ -190,9 +191,8 @@ class LearnReplay:
             self.rollouts.add(rollout.revision)
             recorded = self.book.rollouts.get(rollout.revision)
             if recorded is not None and recorded != rollout:
-                self.differs(
-                    f"rollout {rollout.revision} put {recorded.champion} in force, and deciding again {rollout.champion}"
-                )
+                said = f"rollout {rollout.revision} put {recorded.champion} in force"
+                self.differs(f"{said}, and deciding again gives {rollout.champion}, or other places beside it")
         for decision in came.decisions:
             self.decisions += 1
             raw = self.book.one("SELECT raw FROM decisions WHERE number = ?", decision.number)
@@ -248,7 +248,7 @@ class LearnReplay:
             for (event_id,) in rows(_LEFT):
                 add(f"event {event_id!r} was answered, and decide never heard of it")
             failed = f"SELECT id, reason FROM letters WHERE stream = 'events' AND reason IN (?, ?) AND {unplayed}"
-            for event_id, reason in rows(failed, *taken.FAILURES, "letters"):
+            for event_id, reason in rows(failed, *FAILURES, "letters"):
                 add(f"event {event_id!r} was refused ({reason}), and decide never heard of it")
 
 

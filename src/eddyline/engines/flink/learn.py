@@ -42,6 +42,8 @@ from eddyline.ports import Model
 from eddyline.records import Example, ModelVersion, Place, Reason, Unlabelled
 from eddyline.records.errors import EddylineError
 from eddyline.stages.commands import Command, Do
+from eddyline.stages.decide import FAILURES
+from eddyline.stages.learn import ENTERED
 from eddyline.stages.lines import Entry
 from eddyline.stages.refuse import refuse, refuse_bytes
 from eddyline.store.database import content_digest
@@ -148,7 +150,7 @@ class LearnHost:
         else:
             assert kind == DEAD, "only examples, commands and what decide looks at come to learn"
             letter = wire.decode_dead(body)
-            if letter.stream != "events" or letter.reason not in taken.FAILURES:
+            if letter.stream != "events" or letter.reason not in FAILURES:
                 return
             inputs.append(taken.Failure(headers.partition("|")[2], letter.reason))
             came = self.learners.take(letter)
@@ -193,7 +195,7 @@ class LearnHost:
             self._publish(line, position, model.save(), model.digest(), "published", given)
 
     def _publish(self, line: str, position: int, state: bytes, digest: str, created_by: str, given: list[Given]) -> None:
-        if position <= self.published.get(line, -1 if created_by.startswith("entered") else 0):
+        if position <= self.published.get(line, -1 if created_by.startswith(ENTERED) else 0):
             return
         version = ModelVersion(
             model=line,

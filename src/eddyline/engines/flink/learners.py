@@ -20,7 +20,7 @@ from eddyline.records.time import BEGINNING
 from eddyline.stages.commands import Command, version_of
 from eddyline.stages.decide import Decided, DecideState
 from eddyline.stages.features import Maker
-from eddyline.stages.learn import Snapshot
+from eddyline.stages.learn import ENTERED, Snapshot
 from eddyline.stages.lines import Entry, seen_by
 
 Record = Prediction | Example | Unlabelled | Alert | DeadLetter | Command
@@ -71,6 +71,7 @@ class Learners:
         self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
         self.blanks: dict[str, Model] = {name: line.model for name, line in pipeline.plan().lines.items()}
         self.likes: dict[str, str] = {}
+        self.forgotten: dict[str, frozenset[str]] = {}
         for entry in self.deciding.entries.values():
             self._know(entry)
         if kept is None:
@@ -131,7 +132,7 @@ class Learners:
             return
         also: dict[str, int] = {}
         for name, state in self.states.items():
-            if not decide.learns(name):
+            if not decide.learns(name) or example.prediction.event_id in self.forgotten.get(name, ()):
                 continue
             own = name == self.own
             features = None
@@ -221,10 +222,12 @@ class Learners:
         position = version_of(entry.start)[1]
         model = self.blanks[entry.name].restored(start)
         state = self.states[entry.name] = self.learn.new_state(model, position, entry.name)
-        came.snapshots.append(Snapshot(position, state.saved, model.digest(), entry.name, f"entered from {entry.start}"))
+        came.snapshots.append(Snapshot(position, state.saved, model.digest(), entry.name, f"{ENTERED} from {entry.start}"))
 
     def _know(self, entry: Entry) -> None:
         """A line that entered is made, and sees, as the line that it is like."""
         self.makers[entry.name] = self.makers[entry.like]
         self.blanks[entry.name] = self.blanks[entry.like]
         self.likes[entry.name] = entry.like
+        if entry.skip:
+            self.forgotten[entry.name] = frozenset(entry.skip)

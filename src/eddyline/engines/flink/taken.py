@@ -10,11 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from eddyline.pipeline import Plan
-from eddyline.records import Alert, Reason
+from eddyline.records import Alert
 from eddyline.stages.commands import Command
-
-FAILURES = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
-"""Why an event was refused because of the champion; policies hear of these."""
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, tag="answer"):
