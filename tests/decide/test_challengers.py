@@ -124,12 +124,11 @@ def test_in_a_split_each_key_has_one_voice_and_the_other_is_not_asked(tmp_path: 
 
 def test_a_file_is_asked_beside_and_never_learns(tmp_path: Path) -> None:
     skl2onnx = pytest.importorskip("skl2onnx", reason="skl2onnx is missing: no ONNX file can be made")
-    from skl2onnx.common.data_types import FloatTensorType
-    from sklearn.linear_model import LogisticRegression
-
+    types = pytest.importorskip("skl2onnx.common.data_types")
+    sklearn = pytest.importorskip("sklearn.linear_model")
     seen = np.random.default_rng(1).normal(size=(500, 1))
-    fitted = LogisticRegression().fit(seen, (seen[:, 0] > 0))
-    made = skl2onnx.convert_sklearn(fitted, initial_types=[("x", FloatTensorType([None, 1]))], options={"zipmap": False})
+    fitted = sklearn.LogisticRegression().fit(seen, (seen[:, 0] > 0))
+    made = skl2onnx.convert_sklearn(fitted, initial_types=[("x", types.FloatTensorType([None, 1]))], options={"zipmap": False})
     (tmp_path / "crossed.onnx").write_bytes(made.SerializeToString())
     model = OnnxModel(tmp_path / "crossed.onnx", task=Task.CLASSIFICATION, features=["crossed"], classes=[False, True])
     challenger = Challenger("file", model=model, features=crossed, learns=False)
