@@ -32,8 +32,8 @@ _WORDS = {
 def fingerprint() -> str:
     """Versions and a hash over fixed computations, such as `eddy1-cp311-np2.4.6-river0.26.1-1f2e3d4c`.
 
-    The versions of scikit-learn and ONNX Runtime are part of it once they are imported. The first call costs about 10 ms, the others
-    nothing.
+    The versions of scikit-learn and ONNX Runtime are part of it once they are imported. The first call costs about 10 ms,
+    the others nothing.
 
     >>> fingerprint() == fingerprint()
     True
