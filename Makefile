@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SHARED ?= ../shared/data
 
-.PHONY: help setup worker demo test check format bench bench-flink kill-sweep chaos fire laws wheel clean flights electricity fraud urls engines
+.PHONY: help setup worker demo test check format bench bench-flink kill-sweep chaos fire laws wheel clean flights electricity fraud urls engines drill
 
 help:  ## what can be typed here
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,6 +69,9 @@ flights electricity fraud urls engines: setup  ## one worked case: replay, then 
 	@if [ -f examples/$@/prepare.py ]; then $(BIN)/python examples/$@/prepare.py; fi
 	$(BIN)/eddyline replay examples/$@/pipeline.py --drain
 	$(BIN)/eddyline report examples/$@/pipeline.py
+
+drill: setup  ## faults let loose on addresses and flights: who found them, who acted, what it was worth
+	$(BIN)/python -m examples.drill
 
 wheel: setup  ## builds the wheel and runs it from an empty environment
 	rm -rf dist build/empty

@@ -79,6 +79,33 @@ def _electricity(found: list[Result]) -> list[str]:
     return parts
 
 
+def _watching(found: list[Result]) -> list[str]:
+    names = {
+        "bare": "bare loop: journal, serve, join, learn, commit",
+        "monitors": "with ten monitors and a metric",
+        "shadow": "with a shadow that learns",
+        "frozen": "with a shadow that does not learn",
+        "policies": "with a shadow, `Promote` and `RollBack`",
+        "all": "with all of it",
+        "alone": "the shadow's model alone: answer and learn",
+    }
+    parts = ["## What it costs to watch, to ask a shadow and to decide"]
+    for one in found:
+        rows = [(names[each], us) for each, us in one["cpu_us_per_event"].items()]
+        share, times = one["watch_and_decide_share"], one["shadow_times_its_model"]
+        parts += [
+            f"The electricity stream, {one['events']:,} half hours; the champion is `StandardScaler | LogisticRegression`, the "
+            f"shadow `{one['shadow']}`; medians of {one['rounds']} rounds in turn, processor time.",
+            table(("", "processor µs/event"), rows),
+            f"With all of it the throughput is {one['throughput_of_bare']} of the bare loop's. Watch and decide take "
+            f"{100 * share:.1f} % of the time (25 % is the limit we set). The shadow costs {times} times what its model costs "
+            "alone (1.1 is the limit we set).",
+            table(("difference of two loops", "processor µs/event"), list(one["parts_us_per_event"].items())),
+            table(("where the time goes with all of it", "processor µs/event"), list(one["stages_cpu_us_per_event"].items())),
+        ]
+    return parts
+
+
 def _flat(found: Result) -> list[str]:
     return [
         "## Cost and memory from ten thousand to millions of events",
@@ -167,6 +194,7 @@ def _range(numbers: Sequence[float]) -> str:
 
 SECTIONS: dict[str, Callable[[Any], list[str]]] = {
     "electricity": _electricity,
+    "watching": _watching,
     "flat": _flat,
     "deep": _deep,
     "waiting": _waiting,

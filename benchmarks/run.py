@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("electricity", "flat", "deep", "waiting", "latency")
+NAMES = ("electricity", "watching", "flat", "deep", "waiting", "latency")
 """`deep` is `flat` with more waiting than fits in the cache, labels at random among it."""
 COMMANDS = {"deep": ["flat", "--per-hour", "72000", "--shuffle", "65536", "--until", "1000000"]}
 

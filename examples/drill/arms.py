@@ -13,6 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from examples.drill.streams import Slice, Stream
+
 from eddyline import Engine, Pipeline
 from eddyline.engines.embedded import replay
 from eddyline.engines.embedded.trainer import Trainer
@@ -23,7 +25,6 @@ from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
 from eddyline.store.database import Store
 from eddyline.views.operate import ask
-from examples.drill.streams import Slice, Stream
 
 HERE = Path(__file__).parent
 BATCH = 250

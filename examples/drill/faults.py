@@ -42,9 +42,7 @@ def sprinkled(given: Slice) -> Slice:
 
 def _labels(given: Slice, hit: Callable[[Record, int], bool]) -> Slice:
     word, zone = given.stream.truth, given.stream.zone
-    labels = [
-        {**label, word: not label[word]} if hit(label, moment(label["at"], zone)) else label for label in given.labels
-    ]
+    labels = [{**label, word: not label[word]} if hit(label, moment(label["at"], zone)) else label for label in given.labels]
     return dataclasses.replace(given, labels=labels)
 
 

@@ -11,13 +11,13 @@ from contextlib import closing
 from pathlib import Path
 
 import msgspec
+from examples.drill.arms import pipeline_file
+from examples.drill.streams import Stream, count
 
 from eddyline import Engine
 from eddyline.engines.embedded import replay
 from eddyline.pipeline.loading import load
 from eddyline.store.database import Store
-from examples.drill.arms import pipeline_file
-from examples.drill.streams import Stream, count
 
 
 class Learning(msgspec.Struct, frozen=True):

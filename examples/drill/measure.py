@@ -12,10 +12,10 @@ from itertools import accumulate
 from typing import Any
 
 import msgspec
-
-from eddyline.records.time import show_duration
 from examples.drill.arms import Ran
 from examples.drill.streams import Slice
+
+from eddyline.records.time import show_duration
 
 NEAR = 200
 ACTS = ("roll_back", "freeze", "quarantine", "retrain", "promote")

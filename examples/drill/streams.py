@@ -140,5 +140,3 @@ def _lines(stream: Stream, name: str) -> Iterator[str]:
 def _labels(stream: Stream) -> dict[str, Record]:
     records: Iterator[Record] = map(json.loads, _lines(stream, stream.labels))
     return {record["id"]: record for record in records}
-
-

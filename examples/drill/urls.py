@@ -57,7 +57,7 @@ never = case.urls.replace(
 watched = never.replace(
     decide=(
         RollBack(),
-        FreezeLearning(on=("wordless", "error_above"), until=days(14)),
+        FreezeLearning(on=("wordless", "error_above"), until=days(7)),
         trust.RetrainOnTrust(on=("error_drift",), window="since_drift", cool_down=days(14)),
         trust.PromoteOnTrust(deadline=days(30)),
         Notify(on="any", cool_down=days(1)),

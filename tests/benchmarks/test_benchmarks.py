@@ -26,6 +26,15 @@ def test_the_durable_loop_and_the_bare_ones_reach_the_same_accuracy(tmp_path: Pa
     assert "all reach accuracy" in run(tmp_path, "electricity")
 
 
+@pytest.mark.skipif(not ELECTRICITY.exists(), reason="the electricity stream is not beside the repository")
+def test_what_watching_costs_is_told_part_by_part(tmp_path: Path) -> None:
+    assert "| ten monitors and a metric |" in run(tmp_path, "watching")
+    found = json.loads((tmp_path / "results.json").read_text())["watching"]["found"][0]
+    assert found["monitors"] == 10
+    assert 0.0 < found["watch_and_decide_share"] < 1.0
+    assert found["stages_cpu_us_per_event"]["decide"] > 0.0
+
+
 def test_what_waits_is_opened_again_and_told(tmp_path: Path) -> None:
     assert "## 10,000 predictions that wait" in run(tmp_path, "waiting")
     assert json.loads((tmp_path / "results.json").read_text())["waiting"]["found"]["labels"] == 200

@@ -10,7 +10,23 @@ import msgspec
 import pytest
 from river import linear_model, preprocessing
 
-from eddyline import Count, EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, hours, jsonl
+from eddyline import (
+    Challenger,
+    Count,
+    EpochSeconds,
+    Event,
+    Id,
+    Join,
+    Key,
+    Label,
+    Pipeline,
+    RollBack,
+    Sum,
+    Truth,
+    Versions,
+    hours,
+    jsonl,
+)
 from eddyline.connectors.kafka import Connection, avro, kafka
 from eddyline.engines.flink import job
 from eddyline.engines.flink.fitting import FREE, WHY, require_fitting
@@ -52,6 +68,7 @@ pay = Pipeline(
     join=Join(wait=hours(5)),
 )
 both = pay.replace(aggregates={"a": Sum("amount", over=hours(1)), "b": Count(over=hours(1), by="shop")})
+deep = pay.replace(challengers=(Challenger("deep"),))
 
 
 def loaded(pipeline: Pipeline = pay) -> Loaded:
@@ -116,7 +133,8 @@ def test_a_codec_that_flink_does_not_read_is_refused() -> None:
 
 
 def test_every_part_of_the_meaning_either_may_change_or_says_why_not() -> None:
-    assert set(FREE) | set(WHY) == set(meaning(pay))
+    contested = pay.replace(challengers=(Challenger("deep"),), decide=(RollBack(),))
+    assert set(FREE) | set(WHY) == set(meaning(contested))
     assert not set(FREE) & set(WHY)
 
 
@@ -134,11 +152,18 @@ def test_what_leaves_no_trace_in_state_may_change() -> None:
         ({"join": Join(wait=hours(6))}, "join"),
         ({"lateness": hours(1)}, "lateness"),
         ({"name": "other"}, "name"),
+        ({"challengers": (Challenger("deep"),)}, "challengers"),
     ],
 )
 def test_what_state_would_not_fit_is_refused_with_the_reason(changed: dict[str, object], part: str) -> None:
     with pytest.raises(StoreMismatch, match=rf"changed in {part}\n[\s\S]*{WHY[part]}"):
         require_fitting(about(document()), pay.replace(**changed), "job 1")
+
+
+def test_a_challenger_that_is_not_declared_any_more_is_not_dropped_in_silence() -> None:
+    was = about(job.specification(loaded(deep), Connection("kafka:9092"), Settings(), PYTHON))
+    with pytest.raises(StoreMismatch, match="changed in challengers"):
+        require_fitting(was, pay, "job 1")
 
 
 def test_state_of_another_layout_is_refused() -> None:

@@ -116,6 +116,8 @@ class Loop:
         self.live: list[tuple[Voice | Seat, LearnState]] = []
         self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
         self.forgotten: dict[str, frozenset[str]] = {}
+        self.alike = len({id(maker) for maker in self.makers.values()}) == 1
+        """whether all lines see the same features; newcomers see as a line that is there"""
         for entry in states.decide.entries.values():
             self._know(entry)
         self.voice = Voice(states.learn.model, self.name, states.learn.position, states.rollout.revision)
@@ -247,10 +249,10 @@ class Loop:
         extras: list[Snapshot | DeadLetter] = []
         decide = self.states.decide
         for name, state in self.states.rivals.items():
-            if not decide.learns(name):
+            if name in decide.still or (self.forgotten and example.prediction.event_id in self.forgotten.get(name, ())):
                 continue
-            features = seen_by(example.prediction, name, self.makers)
-            if features is None or example.prediction.event_id in self.forgotten.get(name, ()):
+            features = None if self.alike else seen_by(example.prediction, name, self.makers)
+            if features is None and not self.alike:
                 continue
             position = self.plan.learn.one(state, example, extras, features)
             if position >= 0:

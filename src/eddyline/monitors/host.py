@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -15,7 +16,7 @@ import msgspec
 
 from eddyline.monitors.budget import Pace
 from eddyline.monitors.declared import ANSWER, CONFIDENCE, SCORE, TIE, Monitor, Seen, Since, Tick
-from eddyline.records import Alert, Measurement, Prediction, Value
+from eddyline.records import Alert, Features, Measurement, Prediction, Value
 from eddyline.records.errors import StoreMismatch
 
 OTHER = "other"
@@ -98,15 +99,17 @@ class Host:
             since.ats += [prediction.at for prediction in predictions]
             since.position = predictions[-1].position
             since.at = max(since.at, max(since.ats[-len(predictions) :]))
+            features = [prediction.features for prediction in predictions]
             for name in self.columns:
-                since.columns[name] += column(name, predictions)
+                since.columns[name] += column(name, predictions, features)
             if self.segmented:
                 since.segments += [prediction.segment for prediction in predictions]
         if seen.judged.examples:
             answered = [example.prediction for example in seen.judged.examples]
             since.losses += seen.judged.errors
+            features = [prediction.features for prediction in answered]
             for name, kept in since.labelled.items():
-                kept += column(name, answered)
+                kept += column(name, answered, features)
             if self.segmented:
                 since.labelled_segments += [prediction.segment for prediction in answered]
 
@@ -145,8 +148,8 @@ class Host:
         return HostState(msgspec.msgpack.decode(shared, type=Shared), restored)
 
 
-def column(name: str, predictions: Sequence[Prediction]) -> list[Value]:
-    """One column of answers: a feature by name, or what stands for one."""
+def column(name: str, predictions: Sequence[Prediction], features: Sequence[Features]) -> list[Value]:
+    """One column of answers, whose features are beside them: a feature by name, or what stands for one."""
     if name == SCORE:
         # Written out, and not called for each: every answer passes here twice.
         return [
@@ -159,7 +162,10 @@ def column(name: str, predictions: Sequence[Prediction]) -> list[Value]:
         return [prediction.value for prediction in predictions]
     if name == TIE:
         return [crc32(prediction.event_id.encode()) for prediction in predictions]
-    return [prediction.features.get(name) for prediction in predictions]
+    try:
+        return list(map(itemgetter(name), features))
+    except KeyError:  # some have no such feature
+        return [one.get(name) for one in features]
 
 
 def _by_effect(alert: Alert) -> float:

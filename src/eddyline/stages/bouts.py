@@ -43,22 +43,34 @@ class Roll:
         self.beside = None if self.pinned or len(self.parties) < len(names) else names[1:]
         """who sits beside the champion, where each is a line as it stands"""
 
+    def together(self, prediction: Prediction, others: list[Said]) -> Sequence[Prediction | Said] | None:
+        """What everybody said to this event, in the order of `places`, where everybody was there and answered.
+
+        None is for the others, whom `heard` sorts out at three times the cost.
+        """
+        beside = self.beside
+        if beside is None or prediction.model != self.champion or len(others) != len(beside):
+            return None
+        for one, who in zip(others, beside, strict=True):
+            if one.model != who or one.fault is not None:
+                return None
+        return prediction, *others
+
     def heard(self, prediction: Prediction) -> Sequence[Prediction | Said | None]:
-        """What everybody said to this event, in the order of `places`."""
-        others = prediction.others or ()
-        if prediction.model == self.champion and [one.model for one in others] == self.beside:
-            return prediction, *others
+        """What everybody said to this event, in the order of `places`; None for who was not there."""
         return [self.said(prediction, who) for who in self.parties]
 
     def said(self, prediction: Prediction, who: str) -> Prediction | Said | None:
         """What somebody said to this event; None where he was not there."""
         model, position = self.parties[who]
         everybody: list[Prediction | Said] = [prediction, *(prediction.others or ())]
+        met: set[Party] = set()
         for one in everybody:
-            if one.model == model and (
-                one.position == position if position >= 0 else not self.pinned or (model, one.position) not in self.pinned
-            ):
-                return one
+            if one.model == model and position in (-1, one.position):
+                version = model, one.position
+                if position >= 0 or version not in self.pinned or version in met:
+                    return one
+                met.add(version)  # said for the version by name; a line that stands just there says it again
         return None
 
 

@@ -166,15 +166,22 @@ class Decide:
         state.record += len(records)
         revision, roll, bouts, pulses = state.rollout.revision, state.roll, state.bouts, state.pulses
         assert roll is not None
+        together = 0
         for record in records:
             if type(record) is Prediction:
                 if state.began_at is None:
                     state.began_at = record.at
                 if not record.others:
+                    together = _beat_together(pulses, roll, together)
                     pulses[roll.champion].add()
                     continue
-                heard = roll.heard(record)
-                _beat(pulses, roll, heard)
+                heard: Sequence[Prediction | Said | None] | None = roll.together(record, record.others)
+                if heard is not None:
+                    together += 1
+                else:
+                    together = _beat_together(pulses, roll, together)
+                    heard = roll.heard(record)
+                    _beat(pulses, roll, heard)
                 if record.revision == revision:
                     for bout in bouts:
                         bout.answered(roll, record, heard)
@@ -187,6 +194,7 @@ class Decide:
             elif type(record) is Unlabelled:
                 for bout in bouts:
                     bout.expired(record.prediction.event_id)
+        _beat_together(pulses, roll, together)
         for letter in dead:
             if letter.stream == "events" and letter.reason in FAILURES:
                 state.record += 1
@@ -250,13 +258,16 @@ class Decide:
         return state.pulses[who].health(state.latency_ms.get(who))
 
     def _lapse(self, state: DecideState, at: int, out: list[Decided]) -> None:
-        """Proposals that nobody approved in time."""
+        """Proposals that nobody approved in time, or whose subject has left meanwhile."""
         waits = {policy.called: policy.deadline for policy in self.policies}
         for number, proposal in list(state.proposed.items()):
             deadline = waits.get(proposal.policy)
-            if deadline is not None and at - proposal.at >= to_us(deadline):
+            late = deadline is not None and at - proposal.at >= to_us(deadline)
+            gone = proposal.action in ("promote", "retire") and place_of(state.rollout, proposal.subject) is None
+            if late or gone:
                 del state.proposed[number]
-                reason = f"nobody approved decision {number} in time: {proposal.reason}"
+                why = "nobody approved decision {} in time" if late else "decision {} is about somebody who has left"
+                reason = f"{why.format(number)}: {proposal.reason}"
                 out.append(self.decided(state, proposal.policy, proposal.action, proposal.subject, "lapsed", at, reason=reason))
 
     def _act(self, state: DecideState, policy: Policy, action: Action, at: int, out: list[Decided]) -> None:
@@ -430,6 +441,13 @@ class Saved(msgspec.Struct, frozen=True):
 
 
 _PLAIN = tuple(name for name in Saved.__struct_fields__ if name not in ("bouts", "errors", "pulses"))
+
+
+def _beat_together(pulses: Mapping[str, Pulse], roll: Roll, many: int) -> int:
+    """Counts events to which everybody had an answer; gives 0, for how many are left to count."""
+    for who in roll.parties if many else ():
+        pulses[who].answered(many)
+    return 0
 
 
 def _beat(pulses: Mapping[str, Pulse], roll: Roll, heard: Sequence[Prediction | Said | None]) -> None:

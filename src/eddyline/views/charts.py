@@ -62,7 +62,7 @@ class Days:
             x = self.middle(day) if self.width > 12 else self.x(day)
             parts.append(f'<path class="tick" d="M{x:.1f} {y:.1f}v5"/>')
             if x + 3.2 * len(name) <= self.right + 40:
-                parts.append(_text(x, y + 18, name, "axis", "middle" if x - 3.2 * len(name) > 0 else "start"))
+                parts.append(words_at(x, y + 18, name, "axis", "middle" if x - 3.2 * len(name) > 0 else "start"))
         return "".join(parts)
 
 
@@ -97,21 +97,21 @@ def quality_by_day(quality: Quality, span: tuple[int, int], width: float) -> tup
         share = (value - ticks[0]) / (ticks[-1] - ticks[0])
         return bottom - min(max(share, -0.02), 1.02) * (bottom - top)
 
-    body = "".join(_rule(axis, y(at), tick(at)) for at in ticks)
+    body = "".join(rule(axis, y(at), tick(at)) for at in ticks)
     ends: list[tuple[float, str, str]] = []
     if overall is not None:
         body += f'<path class="overall" d="M{axis.left:.1f} {y(overall):.1f}H{axis.right:.1f}"/>'
         ends.append((y(overall), "overall", "muted"))
     for rows, kind, words in ((label_days, "second", "day of label"), (days, "first", "day of event")):
-        body += _line(rows, few, axis, y, kind)
+        body += curve(rows, few, axis, y, kind)
         known = [row for row in rows if row.value is not None and row.count >= few]
         if known and known[-1].value is not None:
             ends.append((y(known[-1].value), words, kind))
-    body += _spread(ends, axis.right + 8, bottom)
+    body += spread(ends, axis.right + 8, bottom)
     return 278, body + _counts(days, few, axis, 206, 250) + axis.ticks(250)
 
 
-def _line(rows: Sequence[Day], few: int, axis: Days, y: Callable[[float], float], kind: str) -> str:
+def curve(rows: Sequence[Day], few: int, axis: Days, y: Callable[[float], float], kind: str, dashes: str = "") -> str:
     """A line through days with enough truths, broken where days are missing; hollow marks for the others."""
     solid = [row for row in rows if row.count >= few and row.value is not None]
     gaps = sorted(b.number - a.number for a, b in pairwise(solid))
@@ -121,7 +121,8 @@ def _line(rows: Sequence[Day], few: int, axis: Days, y: Callable[[float], float]
         move = "M" if last is None or row.number - last > longest else "L"
         path.append(f"{move}{axis.middle(row.number):.1f} {y(row.value or 0.0):.1f}")
         last = row.number
-    body = f'<path class="line {kind}" d="{"".join(path)}"/>' if path else ""
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    body = f'<path class="line {kind}"{dashed} d="{"".join(path)}"/>' if path else ""
     marked = rows if len(rows) <= 150 else [row for row in rows if row.count < few]
     for row in marked:
         if row.value is None:
@@ -138,8 +139,8 @@ def _line(rows: Sequence[Day], few: int, axis: Days, y: Callable[[float], float]
 def _counts(days: Sequence[Day], few: int, axis: Days, top: float, bottom: float) -> str:
     """Small bars from zero: how many truths each day's value rests on."""
     most = max((day.count for day in days), default=0)
-    body = _text(axis.left, top - 8, "truths a day", "axis", "start")
-    body += _text(axis.left - 6, top + 4, whole(most), "axis", "end") + _text(axis.left - 6, bottom, "0", "axis", "end")
+    body = words_at(axis.left, top - 8, "truths a day", "axis", "start")
+    body += words_at(axis.left - 6, top + 4, whole(most), "axis", "end") + words_at(axis.left - 6, bottom, "0", "axis", "end")
     for day in days:
         height = (bottom - top) * day.count / most if most else 0.0
         body += _bar(axis, day.number, bottom - height, height, "faint" if day.count < few else "count")
@@ -153,7 +154,7 @@ def coverage_by_day(rows: Sequence[CoverageDay], span: tuple[int, int], width: f
     rows = [row for row in rows if axis.drawn(row.number)]
     ticks = round_ticks(0, max((row.answered for row in rows), default=1) or 1, 3)
     scale = (bottom - top) / ticks[-1]
-    body = "".join(_rule(axis, bottom - at * scale, tick(at)) for at in ticks)
+    body = "".join(rule(axis, bottom - at * scale, tick(at)) for at in ticks)
     for row in rows:
         at = bottom
         for kind, _ in FATES:
@@ -176,7 +177,7 @@ def label_delays(delays: Delays, width: float) -> tuple[float, str]:
     scale = (bottom - top) / ticks[-1]
     body = "".join(
         f'<path class="grid" d="M{left} {bottom - at * scale:.1f}H{right}"/>'
-        + _text(left - 6, bottom - at * scale + 4, tick(at), "axis", "end")
+        + words_at(left - 6, bottom - at * scale + 4, tick(at), "axis", "end")
         for at in ticks
     )
     for (start, end), count in zip(pairwise(edges), counts, strict=True):
@@ -199,7 +200,7 @@ def _log_ticks(x: Callable[[float], float], edges: list[float], y: float) -> str
     for us, name in ticks:
         body += f'<path class="tick" d="M{x(us):.1f} {y}v5"/>'
         if x(us) - 3.5 * len(name) >= free:
-            body += _text(x(us), y + 18, name, "axis", "middle")
+            body += words_at(x(us), y + 18, name, "axis", "middle")
             free = x(us) + 3.5 * len(name) + 6
     return body
 
@@ -215,7 +216,7 @@ def _quantiles(known: Sequence[tuple[str, float]], left: float, right: float, bo
         y = 12.0 + 15 * i
         rightwards = fits or x - 5 - 6.4 * len(words) < left - 44
         body += f'<path class="quantile" d="M{x:.1f} {y - 8:.1f}V{bottom}"/>'
-        body += _text(x + (5 if rightwards else -5), y, words, "mark", "start" if rightwards else "end")
+        body += words_at(x + (5 if rightwards else -5), y, words, "mark", "start" if rightwards else "end")
     return body
 
 
@@ -235,8 +236,8 @@ def alerts_by_time(
         one_by_one = len(of_lane) == lane.count <= width / 12
         most = max(count for _, count in lane.days)
         said = plural(lane.count, "alert") + ("" if one_by_one else f", at most {whole(most)} a day")
-        body += _text(axis.left, y + 10, lane_name(lane.monitor, lane.subject), "lane", "start")
-        body += _text(axis.right, y + 10, said, "axis", "end")
+        body += words_at(axis.left, y + 10, lane_name(lane.monitor, lane.subject), "lane", "start")
+        body += words_at(axis.right, y + 10, said, "axis", "end")
         body += f'<path class="grid" d="M{axis.left} {y + 38}H{axis.right}"/>'
         if one_by_one:
             shown = [alert for alert in of_lane if axis.drawn(alert.at // DAY_US)]
@@ -281,7 +282,7 @@ def strip(value: float | None, reference: float | None, low: float, high: float,
     return f'<svg class="strip" aria-hidden="true">{body}</svg>'
 
 
-def _spread(ends: list[tuple[float, str, str]], x: float, bottom: float) -> str:
+def spread(ends: list[tuple[float, str, str]], x: float, bottom: float) -> str:
     """Words at the ends of lines, moved apart where they would cover each other."""
     body, free = "", 0.0
     rows = sorted(ends)
@@ -293,14 +294,15 @@ def _spread(ends: list[tuple[float, str, str]], x: float, bottom: float) -> str:
     free = 0.0
     for y, words, kind in rows:
         at = max(y + 4 - excess, free)
-        body += _text(x, at, words, f"mark {kind}", "start")
+        body += words_at(x, at, words, f"mark {kind}", "start")
         free = at + 14
     return body
 
 
-def _rule(axis: Days, y: float, name: str) -> str:
+def rule(axis: Days, y: float, name: str) -> str:
+    """A faint line across a chart with its value at the left."""
     line = f'<path class="grid" d="M{axis.left:.1f} {y:.1f}H{axis.right:.1f}"/>'
-    return line + _text(axis.left - 6, y + 4, name, "axis", "end")
+    return line + words_at(axis.left - 6, y + 4, name, "axis", "end")
 
 
 def _bar(axis: Days, day: int, y: float, height: float, kind: str) -> str:
@@ -309,5 +311,6 @@ def _bar(axis: Days, day: int, y: float, height: float, kind: str) -> str:
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
 
 
-def _text(x: float, y: float, words: str, kind: str, anchor: str) -> str:
+def words_at(x: float, y: float, words: str, kind: str, anchor: str) -> str:
+    """Words at a place; `anchor` is start, middle or end."""
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{safe(words, 60)}</text>'

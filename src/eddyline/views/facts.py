@@ -1,6 +1,7 @@
 """What a report says, as plain records: the numbers first, how they look elsewhere.
 
-Frozen structs that encode to JSON as they are. Knows nothing of stores and pages.
+Frozen structs that encode to JSON as they are. What other views say already (seats, incidents, decisions) is held as they
+say it. Reads no store and knows nothing of pages.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from eddyline.records import Alert, Measurement, ModelVersion
+from eddyline.records import Alert, Measurement, Mode, ModelVersion
+from eddyline.views.incidents import Incident
+from eddyline.views.ledger import Entered
+from eddyline.views.seats import Seats
 
 Better = Literal["higher", "lower", "unknown"]
 
@@ -129,13 +133,74 @@ class Refused(msgspec.Struct, frozen=True):
     raw: str
 
 
+class LineQuality(msgspec.Struct, frozen=True):
+    """The first metric over what one line said to events that several answered: in all, and by UTC day of the event."""
+
+    name: str
+    value: float | None
+    count: int
+    days: list[Day]
+
+
+class Spell(msgspec.Struct, frozen=True):
+    """From when to when a line or a version answered (`mode` champion), or sat beside; event time in µs.
+
+    `since` is None for the start, `until` for what still holds.
+    """
+
+    who: str
+    mode: Literal["champion"] | Mode
+    share: float
+    since: int | None
+    until: int | None
+
+
+class Descent(msgspec.Struct, frozen=True):
+    """Where a line comes from that nobody declared: retrained, cleaned of events, or branched off.
+
+    `examples` says which examples made it, `learned` how many, `first_at` and `last_at` of which time (event time, µs), and
+    `examples_digest` which in the end; all None where it was not trained. `digest` is that of its first version.
+    """
+
+    version: str
+    digest: str
+    created_by: str
+    parent: str | None
+    examples: str | None = None
+    learned: int | None = None
+    held_back: int | None = None
+    seed: int | None = None
+    first_at: int | None = None
+    last_at: int | None = None
+    examples_digest: str | None = None
+
+
+class Deciding(msgspec.Struct, frozen=True):
+    """What policies and people did with several lines: who has a seat, what was decided, what went wrong.
+
+    `decisions` are the newest of all that were `decided`, `incidents` of all that `happened`, `spells` the newest.
+    `lines_since` is the first block whose examples are in `lines`: 1, but for a very long record.
+    """
+
+    seats: Seats
+    spells: list[Spell]
+    lines: list[LineQuality]
+    lines_since: int
+    decisions: list[Entered]
+    decided: int
+    incidents: list[Incident]
+    happened: int
+    descents: list[Descent]
+
+
 class ReportData(msgspec.Struct, frozen=True):
     """Everything the report shows.
 
     Numbers that the watch stage keeps are as of block `as_of`; everything else is as of block `blocks`, the
     last one. They are the same unless `behind` says why not. `received_at` is the wall clock in seconds of
     the last block, `first_at` and `last_at` are event time in microseconds. `alerts` are the newest of all
-    that were `alerted`, `lanes` count them all.
+    that were `alerted`, `lanes` count them all, `worst` are those with the largest effect on labelled loss, where that is
+    known. `deciding` is None for a pipeline with one line and nobody to decide.
     """
 
     pipeline: str
@@ -156,6 +221,8 @@ class ReportData(msgspec.Struct, frozen=True):
     alerts: list[Alert]
     alerted: int
     lanes: list[AlertLane]
+    worst: list[Alert]
+    deciding: Deciding | None
     also: list[Measurement]
     versions: list[ModelVersion]
     rollouts: list[RolloutRow]

@@ -7,7 +7,7 @@ scripts and requests on top of that. A pure function of `ReportData`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -24,26 +24,23 @@ from eddyline.views.charts import (
     quality_by_day,
     strip,
 )
+from eddyline.views.deciding_page import by_line, deciding_sections, descents
 from eddyline.views.facts import Day, Quality, ReportData, RolloutRow, Row
 from eddyline.views.markup import duration, moment, number, percent, plural, safe, whole
+from eddyline.views.tables import DRAWN, ROWS, Cell, hidden, section, table
 
-DRAWN = 400
-"""Days that are drawn, and that the tables under the charts hold: the newest."""
-ROWS = 60
-"""Rows of a table on the page; `report_data` has all."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 LANES = 20
 """Things that drifted, as the chart draws them."""
 NEWEST = 12
 """Alerts that are seen without opening anything."""
-Cell = tuple[str, str]
-"""A cell: its class (n: number, w: one line, s: strip, or nothing) and its HTML."""
 
 
 def render(report: ReportData) -> str:
     """The page."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     sections = (
+        deciding_sections(report, _days_drawn(report)),
         _quality(report),
         _labels(report),
         _drift(report),
@@ -74,9 +71,19 @@ def _head(report: ReportData) -> str:
         f"<header><h1>{safe(report.pipeline)}</h1>"
         f'<p class="under">pipeline <code>{safe(report.digest)}</code>, {span}<br>'
         f"store <code>{safe(report.store)}</code>, {plural(report.blocks, 'block')}{written}</p>"
-        f'<p class="now"><strong>{safe(report.answering)}</strong> answers now, {_since(report.rollout)}</p>'
+        f'<p class="now"><strong>{safe(report.answering)}</strong> answers now, {_since(_put_there(report))}</p>'
         f'{_behind(report)}<dl class="facts">{_facts(report)}</dl></header>'
     )
+
+
+def _put_there(report: ReportData) -> RolloutRow:
+    """The rollout by which the champion came: where lines sit beside it, later ones may have changed only their seats."""
+    put = report.rollout
+    for row in reversed(report.rollouts if report.deciding is not None else []):
+        if row.answers != put.answers:
+            break
+        put = row
+    return put
 
 
 def _since(rollout: RolloutRow) -> str:
@@ -148,9 +155,9 @@ def _foot(report: ReportData) -> str:
 def _quality(report: ReportData) -> str:
     quality = report.quality
     if quality is None:
-        return _section("Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>')
+        return section("Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>')
     if not quality.overall[0].count:
-        return _section("Quality", '<p class="note">No truth has come yet.</p>')
+        return section("Quality", '<p class="note">No truth has come yet.</p>')
     overall = quality.overall[0]
     others = ", ".join(f"{safe(row.name)} {number(row.value)}" for row in quality.overall[1:])
     ways = {"higher": "Higher is better. ", "lower": "Lower is better. ", "unknown": ""}[quality.better]
@@ -171,7 +178,8 @@ def _quality(report: ReportData) -> str:
     any_few = any(day.count < quality.few for day in (*quality.days, *quality.label_days))
     note = (hollow if any_few else "") + stray
     chart = f'<figure>{drawn}<figcaption class="note">{note}</figcaption></figure>{_days_table(quality)}'
-    return _section("Quality", words + chart + _by_version(quality) + _by_segment(quality))
+    lines = by_line(report, _days_drawn(report))
+    return section("Quality", words + chart + lines + _by_version(quality) + _by_segment(quality))
 
 
 def _days_table(quality: Quality) -> str:
@@ -182,7 +190,7 @@ def _days_table(quality: Quality) -> str:
         for day in sorted(events.keys() | labels.keys(), reverse=True)
     ]
     heads = [("w", "UTC day"), ("n", "of event"), ("n", "truths"), ("n", "of label"), ("n", "truths")]
-    return _hidden("the numbers by day", heads, rows)
+    return hidden("the numbers by day", heads, rows)
 
 
 def _pair(day: Day | None) -> list[Cell]:
@@ -228,7 +236,7 @@ def _strips(what: str, rows: Sequence[Row], quality: Quality) -> str:
     ]
     scale = f"{number(low)} to {number(high)}, tick: overall"
     heads = [("w", what), ("s", scale), ("n", safe(quality.metric)), ("n", "truths")]
-    return _table(heads, body, of=len(rows))
+    return table(heads, body, of=len(rows))
 
 
 # Labels
@@ -236,14 +244,14 @@ def _strips(what: str, rows: Sequence[Row], quality: Quality) -> str:
 
 def _labels(report: ReportData) -> str:
     if not report.coverage:
-        return _section("Labels", '<p class="note">No event was answered yet.</p>')
+        return section("Labels", '<p class="note">No event was answered yet.</p>')
     fates = report.fates
     known = fates.labelled + fates.absent
     words = (
         f"<p>The truth is known for {percent(known, fates.answered)} of {plural(fates.answered, 'answer')}; "
         f"{whole(fates.waiting)} wait for it, {whole(fates.expired)} never got one.</p>"
     )
-    return _section("Labels", words + _coverage(report) + _delays(report))
+    return section("Labels", words + _coverage(report) + _delays(report))
 
 
 def _coverage(report: ReportData) -> str:
@@ -255,7 +263,7 @@ def _coverage(report: ReportData) -> str:
     desc = "Answers by UTC day of the event, in parts: " + ", ".join(words for _, words in used)
     drawn = figure("coverage", "Answers by day and what became of them", desc, lambda w: coverage_by_day(rows, span, w))
     heads = [("w", "UTC day"), ("n", "answered"), *(("n", words) for _, words in FATES), ("n", "truth known")]
-    table = [
+    parts: list[list[Cell]] = [
         [
             ("w", safe(row.day)),
             ("n", whole(row.answered)),
@@ -267,7 +275,7 @@ def _coverage(report: ReportData) -> str:
     caption = f'<figcaption class="note">{stray}</figcaption>' if stray else ""
     return (
         f'<h3>Answers by day of the event, and what became of them</h3><ul class="key">{key}</ul>'
-        f"<figure>{drawn}{caption}</figure>{_hidden('the numbers by day', heads, table)}"
+        f"<figure>{drawn}{caption}</figure>{hidden('the numbers by day', heads, parts)}"
     )
 
 
@@ -294,7 +302,7 @@ def _delays(report: ReportData) -> str:
     rows = [[("w", name), ("n", duration(value))] for name, value in quantiles]
     return (
         f'<h3>How long labels take</h3><figure>{drawn}<figcaption class="note">{note}</figcaption></figure>'
-        f"{_hidden('the quantiles', heads, rows)}"
+        f"{hidden('the quantiles', heads, rows)}"
     )
 
 
@@ -303,9 +311,8 @@ def _delays(report: ReportData) -> str:
 
 def _drift(report: ReportData) -> str:
     if not report.alerts:
-        return _section("Drift", '<p class="note">No alert.</p>')
-    days = [Day("", row.number, None, row.answered) for row in report.coverage]
-    span, _ = _span(days or [Day("", report.alerts[-1].at // DAY_US, None, 1)])
+        return section("Drift", '<p class="note">No alert.</p>')
+    span = _days_drawn(report) or (report.alerts[-1].at // DAY_US,) * 2
     span = _stretched(span, [day for lane in report.lanes for day, _ in lane.days])
     lanes = report.lanes[:LANES]
     many = plural(report.alerted, "alert")
@@ -315,14 +322,35 @@ def _drift(report: ReportData) -> str:
     )  # fmt: skip
     rows = [_alert(alert) for alert in reversed(report.alerts)]
     heads = [("w", "event time"), ("", "what"), ("n", "before"), ("n", "after"), ("n", "position"), ("", "")]
-    newest = _table(heads, rows[:NEWEST], of=len(rows[:NEWEST]), stack=True)
-    older = _table(heads, rows[NEWEST:], of=report.alerted - NEWEST, stack=True, most=5 * ROWS)
-    hidden = f"<details><summary>older alerts</summary>{older}</details>" if len(rows) > NEWEST else ""
+    newest = table(heads, rows[:NEWEST], of=len(rows[:NEWEST]), stack=True)
+    older = table(heads, rows[NEWEST:], of=report.alerted - NEWEST, stack=True, most=5 * ROWS)
+    others = f"<details><summary>older alerts</summary>{older}</details>" if len(rows) > NEWEST else ""
     words = (
         f"<p>{many} about {plural(len(report.lanes), 'thing')}. A triangle is one alert and points where the "
         "mean went; bars are alerts a day. Position is that of the version that answered.</p>"
     )
-    return _section("Drift", f"{words}<figure>{drawn}</figure><h3>The newest alerts</h3>{newest}{hidden}")
+    body = f"{words}<figure>{drawn}</figure>{_worst(report)}<h3>The newest alerts</h3>{newest}{others}"
+    return section("Drift", body)
+
+
+def _worst(report: ReportData) -> str:
+    """Alerts by what they cost, where that is known."""
+    if not report.worst:
+        return ""
+    rows = [
+        [
+            ("n", number(alert.effect)),
+            ("", safe(lane_name(alert.monitor, alert.subject), 60)),
+            ("", safe(alert.segment, 40) if alert.segment is not None else ""),
+            ("w", moment(alert.at)),
+            ("", safe(alert.reason)),
+        ]
+        for alert in report.worst
+    ]
+    heads = [("n", "effect"), ("", "what"), ("", "segment"), ("w", "event time"), ("", "")]
+    words = '<p class="note">Effect is the change of the mean labelled loss that came with it; the worst first.</p>'
+    shown = table(heads, rows, of=len(rows), most=NEWEST, stack=True)
+    return f"<h3>Alerts by effect</h3>{words}{shown}"
 
 
 def _alert(alert: Alert) -> list[Cell]:
@@ -374,18 +402,19 @@ def _versions(report: ReportData) -> str:
         for version in reversed(report.versions)
     ]
     kept = [("w", "version"), ("w", "digest"), ("", "created by"), ("w", "parent")]
-    return _section(
+    return section(
         "Versions and rollouts",
         "<h3>Who answered</h3>"
-        + _table(heads, rollouts, of=len(rollouts), stack=True)
+        + table(heads, rollouts, of=len(rollouts), stack=True)
+        + descents(report)
         + "<h3>Versions kept</h3>"
-        + _table(kept, versions, of=len(versions)),
+        + table(kept, versions, of=len(versions)),
     )
 
 
 def _refused(report: ReportData) -> str:
     if not report.refused:
-        return _section("Dead letters", '<p class="note">Nothing was refused.</p>')
+        return section("Dead letters", '<p class="note">Nothing was refused.</p>')
     rows = [
         [
             ("n", whole(letter.count)),
@@ -398,9 +427,9 @@ def _refused(report: ReportData) -> str:
         "<p>What was refused, by stream and reason, with the first of each. "
         "List them: <code>eddyline dead-letters PIPELINE.py</code></p>"
     )
-    return _section(
+    return section(
         "Dead letters",
-        words + _table([("n", "count"), ("w", "reason"), ("", "first")], rows, of=len(rows), stack=True),
+        words + table([("n", "count"), ("w", "reason"), ("", "first")], rows, of=len(rows), stack=True),
     )
 
 
@@ -415,14 +444,10 @@ def _also(report: ReportData) -> str:
     rows: list[list[Cell]] = [
         [("", safe(one.metric)), ("n", number(one.value)), ("n", whole(one.count))] for one in report.also
     ]
-    return _section("Also measured", _table([("", "what"), ("n", "value"), ("n", "count")], rows, of=len(rows)))
+    return section("Also measured", table([("", "what"), ("n", "value"), ("n", "count")], rows, of=len(rows)))
 
 
 # Pieces
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section><h2>{title}</h2>{body}</section>"
 
 
 def _span(days: Sequence[Day]) -> tuple[tuple[int, int], str]:
@@ -439,36 +464,16 @@ def _span(days: Sequence[Day]) -> tuple[tuple[int, int], str]:
     return (first, last), said
 
 
+def _days_drawn(report: ReportData) -> tuple[int, int] | None:
+    """The days of the events; None where nothing was answered."""
+    days = [Day("", row.number, None, row.answered) for row in report.coverage]
+    return _span(days)[0] if days else None
+
+
 def _stretched(span: tuple[int, int], days: Sequence[int]) -> tuple[int, int]:
     """The span, longer where labels and alerts come after the last event; not for those that are far away."""
     first, last = span
     return first, max((day for day in days if last < day <= 2 * last - first + 31), default=last)
-
-
-def _hidden(what: str, heads: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> str:
-    return f"<details><summary>{what}</summary>{_table(heads, rows, of=len(rows), most=DRAWN)}</details>"
-
-
-def _table(heads: Sequence[Cell], rows: Sequence[Sequence[Cell]], *, of: int, most: int = ROWS, stack: bool = False) -> str:
-    """A table of at most so many rows, with a word about the rest. `stack`: on a phone rows become blocks."""
-    shown = rows[:most]
-    head = "".join(f'<th scope="col"{_kind(kind)}>{name}</th>' for kind, name in heads)
-    body = "".join(f"<tr>{_cells(row, heads if stack else ())}</tr>" for row in shown)
-    more = f'<p class="note">These are {whole(len(shown))} of {whole(of)}.</p>'
-    name = ' class="stack"' if stack else ""
-    return (
-        f'<div class="scroll"><table{name}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"{more if of > len(shown) else ''}"
-    )
-
-
-def _cells(row: Iterable[Cell], labels: Sequence[Cell]) -> str:
-    names = [f' data-label="{name}"' if name else "" for _, name in labels] or [""] * 20
-    return "".join(f"<td{_kind(kind)}{label}>{body}</td>" for (kind, body), label in zip(row, names, strict=False))
-
-
-def _kind(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""
 
 
 def _wall(seconds: float) -> str:

@@ -23,6 +23,7 @@ from eddyline.records.time import DAY_US
 from eddyline.store import blocks
 from eddyline.store.database import Store
 from eddyline.views.current import current
+from eddyline.views.deciding import deciding
 from eddyline.views.facts import (
     AlertLane,
     Better,
@@ -43,6 +44,8 @@ from eddyline.views.page import render
 __all__ = ["ReportData", "report_data", "write_report"]
 ALERTS = 1_000
 """How many alerts a report holds, the newest; all of them are counted."""
+WORST = 100
+"""How many of those whose effect on labelled loss is known, the largest."""
 
 
 def write_report(store: Store, pipeline: Pipeline, out: Path) -> Path:
@@ -113,6 +116,8 @@ def report_data(store: Store, pipeline: Pipeline) -> ReportData:
             alerts=list(alerts.newest),
             alerted=alerts.count,
             lanes=alerts.lanes(),
+            worst=alerts.worst(),
+            deciding=deciding(still, pipeline, plan.watch.quality.gauges),
             also=_also(plan, states),
             versions=still.versions(),
             rollouts=rollouts,
@@ -153,13 +158,15 @@ def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
 
 
 class _Alerts:
-    """Alerts counted as they are read: the newest are held, all are counted by subject and by day."""
+    """Alerts counted as they are read: the newest and the worst are held, all are counted by subject and by day."""
 
     def __init__(self) -> None:
         self.newest: deque[Alert] = deque(maxlen=ALERTS)
         self.count = 0
         self.days: dict[tuple[str, str], Counter[int]] = {}
         self.last: dict[tuple[str, str], Alert] = {}
+        self.known: list[Alert] = []
+        """those whose effect is known, at most twice as many as are shown"""
 
     def add(self, alert: Alert) -> None:
         """Takes one more, in order."""
@@ -168,6 +175,14 @@ class _Alerts:
         self.count += 1
         self.days.setdefault(about, Counter())[alert.at // DAY_US] += 1
         self.last[about] = alert
+        if alert.effect is not None:
+            self.known.append(alert)
+            if len(self.known) >= 2 * WORST:
+                self.known = self.worst()
+
+    def worst(self) -> list[Alert]:
+        """Those that came with the largest rise of labelled loss, the worst first."""
+        return sorted(self.known, key=lambda alert: -(alert.effect or 0.0))[:WORST]
 
     def lanes(self) -> list[AlertLane]:
         """One for each thing that drifted: the error first, then by name."""

@@ -21,7 +21,6 @@ from eddyline.records import DeadLetter, Example, ModelVersion, Prediction, Unla
 from eddyline.records.errors import SourceError
 from eddyline.stages.commands import Command, version_of
 from eddyline.stages.decide import FAILURES
-from eddyline.stages.lines import Entry
 
 _PLAYED = """
 CREATE TABLE played(stream TEXT, n INTEGER, PRIMARY KEY (stream, n)) WITHOUT ROWID;
@@ -98,7 +97,7 @@ class LearnReplay:
         if type(one) is taken.Warned:
             return one.alert, b""
         assert type(one) is taken.Asked
-        return one.command, self._start(one.command.entry) if one.command.entry else b""
+        return one.command, self._start(one.command)
 
     def _answer(self, place: str) -> Prediction:
         shard, _, number = place.partition(".")
@@ -128,8 +127,11 @@ class LearnReplay:
         self._played("letters", found[0], f"the failure at place {one.place}")
         return wire.decode_dead(found[1])
 
-    def _start(self, entry: Entry) -> bytes:
+    def _start(self, command: Command) -> bytes:
         """The state that a line entered with, which was published under its own name."""
+        entry = command.entry
+        if entry is None or command.do != "enter":
+            return b""
         position = version_of(entry.start)[1]
         raw = self.book.one("SELECT raw FROM versions WHERE model = ? AND position = ?", entry.name, position)
         if raw is None:

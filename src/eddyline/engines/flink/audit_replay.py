@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from eddyline.connectors.kafka import wire
@@ -18,7 +18,7 @@ from eddyline.engines.flink.audit_book import Book
 from eddyline.ports import Model
 from eddyline.records import Arrival, DeadLetter, Prediction
 from eddyline.records.errors import Rejected, SourceError
-from eddyline.stages.bouts import Party, Roll
+from eddyline.stages.bouts import Party, Roll, party
 from eddyline.stages.features import Maker
 from eddyline.stages.refuse import refuse_bytes
 from eddyline.stages.rollouts import champion_of
@@ -143,9 +143,9 @@ class Served:
             if named is not None:
                 self.parties[roll.champion] = named[1], int(named[2])
         else:
-            prediction = wire.decode_prediction(self.next.raw)
-            said = {who: roll.said(prediction, who) for who in roll.parties}
-            self.parties = {who: (one.model, one.position) for who, one in said.items() if one is not None}
+            self.parties = asked(
+                [roll.champion, *(place.who for place in rollout.places)], wire.decode_prediction(self.next.raw)
+            )
 
     def voice(self) -> Voice | str:
         """Who answers the next record; in words why nobody can."""
@@ -264,6 +264,30 @@ class Replay:
             voice = Voice(self.models.blanks[own], own, 0, 0)
             if self.serve.answer(served.state, served.ledger, voice, arrival) is not None:  # type: ignore[arg-type]
                 self.differs(f"event {arrival.id!r} came {times + 1} times, and again it is no repeat")
+
+
+def asked(names: Sequence[str], prediction: Prediction) -> dict[str, Party]:
+    """Which version spoke for whom: the champion, then the seats in their order; none where the words fit no such order.
+
+    `names` begins with the champion. Where a challenger answered, the champion's words stand in its place.
+
+    >>> from eddyline.records import Said
+    >>> said = Prediction("a", "k", 0, {}, None, True, None, "m", 3, 0, None, [Said("m.deep", 5, True, None)])
+    >>> asked(["m", "m.deep"], said), asked(["m.deep", "m"], said)
+    ({'m': ('m', 3), 'm.deep': ('m.deep', 5)}, {'m.deep': ('m.deep', 5), 'm': ('m', 3)})
+    """
+    wanted = [party(name) for name in names]
+    heard = [(one.model, one.position) for one in (prediction, *(prediction.others or ()))]
+    if len(heard) != len(wanted):
+        return {}
+    for answering in range(len(heard)):
+        ordered = [heard[answering], *heard[1:]]
+        if answering:
+            ordered[answering] = heard[0]
+        fitting = zip(ordered, wanted, strict=True)
+        if all(line == model and pinned in (-1, position) for (model, position), (line, pinned) in fitting):
+            return dict(zip(names, ordered, strict=True))
+    return {}
 
 
 def unsigned(letter: DeadLetter, *, named: bool = False) -> tuple[object, ...]:

@@ -186,18 +186,22 @@ class Learners:
             source = None if entry.after is None else version_of(entry.after)
         except EddylineError as error:
             return str(error)
-        if source is not None and self.positions().get(source[0], source[1]) != source[1]:
+        known = self.positions()
+        if entry.name in known:
+            return f"there is a line {entry.name} already; give the newcomer a name of its own"
+        if entry.like not in known or (source is not None and source[0] not in known):
+            return f"{entry.name}: like {entry.like}, after {entry.after}: one is not there; known: {', '.join(known)}"
+        if source is not None and known[source[0]] != source[1]:
             return (
                 f"{entry.name} would have to catch up with {source[0]} from {entry.after}, and a job on Flink cannot read back "
                 f"what that line learned since; let it enter without catching up, or make it from {source[0]}'s newest version"
             )
-        if entry.like in self.blanks:
-            if not start:
-                return f"{entry.name} enters as {entry.start}, and the command does not bring the bytes of that version"
-            try:
-                self.blanks[entry.like].restored(start)
-            except Exception as error:
-                return f"{entry.start} cannot be read as a model like {entry.like} ({type(error).__name__}: {error})"
+        if not start:
+            return f"{entry.name} enters as {entry.start}, and the command does not bring the bytes of that version"
+        try:
+            self.blanks[entry.like].restored(start)
+        except Exception as error:
+            return f"{entry.start} cannot be read as a model like {entry.like} ({type(error).__name__}: {error})"
         return None
 
     def _effect(self, decided: Sequence[Decided], start: bytes, came: Came) -> None:
