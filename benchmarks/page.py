@@ -88,6 +88,7 @@ def _watching(found: list[Result]) -> list[str]:
         "policies": "with a shadow, `Promote` and `RollBack`",
         "all": "with all of it",
         "alone": "the shadow's model alone: answer and learn",
+        "alone with versions": "the same, and save and name its versions",
     }
     parts = ["## What it costs to watch, to ask a shadow and to decide"]
     for one in found:
@@ -99,7 +100,7 @@ def _watching(found: list[Result]) -> list[str]:
             table(("", "processor µs/event"), rows),
             f"With all of it the throughput is {one['throughput_of_bare']} of the bare loop's. Watch and decide take "
             f"{100 * share:.1f} % of the time (25 % is the limit we set). The shadow costs {times} times what its model costs "
-            "alone (1.1 is the limit we set).",
+            f"alone, and {one['shadow_times_its_model_with_versions']} times that with its versions (1.1 is the limit we set).",
             table(("difference of two loops", "processor µs/event"), list(one["parts_us_per_event"].items())),
             table(("where the time goes with all of it", "processor µs/event"), list(one["stages_cpu_us_per_event"].items())),
         ]

@@ -15,6 +15,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -93,14 +94,18 @@ def loop(folder: Path, path: Path, parts: str, shadow: Model) -> None:
         assert len(engine.loop.states.rollout.places) == ("shadow" in parts), "the shadow lost its place"
 
 
-def alone(rows: Rows, shadow: Model) -> None:
-    """What the model of the shadow does by itself: answers each row, learns it."""
-    model = declare("shadow", shadow).plan().lines["elec.beside"].model
+def alone(rows: Rows, shadow: Model, *, versions: bool) -> None:
+    """What the model of the shadow does by itself: answers each row, learns it; saves and names each of its versions."""
+    plan = declare("shadow", shadow).plan()
+    model, every = plan.lines["elec.beside"].model, plan.learn.snapshot_every
     predict, learn = model.predict, model.learn
-    for features, truth in rows:
+    for number, (features, truth) in enumerate(rows, 1):
         predict(features)
         learn(features, truth)
         assert model.sound(features)
+        if versions and number % every == 0:
+            model.save()
+            model.digest()
 
 
 def measure(shadow_name: str, rounds: int, limit: int | None) -> dict[str, Any]:
@@ -119,7 +124,8 @@ def measure(shadow_name: str, rounds: int, limit: int | None) -> dict[str, Any]:
                     took.call(name, loop, folder, path, parts, frozen if "frozen" in parts else shadow)
                 if stopwatch is not None:
                     watches.append(stopwatch)
-            took.call("alone", alone, rows, shadow)
+            took.call("alone", partial(alone, versions=False), rows, shadow)
+            took.call("alone with versions", partial(alone, versions=True), rows, shadow)
     return {
         "shadow": shadow_name,
         "events": len(rows),
@@ -146,10 +152,14 @@ def costs(took: Took, events: int) -> dict[str, Any]:
     def more(name: str, than: str) -> float:
         return round(median(a - b for a, b in zip(seconds[name], seconds[than], strict=True)) / events * 1e6, 2)
 
-    beside = zip(seconds["shadow"], seconds["bare"], seconds["alone"], strict=True)
+    def times(alone: str) -> float:
+        three = zip(seconds["shadow"], seconds["bare"], seconds[alone], strict=True)
+        return round(median((a - b) / c for a, b, c in three), 3)
+
     return {
         "throughput_of_bare": took.ratio(seconds, "bare", "all"),
-        "shadow_times_its_model": round(median((a - b) / c for a, b, c in beside), 3),
+        "shadow_times_its_model": times("alone"),
+        "shadow_times_its_model_with_versions": times("alone with versions"),
         "parts_us_per_event": {
             "ten monitors and a metric": more("monitors", "bare"),
             "a shadow": more("shadow", "bare"),

@@ -49,7 +49,7 @@ def strike(stream: Stream, share: float, size: Size, folder: Path, chosen: Seque
     place = int(share * count(stream))
     whole = cut(stream, place - size.before, size.before, size.after, size.during)
     clean = run(whole, "never", [], folder / "clean-never"), run(whole, "watched", [], folder / "clean-watched")
-    rows = [row(whole, NO_FAULT.name, place, clean, clean, (clean[0].total, "did nothing"))]
+    rows = [row(whole, NO_FAULT, place, clean, clean, (clean[0].total, "did nothing"))]
     for fault in FAULTS:
         if not chosen or fault.name in chosen:
             rows.append(_struck(fault, whole, place, clean, folder / fault.name.replace(" ", "-")))
@@ -62,10 +62,10 @@ def _struck(fault: Fault, whole: Slice, place: int, clean: tuple[Ran, Ran], fold
     if fault.rolls_out:
         mistake = [bad(given)]
         runs = run(given, "never", mistake, folder / "never"), run(given, "watched", mistake, folder / "watched")
-        return row(given, fault.name, place, runs, clean, (clean[0].total, "never rolled it out"))
+        return row(given, fault, place, runs, clean, (clean[0].total, "never rolled it out"))
     runs = run(given, "never", [fresh(given)], folder / "never"), run(given, "watched", [], folder / "watched")
     still = run(given, "never", frozen(given), folder / "frozen")
-    return row(given, fault.name, place, runs, clean, best(runs[0], still))
+    return row(given, fault, place, runs, clean, best(runs[0], still))
 
 
 def hold(names: Sequence[str], size: Size, jobs: int, chosen: Sequence[str]) -> Report:
@@ -83,8 +83,14 @@ def hold(names: Sequence[str], size: Size, jobs: int, chosen: Sequence[str]) -> 
         rows = [one for each in strikes for one in each.result()]
         learning: Learning | None = None if learned is None else learned.result()
     rows.sort(key=lambda one: (names.index(one.stream), [NO_FAULT.name, *(f.name for f in FAULTS)].index(one.fault), one.place))
-    return Report(
-        rows=rows, learning=learning, machine=this_machine(), command=" ".join(["python -m examples.drill", *sys.argv[1:]])
+    return Report(rows=rows, learning=learning, machine=this_machine(), command=_command(names, size, chosen))
+
+
+def _command(names: Sequence[str], size: Size, chosen: Sequence[str]) -> str:
+    """The command that comes to the same report, wherever it is written to."""
+    only = [f"--only {names[0]}"] if len(names) == 1 else []
+    return " ".join(
+        ["python -m examples.drill", *only, *(f'--fault "{fault}"' for fault in chosen), *(["--tiny"] if size == TINY else [])]
     )
 
 

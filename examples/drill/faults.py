@@ -17,11 +17,15 @@ from examples.drill.streams import Record, Slice, Stream, moment
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong: its name, in a sentence, and what becomes of a slice. `rolls_out` names a version by mistake."""
+    """What goes wrong: its name, in a sentence, what becomes of a slice, and which act answers it.
+
+    `rolls_out`: an operator puts a version in force by mistake.
+    """
 
     name: str
     sentence: str
     change: Callable[[Slice], Slice]
+    answered_by: str = ""
     rolls_out: bool = False
 
 
@@ -96,10 +100,10 @@ def _strict(stream: Stream) -> dict[str, bool]:
 
 
 FAULTS = (
-    Fault("bad version", "an operator rolls out a version of long ago", none, rolls_out=True),
-    Fault("labels flipped", "all labels are the opposite for 1 % of the stream", flipped),
-    Fault("labels sprinkled", "1 % of the labels are the opposite, for good", sprinkled),
-    Fault("broken feature", "a field arrives otherwise for 1 % of the stream", broken),
-    Fault("concept drift", "labels mean another thing for a part, for good", drifted),
+    Fault("bad version", "an operator rolls out a version of long ago", none, "roll_back", rolls_out=True),
+    Fault("labels flipped", "all labels are the opposite for 1 % of the stream", flipped, "freeze"),
+    Fault("labels sprinkled", "1 % of the labels are the opposite, for good", sprinkled, "freeze"),
+    Fault("broken feature", "a field arrives otherwise for 1 % of the stream", broken, "freeze"),
+    Fault("concept drift", "labels mean another thing for a part, for good", drifted, "promote"),
 )
 NO_FAULT = Fault("no fault", "nothing is wrong", none)

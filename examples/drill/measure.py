@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from examples.drill.arms import Ran
+from examples.drill.faults import Fault
 from examples.drill.streams import Slice
 
 from eddyline.records.time import show_duration
@@ -100,17 +101,19 @@ def best(never: Ran, frozen: Ran) -> tuple[float, str]:
     return min(choices, key=lambda choice: choice[0])
 
 
-def row(given: Slice, name: str, place: int, runs: tuple[Ran, Ran], clean: tuple[Ran, Ran], oracle: tuple[float, str]) -> Row:
+def row(
+    given: Slice, fault: Fault, place: int, runs: tuple[Ran, Ran], clean: tuple[Ran, Ran], oracle: tuple[float, str]
+) -> Row:
     """The row of one fault: `runs` and `clean` are without and with policies, on the fault and without it."""
     never, policy = runs
-    acted = first_new(acts(policy), acts(clean[1]), given)
-    seen = first_new(alerts(policy), alerts(clean[1]), given)
-    if acted is not None and (seen is None or acted[1] < seen[1]):
-        seen = acted
+    did, usual = acts(policy), acts(clean[1])
+    acted = first_new([one for one in did if one[0] == fault.answered_by], usual, given)
+    news = [first_new(alerts(policy), alerts(clean[1]), given), first_new(did, usual, given)]
+    seen = min((one for one in news if one is not None), key=lambda one: one[1], default=None)
     return Row(
         stream=given.stream.name,
         place=place,
-        fault=name,
+        fault=fault.name,
         answers=len(never.losses),
         detected_by=None if seen is None else seen[0],
         detected_after=None if seen is None else answers_between(given, seen[1]),

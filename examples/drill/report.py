@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 HEAD = (
-    "fault", "strikes at", "found by", "found after", "first act", "acted after", "never", "policy", "oracle", "clean",
+    "fault", "strikes at", "found by", "found after", "answered by", "answered after", "never", "policy", "oracle", "clean",
     "avoided of avoidable",
 )  # fmt: skip
+TOGETHER = ("fault", "answered", "never", "policy", "oracle", "clean", "avoided of avoidable")
 UNITS = {"urls": "wrong answers", "flights": "sum of Brier scores"}
 
 
@@ -56,6 +57,27 @@ def title(stream: str, rows: list[Row]) -> str:
     return f"{stream}: {UNITS[stream]} over the {rows[0].answers:,} answers since the fault"
 
 
+def together(rows: list[Row]) -> list[list[str]]:
+    """Each fault over all the places where it struck, as cells."""
+    found = []
+    for fault in dict.fromkeys(row.fault for row in rows):
+        mine = [row for row in rows if row.fault == fault]
+        losses = [sum(loss) for loss in zip(*((row.never, row.policy, row.oracle, row.clean) for row in mine), strict=True)]
+        avoided, avoidable = losses[0] - losses[1], losses[0] - losses[2]
+        acted = sum(row.acted_after is not None for row in mine)
+        found.append(
+            [fault, f"{acted} of {len(mine)}", *(f"{loss:,.0f}" for loss in losses), f"{avoided:+,.0f} of {avoidable:,.0f}"]
+        )
+    return found
+
+
+def did(row: Row) -> str:
+    """What policies and operators did since the fault, in a line; who came and went in the shadow is left out."""
+    shown = ("roll_out", "roll_back", "freeze", "resume", "quarantine", "release", "retrain", "promote")
+    acts = [f"{one['action']} {one['subject']} ({one['after']:,})" for one in row.decisions if one["action"] in shown]
+    return f"{row.fault} at {row.place:,}: {', '.join(acts) or 'nothing'}"
+
+
 def sentence(learning: Learning) -> str:
     """What learning on is worth."""
     points = 100 * (learning.frozen - learning.learning)
@@ -73,6 +95,10 @@ def show(report: Report) -> None:
         for row in rows:
             table.add_row(*cells(row))
         console.print(table)
+        table = Table(*TOGETHER, title=f"{stream}: all places together")
+        for line in together(rows):
+            table.add_row(*line)
+        console.print(table)
     if report.learning is not None:
         console.print(sentence(report.learning), soft_wrap=True)
 
@@ -81,16 +107,18 @@ def page(report: Report) -> str:
     """The page that the command writes."""
     lines = ["# What the drill came to", "", f"`{report.command}`, {report.machine}", ""]
     for stream, rows in by_stream(report).items():
-        lines += [f"## {title(stream, rows)}", "", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
-        lines += [f"| {' | '.join(cells(row))} |" for row in rows]
-        lines += [
-            "",
-            *(f"- {row.fault} at {row.place:,}: the oracle {row.oracle_did}" for row in rows if row.avoidable > 0),
-            "",
-        ]
+        lines += [f"## {title(stream, rows)}", "", *_table(HEAD, [cells(row) for row in rows]), ""]
+        lines += ["All places together:", "", *_table(TOGETHER, together(rows)), ""]
+        lines += ["What the oracle did:", ""]
+        lines += [*(f"- {row.fault} at {row.place:,}: {row.oracle_did}" for row in rows if row.avoidable > 0), ""]
+        lines += ["What was done with policies, after how many answers:", "", *(f"- {did(row)}" for row in rows), ""]
     if report.learning is not None:
         lines += ["## Learning on", "", sentence(report.learning), ""]
     return "\n".join(lines)
+
+
+def _table(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def by_stream(report: Report) -> dict[str, list[Row]]:

@@ -2,8 +2,8 @@
 
 `watched` is the pipeline with its policies, `never` the same without any: nobody acts. Words, model and join are those of
 the example. More than 3 wrong answers in 4 are taken for labels that are wrong, not for a world that has changed: learning
-stops. The objective was written down before the first fault, and is above the lowest (0.35) that keeps `ErrorAbove` silent
-over the first fifth of the stream at one false alarm in a million. The faults strike after that fifth.
+stops. `ErrorAbove` would be silent over the first fifth of the stream from an objective of 0.35 on, at one false alarm in a
+million; the faults strike after that fifth. The README tells how these values were come by.
 """
 
 from pathlib import Path

@@ -24,8 +24,12 @@ from eddyline import (
     Versions,
     memory,
 )
+from eddyline.records import Place
+from eddyline.stages.commands import Command
 from eddyline.store.database import Store
+from eddyline.store.training import Spec, chosen_by, train
 from eddyline.views.forget import forget
+from eddyline.views.operate import drop_back, roll_back
 from eddyline.views.verify import verify
 
 
@@ -137,3 +141,83 @@ def test_an_event_that_nobody_learned_cannot_be_forgotten(tmp_path: Path) -> Non
         feed(engine, 0, 10)
     with pytest.raises(NotFound, match="nobody who answers has learned nobody-1"):
         forget(shop("linear"), path, {"nobody-1"}, author="ana")
+
+
+def test_a_branch_of_a_line_that_forgot_never_learns_what_it_forgot(tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+        engine.answer(Visit(id="late", at=600, pages=1.0, minutes=1.0))
+    forget(declared, path, {"late", "v-3"}, author="ana")
+    with Engine(declared, path) as engine:
+        feed(engine, 61, 70)
+    drop_back(declared, path, "shop.f1@52", author="ana")
+    with Engine(declared, path) as engine:
+        assert engine.loop.states.rollout.champion == "shop.b1"
+        engine.tell(Sale(id="late", at=700, bought=True))
+        assert engine.loop.states.rivals["shop.b1"].position == 52
+
+
+def test_versions_that_learned_a_forgotten_event_lose_their_seats_and_earlier_ones_keep_them(tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+        for who in ("shop@7", "shop@8", "shop@30"):  # v-7 is what makes shop@8
+            engine.command(Command(do="enter", place=Place(who, "shadow")))
+    forget(declared, path, {"v-7"}, author="ana")
+    with Engine(declared, path) as engine:
+        rollout = engine.loop.states.rollout
+        assert (rollout.champion, [place.who for place in rollout.places]) == ("shop.f1", ["shop@7"])
+
+
+def test_a_version_that_answers_and_learned_a_forgotten_event_gives_way_to_its_lines_successor(tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+        engine.command(Command(to="shop@30"))
+        engine.command(Command(do="enter", place=Place("shop", "shadow")))
+    assert [(one.line, one.proved) for one in forget(declared, path, {"v-7"}, author="ana")] == [("shop", True)]
+    with Engine(declared, path) as engine:
+        rollout = engine.loop.states.rollout
+        assert (rollout.champion, rollout.former, rollout.places) == ("shop.f1", None, ())
+        assert engine.answer(Visit(id="last", at=9_000, pages=1.0, minutes=1.0)).version == "shop.f1@49"
+
+
+def test_a_line_that_was_rolled_back_to_forgets_again_all_that_was_ever_forgotten(tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+    forget(declared, path, {"v-7"}, author="ana")
+    drop_back(declared, path, "shop@40", author="ana")
+    (again,) = forget(declared, path, {"v-20"}, author="ana")
+    assert (again.line, again.examples, again.proved) == ("shop.b1", 2, True)
+    with Engine(shop("linear"), tmp_path / "never.eddyline") as engine:
+        feed(engine, 0, 40, leave_out={"v-7", "v-20"})
+        assert engine.loop.states.learn.model.digest() == again.digest
+
+
+def test_what_was_forgotten_is_not_trained_on_and_an_earlier_choice_stays_as_it_was(tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+    spec = Spec(name="shop.r1", model=declared.plan().model)
+    with closing(Store.read(path)) as store:
+        before = train(store, declared, spec, tmp_path / "before")
+    forget(declared, path, {"v-7", "v-45"}, author="ana")
+    with closing(Store.read(path)) as store:
+        after = train(store, declared, spec, tmp_path / "after")
+        assert list(chosen_by(store, spec, before).learn) == list(range(40))
+        assert list(chosen_by(store, spec, after).judge) == [39, 40, 41, 42, 43, 44, 46, 47, 48, 49]
+    assert after.lineage.learned.ranges == [(0, 6), (8, 38)]
+
+
+def test_a_version_before_its_line_began_cannot_be_asked_for(tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 20)
+    drop_back(declared, path, "shop@15", author="ana")
+    for back in (drop_back, roll_back):
+        with pytest.raises(NotFound, match=r"no version shop.b1@3; shop.b1 began at shop.b1@15\n.*shop@3"):
+            back(declared, path, "shop.b1@3", author="ana")
+    change, _ = roll_back(declared, path, "shop.b1@15", author="ana")
+    assert change.rollout.champion == "shop.b1@15"

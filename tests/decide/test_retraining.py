@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +14,13 @@ from eddyline.engines.embedded import Engine, replay
 from eddyline.engines.embedded.trainer import Trainer
 from eddyline.pipeline.loading import Loaded, load
 from eddyline.records import Decision
+from eddyline.stages.commands import Command
+from eddyline.stages.lines import Entry
 from eddyline.store.database import Store
+from eddyline.store.examples import position_at
+from eddyline.store.training import Lineage, trained_in
+from eddyline.views.forget import forget
+from eddyline.views.operate import ask, drop_back
 from eddyline.views.verify import verify
 
 FILE = """
@@ -108,9 +116,6 @@ def test_a_training_that_was_not_begun_is_carried_out_by_the_next_run(tmp_path: 
 
 
 def test_approval_comes_before_retraining(tmp_path: Path) -> None:
-    from eddyline.stages.commands import Command
-    from eddyline.views.operate import ask
-
     loaded = write(tmp_path, more=", approval=True")
     decisions = run(loaded, limit=9_000)
     assert [(one.action, one.status) for one in decisions] == [("retrain", "proposed")]
@@ -120,6 +125,71 @@ def test_approval_comes_before_retraining(tmp_path: Path) -> None:
         ("retrain", "approved", "ana"),
         ("enter", "done", "trainer"),
     ]
+
+
+def test_after_a_branch_a_retrained_line_catches_up_from_the_branch(tmp_path: Path) -> None:
+    loaded = write(tmp_path, more=", approval=True")
+    (asked,) = run(loaded, limit=9_000)
+    with closing(Store.read(loaded.store)) as store:
+        learner = store.block(store.seq).notes.learner
+    drop_back(loaded.pipeline, loaded.store, f"shop@{learner - 100}", author="ana")
+    with Engine(loaded.pipeline, loaded.store) as engine:
+        replay(engine, loaded.base, batch=500, limit=1_000)
+        branch = engine.loop.states.rivals["shop.b1"].position
+        engine.command(Command(do="approve", number=asked.number, author="ana"))
+        with Trainer(engine, str(loaded.file), wait=True) as trainer:
+            trainer.step()
+            entry = engine.loop.states.decide.entries["shop.r1"]
+            lineage = trained_of(loaded)
+            newcomer = engine.loop.states.rivals["shop.r1"].position
+    with closing(Store.read(loaded.store)) as store:
+        rows = [row for block in range(1, store.seq + 1) for row in store.examples_of(block)]
+        assert lineage.learned.last is not None
+        before = [row.also["shop.b1"] for row in rows[: lineage.learned.last.number + 1] if row.also]
+        known = max(before, default=learner - 100)
+        assert entry.after == f"shop.b1@{known}"
+        assert newcomer - lineage.learned.count == branch - known > 0
+        assert verify(store, loaded.pipeline).faults == []
+
+
+def test_where_a_line_stood_at_an_example_is_told_from_the_log(tmp_path: Path) -> None:
+    loaded = write(tmp_path, events=300)
+    with Engine(loaded.pipeline, loaded.store) as engine:
+        replay(engine, loaded.base, batch=50, limit=200)
+        engine.command(Command(do="enter", to="shop.b1", entry=Entry("shop.b1", "shop", "shop@40", after="shop@100")))
+        replay(engine, loaded.base, batch=50)
+    with closing(Store.read(loaded.store)) as store:
+        assert [position_at(store, "shop", number) for number in (-1, 0, 39, 99, 250)] == [0, 1, 40, 100, 100]
+        assert [position_at(store, "shop.b1", number) for number in (-1, 99, 100, 250, 299)] == [40, 40, 41, 191, 240]
+
+
+def test_a_training_that_may_have_learned_what_was_forgotten_since_is_made_again(tmp_path: Path) -> None:
+    loaded = write(tmp_path, more=", approval=True")
+    (asked,) = run(loaded, limit=9_000)
+    folder = loaded.store.with_name(f"{loaded.store.name}-shop.r{asked.number}")
+    with Engine(loaded.pipeline, loaded.store) as engine:
+        engine.command(Command(do="approve", number=asked.number, author="ana"))
+    options = ["--name", "shop.r1", "--from-at", str(asked.evidence["from_at"]), "--seed", "1", "--unlearned"]
+    command = [sys.executable, "-m", "eddyline.cli", "retrain", str(loaded.file), "--store", str(loaded.store)]
+    assert subprocess.run([*command, "--out", str(folder), "--json", *options], stdout=subprocess.DEVNULL).returncode == 0
+    early = trained_in(folder)
+    assert early is not None
+    assert early.lineage.learned.first is not None
+    forget(loaded.pipeline, loaded.store, {early.lineage.learned.first.event_id}, author="ana")
+    with Engine(loaded.pipeline, loaded.store) as engine, Trainer(engine, str(loaded.file), wait=True) as trainer:
+        trainer.step()
+        entry = engine.loop.states.decide.entries["shop.r1"]
+    lineage = trained_of(loaded)
+    assert lineage.learned.first is not None
+    assert lineage.learned.first.number == early.lineage.learned.first.number + 1
+    assert entry.skip == (early.lineage.learned.first.event_id,)
+
+
+def trained_of(loaded: Loaded) -> Lineage:
+    """Where the first retrained model comes from, by its folder."""
+    trained = trained_in(loaded.store.with_name(f"{loaded.store.name}-shop.r1"))
+    assert trained is not None
+    return trained.lineage
 
 
 def test_a_candidate_that_fails_its_gates_is_turned_away_and_said_why(tmp_path: Path) -> None:

@@ -195,12 +195,45 @@ def test_the_clock_asks_for_a_model_counted_from_the_last_one() -> None:
 
 def test_learning_freezes_on_an_alert_and_resumes_after_its_time() -> None:
     policy = FreezeLearning(on="label_share", until=hours(6))
+    mine = {"frozen_by": "freeze_learning"}
     assert asked(policy, now(alerts=[alert("label_share")])) == ("freeze", "fraud")
-    assert asked(policy, now(alerts=[alert("label_share")], frozen_since=10 * HOUR)) is None
-    assert asked(policy, now(frozen_since=95 * HOUR)) is None
-    assert asked(policy, now(frozen_since=94 * HOUR)) == ("resume", "fraud")
-    assert asked(FreezeLearning(on="label_share"), now(frozen_since=0)) is None
+    assert asked(policy, now(alerts=[alert("label_share")], frozen_since=10 * HOUR, **mine)) is None
+    assert asked(policy, now(frozen_since=95 * HOUR, **mine)) is None
+    assert asked(policy, now(frozen_since=94 * HOUR, **mine)) == ("resume", "fraud")
+    assert asked(FreezeLearning(on="label_share"), now(frozen_since=0, **mine)) is None
     assert asked(policy, now()) is None
+
+
+def test_its_time_counts_from_the_last_alert_that_concerned_it() -> None:
+    policy = FreezeLearning(on="label_share", until=hours(6))
+    frozen = now(frozen_since=0, frozen_by="freeze_learning")
+    assert asked(policy, dataclasses.replace(frozen, alerted_at=95 * HOUR)) is None
+    assert asked(policy, dataclasses.replace(frozen, alerted_at=94 * HOUR)) == ("resume", "fraud")
+    assert asked(policy, dataclasses.replace(frozen, frozen_since=95 * HOUR, alerted_at=90 * HOUR)) is None
+
+
+@pytest.mark.parametrize("who", ["ann", "another_policy", None])
+def test_it_resumes_only_what_it_froze_itself(who: str | None) -> None:
+    policy = FreezeLearning(on="label_share", until=hours(6))
+    assert asked(policy, now(frozen_since=0, frozen_by=who)) is None
+    named = FreezeLearning(on="label_share", until=hours(6), name="careful")
+    assert asked(named, now(frozen_since=0, frozen_by="freeze_learning")) is None
+    assert asked(named, now(frozen_since=0, frozen_by="careful")) == ("resume", "fraud")
+
+
+def test_a_policy_says_which_alerts_concern_it() -> None:
+    policies: list[Policy] = [
+        FreezeLearning(on="psi"), Retrain(on=("psi", "range")), Notify(on="psi"), Quarantine(on="psi"),
+    ]  # fmt: skip
+    for policy in policies:
+        assert policy.matches(alert("psi", segment="north"))
+        assert not policy.matches(alert("adwin", segment="north"))
+    assert FreezeLearning(on="any").matches(alert("adwin"))
+    assert not FreezeLearning(on="any").matches(alert("error_drift", before=0.3, after=0.1))
+    assert not Quarantine(on="psi").matches(alert("psi"))
+    assert not Notify(on="psi", effect_above=0.1).matches(alert("psi", effect=0.05))
+    for policy in (Retrain(every=days(1)), RollBack(), Promote()):
+        assert not policy.matches(alert())
 
 
 def test_the_segment_with_the_largest_effect_is_quarantined_first_and_released_in_time() -> None:
@@ -219,6 +252,46 @@ def test_the_alert_with_the_largest_effect_is_told_first() -> None:
     assert action is not None
     assert action.reason == "adwin: rose (and 2 more)"
     assert asked(Notify(effect_above=0.5), now(alerts=alerts[:2])) is None
+
+
+# Wishes ----------------------------------------------------------------------------------------------------------------
+
+
+def wished(policy: Policy, seen: Now) -> list[tuple[str, str]]:
+    return [(action.kind, action.subject) for action in policy.wishes(seen)]
+
+
+def test_a_challenger_that_fails_does_not_keep_back_a_harmful_champion() -> None:
+    bad, good, error = Health(answers=1_000, exceptions=500), Health(answers=1_000), ErrorDetector(0.1)
+    for _ in range(300):
+        error.add(1.0)
+    seen = now(
+        health={"fraud": good, "fraud.a": bad, DEEP: bad},
+        places={DEEP: Place(DEEP), "fraud.a": Place("fraud.a"), "fraud.b": Place("fraud.b")},
+        former=contest(34, 12),
+        former_name="fraud@5",
+        error=error,
+    )
+    policy = RollBack(error_above=0.1)
+    retired = [("retire", "fraud.a"), ("retire", DEEP)]
+    assert wished(policy, seen) == [*retired, ("roll_back", "fraud"), ("roll_back", "fraud")]
+    failing = dataclasses.replace(seen, health={"fraud": bad, DEEP: bad}, error=None)
+    assert wished(policy, failing) == [("roll_back", "fraud"), ("retire", DEEP), ("roll_back", "fraud")]
+    alone = dataclasses.replace(failing, former=None, former_name=None)
+    assert wished(policy, alone) == [("retire", DEEP), ("alert", "fraud")]
+
+
+def test_every_challenger_that_is_decided_is_wished_for_promotions_first() -> None:
+    seen = now(contests={"fraud.a": contest(20, 60), "fraud.b": contest(60, 20), "fraud.c": contest(40, 40)})
+    seen = dataclasses.replace(seen, contests={**seen.contests, "fraud.d": contest(20, 60), "fraud.e": contest(60, 20)})
+    expected = [("promote", "fraud.b"), ("promote", "fraud.e"), ("retire", "fraud.a"), ("retire", "fraud.d")]
+    assert wished(Promote(), seen) == expected
+
+
+def test_every_segment_that_alerts_is_wished_away_once_and_the_others_released() -> None:
+    alerts = [alert("psi", segment=segment, effect=effect) for segment, effect in (("a", 0.1), ("b", 0.4), ("b", 0.2))]
+    seen = now(alerts=alerts, quarantined={"a": 0, "c": 0, "d": 0, "e": 99 * HOUR})
+    assert wished(Quarantine(on="psi"), seen) == [("quarantine", "b"), ("release", "c"), ("release", "d")]
 
 
 # All of them -----------------------------------------------------------------------------------------------------------
@@ -253,6 +326,9 @@ def test_looking_twice_at_the_same_says_the_same(policy: Policy) -> None:
         former_name="fraud@1",
     )
     assert policy.look(seen) == policy.look(seen) is not None
+    assert list(policy.wishes(seen)) == list(policy.wishes(seen))
+    assert policy.look(seen) == next(iter(policy.wishes(seen)))
+    assert list(policy.wishes(Now(at=0, champion="fraud"))) == []
     assert asked(policy, Now(at=0, champion="fraud")) is None
 
 
@@ -291,3 +367,14 @@ def test_a_policy_declared_wrongly_says_what_to_write(kind: type[Any], fields: d
     with pytest.raises(DeclarationError) as raised:
         kind(**fields)
     assert str(raised.value).splitlines()[-1] == write
+
+
+@pytest.mark.parametrize("many", [1, 499, 500, 501, 1_700])
+def test_many_answers_count_as_each_of_them(many: int) -> None:
+    at_once, one_by_one = Pulse(), Pulse()
+    at_once.add("exception")
+    one_by_one.add("exception")
+    at_once.answered(many)
+    for _ in range(many):
+        one_by_one.add()
+    assert at_once.plain() == one_by_one.plain()

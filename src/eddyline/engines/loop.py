@@ -25,6 +25,7 @@ from eddyline.records import (
     Unlabelled,
     Watermark,
 )
+from eddyline.records.errors import NotFound, StoreCorrupt
 from eddyline.stages.commands import Command, version_of
 from eddyline.stages.decide import FAILURES, Decided, DecideState
 from eddyline.stages.features import Maker
@@ -49,6 +50,10 @@ class Lines(Protocol):
 
     def holds(self, version: str, positions: Mapping[str, int]) -> bool:
         """Whether a version can be made, while the learners stand at `positions`: it was reached, or its bytes are here."""
+        ...
+
+    def digest(self, version: str) -> str:
+        """The digest that a version was registered with."""
         ...
 
     def rebuild(self, line: str, position: int) -> Model:
@@ -111,6 +116,7 @@ class Loop:
         self.due = plan.join.next_due(states.join, ledger)
         self.extras: list[Snapshot | DeadLetter] = []
         self.pinned: dict[str, Model] = {}
+        self.newcomer: LearnState | None = None
         self.measured = (0, 0)
         """how much of an outcome was shown to watch: records, and dead letters"""
         self.live: list[tuple[Voice | Seat, LearnState]] = []
@@ -275,10 +281,9 @@ class Loop:
         elif type(record) is Command:
             self._measure(out)  # what came before it was answered and judged under the rollout before it
             positions, state = self._positions(), self.states.decide
-            entry = record.entry
-            known = entry is None or self.lines.holds(entry.start, positions)
+            problem = self._prepared(record, positions)
             at = self.states.serve.frontier
-            self._effect(self.plan.decide.step(state, record, at, positions, start_known=known), out)
+            self._effect(self.plan.decide.step(state, record, at, positions, problem=problem), out)
         else:
             out.dead.append(record)  # type: ignore[arg-type]
 
@@ -303,18 +308,46 @@ class Loop:
             self._leave()
             self.take_voice()
 
-    def _enter(self, entry: Entry, out: Outcome) -> None:
-        """A newcomer takes up its bytes and learns what the line it comes from learned since."""
-        self._know(entry)
+    def _prepared(self, command: Command, positions: Mapping[str, int]) -> str | None:
+        """Makes the models that a command needs, before anything changes; why it cannot be obeyed, where it cannot."""
+        problem = self.plan.decide.problem(self.states.decide, command, positions)
+        if problem is not None or command.do not in ("roll_out", "enter"):
+            return problem
+        try:
+            for who in (command.to, "" if command.place is None else command.place.who):
+                if "@" in who and who not in self.pinned:
+                    self.pinned[who] = self.lines.rebuild(*version_of(who))
+            if command.entry is not None:
+                self.newcomer = self._made(command.entry, positions)
+        except Exception as error:
+            return f"a version that it needs cannot be made: {type(error).__name__}: {error}"
+        return None
+
+    def _made(self, entry: Entry, positions: Mapping[str, int]) -> LearnState:
+        """A newcomer, made of its bytes and what the line that it comes from learned since."""
+        if not self.lines.holds(entry.start, positions):
+            raise NotFound(f"{entry.start} does not exist, and {entry.name} was to start from it")
+        self.lines.enter(entry)
         name, position = version_of(entry.start)
+        if entry.digest and self.lines.digest(entry.start) != entry.digest:
+            raise StoreCorrupt(f"{entry.start} has another digest than {entry.name} was to start from")
         model = self.lines.rebuild(name, position)
         if entry.after is not None:
             source, known = version_of(entry.after)
-            for step in self.lines.past(source, known, self._positions()[source]):
+            for step in self.lines.past(source, known, positions[source]):
                 if step.event_id not in entry.skip:
                     model.learn(step.features, step.truth)
                     position += 1
-        state = self.states.rivals[entry.name] = self.plan.learn.new_state(model, position, entry.name)
+        return self.plan.learn.new_state(model, position, entry.name)
+
+    def _enter(self, entry: Entry, out: Outcome) -> None:
+        """A newcomer takes its place, as it was made a moment ago."""
+        state = self.newcomer
+        assert state is not None, "a line enters that was not made"
+        self.newcomer = None
+        self._know(entry)
+        self.states.rivals[entry.name] = state
+        position, model = state.position, state.model
         created_by = f"{ENTERED} from {entry.start}"
         out.snapshots.append(Snapshot(position, state.saved, model.digest(), entry.name, created_by))
         out.entered.append(entry)

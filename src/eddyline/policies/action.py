@@ -78,6 +78,10 @@ class Now:
     """matured pairs a second of event time, for "about T"; None when not known"""
     frozen_since: int | None = None
     """event time (µs) since when learning is frozen; None when it is not"""
+    frozen_by: str | None = None
+    """who froze it: a policy, as the ledger calls it, or a person"""
+    alerted_at: int | None = None
+    """event time (µs) of the newest alert that this policy `matches`; None before the first"""
     quarantined: Mapping[str, int] = field(default_factory=dict)
     """by segment: event time (µs) since when it is in quarantine"""
 

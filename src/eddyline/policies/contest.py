@@ -14,7 +14,7 @@ from eddyline.policies.losses import Answer, Loss
 from eddyline.policies.sums import Claim, MeanSums, PairSums, sums_of
 from eddyline.policies.verdict import Favours, Verdict, judge
 
-Plain = tuple[str, float, str, list[float]]
+Plain = tuple[str, str, list[float]]
 
 
 class Contest:
@@ -40,7 +40,7 @@ class Contest:
     @classmethod
     def new(cls, loss: Loss) -> Contest:
         """A contest before its first pair."""
-        return cls(loss, PairSums() if loss.name == "zero_one" else MeanSums(loss.clip))
+        return cls(loss, PairSums() if loss.counted else MeanSums(loss.clip))
 
     def add(self, champion: Answer | None, challenger: Answer | None, truth: Any = None, *, known: bool = True) -> None:
         """Takes a matured pair: what each said (None where it could not answer), and the truth.
@@ -103,11 +103,11 @@ class Contest:
 
     def plain(self) -> Plain:
         """Everything as plain values: equal contests give equal values, however they came to be."""
-        return self.loss.name, self.loss.clip, self.sums.kind, self.sums.plain()
+        return self.loss.key, self.sums.kind, self.sums.plain()
 
     @classmethod
     def of(cls, plain: Plain, loss: Loss) -> Contest:
         """The contest that `plain` described, under the loss of the declaration."""
-        name, clip, kind, sums = plain
-        assert (name, clip) == (loss.name, loss.clip), "a contest goes on under the loss it began with"
+        key, kind, sums = plain
+        assert key == loss.key, "a contest goes on under the loss it began with"
         return cls(loss, sums_of(kind, sums))

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from eddyline.policies.action import Action, Now
 from eddyline.policies.policy import Policy, check_duration, evidence_of, matching, monitors_of
+from eddyline.records import Alert
 from eddyline.records.time import show_duration, to_us
 
 
@@ -15,7 +16,8 @@ class FreezeLearning(Policy):
     """Stops learning when one of the monitors `on` alerts, and lets it go on after `until`, counted from the last alert.
 
     For labels that went wrong (a flip, a broken export) and features that broke: what is learned from them spoils the
-    model. `until=None` waits for a person: `eddyline resume`.
+    model. `until=None` waits for a person: `eddyline resume`. It lets go on only what it froze itself: where a person froze
+    learning, a person resumes it.
 
     >>> from eddyline.records.time import hours
     >>> FreezeLearning(on=("label_share",), until=hours(6)).sentence()
@@ -31,8 +33,12 @@ class FreezeLearning(Policy):
         if self.until is not None:
             check_duration("FreezeLearning", "until", self.until)
 
+    def matches(self, alert: Alert) -> bool:
+        """Whether it is an alert of the monitors `on`."""
+        return bool(matching([alert], monitors_of("FreezeLearning", self.on)))
+
     def look(self, now: Now) -> Action | None:
-        """Freezes at the first alert; resumes when `until` passed and no alert is new."""
+        """Freezes at the first alert; resumes what it froze when `until` passed since the last one."""
         found = matching(now.alerts, monitors_of("FreezeLearning", self.on))
         if found:
             if now.frozen:
@@ -41,11 +47,18 @@ class FreezeLearning(Policy):
             return Action(
                 kind="freeze", subject=now.champion, reason=f"{alert.monitor}: {alert.reason}", evidence=evidence_of(alert)
             )
-        since = now.frozen_since
-        if since is None or self.until is None or now.at - since < to_us(self.until):
+        return self._resumes(now)
+
+    def _resumes(self, now: Now) -> Action | None:
+        frozen = now.frozen_since
+        if frozen is None or self.until is None or now.frozen_by != self.called:
             return None
-        reason = f"{show_duration(to_us(self.until))} passed since learning was frozen"
-        return Action(kind="resume", subject=now.champion, reason=reason, evidence={"frozen_since": since, "at": now.at})
+        last = frozen if now.alerted_at is None else max(frozen, now.alerted_at)
+        if now.at - last < to_us(self.until):
+            return None
+        reason = f"{show_duration(to_us(self.until))} passed since the last alert"
+        evidence = {"frozen_since": frozen, "alerted_at": now.alerted_at, "at": now.at}
+        return Action(kind="resume", subject=now.champion, reason=reason, evidence=evidence)
 
     def sentence(self) -> str:
         """The policy in a sentence."""

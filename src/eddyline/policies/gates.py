@@ -426,7 +426,7 @@ class Pairs:
         return low, high
 
     def _log_e(self, sign: int, gain: float) -> float:
-        if self.loss.name == "zero_one":
+        if self.loss.counted:
             wins, losses = (self.wins, self.losses) if sign > 0 else (self.losses, self.wins)
             return log_e_pairs(wins, losses, self.count - wins - losses, min(max(gain, _EDGE - 1), 1 - _EDGE))
         return log_e_mean(self.count, sign * self.gain * self.count, self.spread, self.loss.clip, gain)

@@ -2,7 +2,8 @@
 
 A loss compares an answer (its value and, where there are any, its scores) with the truth. It also says within which
 bounds the difference of two answers lies when nobody knows the truth, because a missing label counts against whoever
-would gain by it. Refuses to know who answered.
+would gain by it. A loss that cannot be computed is the largest, so no answer and no function of a user stops the loop.
+Refuses to know who answered.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
+from eddyline.policies.digests import digest_of
 from eddyline.records import Scores, Task
-from eddyline.records.errors import DeclarationError, EddylineError
+from eddyline.records.errors import DeclarationError
 
 
 class Answer(Protocol):
@@ -27,6 +30,8 @@ class Answer(Protocol):
 
 Own = Callable[[Any, Any, Scores | None], float]
 """A user's loss: def loss(truth, value, scores) -> float."""
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Between these a clip lies: the squares of gains have to be numbers too."""
 _BOTH = frozenset({Task.CLASSIFICATION, Task.REGRESSION, Task.ANOMALY})
 
 
@@ -35,11 +40,14 @@ class Loss:
     """A bounded loss: `name`, and `clip`, the most that one answer can cost, in the loss's own unit.
 
     Make one with `zero_one()`, `brier()`, `log_loss(clip)`, `absolute(clip)`, `squared(clip)`, `pinball(quantile, clip)`
-    or `own(function, clip)`. A version that could not answer pays `clip`.
+    or `own(function, clip)`. A version that could not answer pays `clip`, and so does one whose loss cannot be computed: a
+    text where a number was due, NaN, a number too large, a function of yours that raises.
 
     >>> from eddyline.records import Output
     >>> zero_one().cost(True, Output(False)), absolute(clip=10.0).cost(3.0, Output(50.0)), zero_one().cost(True, None)
     (1.0, 10.0, 1.0)
+    >>> absolute(clip=10.0).cost(3.0, Output("three"))
+    10.0
     """
 
     name: str
@@ -49,18 +57,27 @@ class Loss:
     reach: Callable[[Answer, Answer], tuple[float, float]] = field(repr=False, compare=False)
     function: Own | None = field(default=None, repr=False)
     """the user's own, None for the named ones"""
+    counted: bool = field(default=False, repr=False)
+    """whether a gain is -1, 0 or 1, so that counts of wins and losses say everything: of the built-in `zero_one` only"""
+
+    @cached_property
+    def key(self) -> str:
+        """What tells it from any other loss, the same in every process: name, clip, and a digest of a user's own function.
+
+        >>> absolute(clip=10.0).key
+        'absolute/10.0'
+        >>> def zero_one(truth, value, scores): return float(truth and not value)
+        >>> own(zero_one, clip=1.0).key.startswith("zero_one/1.0/")
+        True
+        """
+        key = f"{self.name}/{self.clip!r}"
+        return key if self.function is None else f"{key}/{digest_of(self.function)}"
 
     def cost(self, truth: Any, answer: Answer | None) -> float:
-        """What this answer costs: in [0, clip], `clip` where there was none."""
+        """What this answer costs: in [0, clip], `clip` where there was none or where it cannot be computed. Never raises."""
         if answer is None or answer.value is None:
             return self.clip
-        cost = self.raw(truth, answer.value, answer.scores)
-        if cost != cost:
-            raise EddylineError(
-                f"loss {self.name}: gave NaN for the truth {truth!r} and the answer {answer.value!r}\n"
-                f"return a number from 0 to {self.clip:g} for every answer"
-            )
-        return float(min(max(cost, 0.0), self.clip))
+        return _paid(self.raw, truth, answer.value, answer.scores, self.clip)
 
     def gain(self, truth: Any, champion: Answer | None, challenger: Answer | None) -> float:
         """The champion's loss less the challenger's: positive where the challenger was better."""
@@ -68,6 +85,8 @@ class Loss:
 
     def reaches(self, champion: Answer | None, challenger: Answer | None) -> tuple[float, float]:
         """The least and the most that the gain can be, whatever the truth is. (0, 0) where the truth does not matter.
+
+        Answers that cannot be compared may differ by the whole clip. Never raises.
 
         >>> from eddyline.records import Output
         >>> zero_one().reaches(Output(True), Output(True)), absolute(clip=9).reaches(Output(1.0), Output(3.0))
@@ -78,10 +97,20 @@ class Loss:
         if there and other:
             assert champion is not None
             assert challenger is not None
-            return self.reach(champion, challenger)
+            return self._reached(champion, challenger)
         if there:
             return -self.clip, 0.0
         return (0.0, self.clip) if other else (0.0, 0.0)
+
+    def _reached(self, champion: Answer, challenger: Answer) -> tuple[float, float]:
+        clip = self.clip
+        try:
+            low, high = self.reach(champion, challenger)
+            if -clip <= low <= high <= clip:
+                return low, high
+        except Exception:  # whatever two answers raise when they are compared, nothing is known of their gain
+            return -clip, clip
+        return -clip, clip
 
     def check(self, task: Task, who: str) -> None:
         """Refuses a loss that says nothing about this task. `who` is the policy that named it."""
@@ -96,9 +125,10 @@ def zero_one() -> Loss:
     def reach(a: Answer, b: Answer) -> tuple[float, float]:
         return (0.0, 0.0) if a.value == b.value else (-1.0, 1.0)
 
-    return Loss(
-        "zero_one", 1.0, frozenset({Task.CLASSIFICATION}), lambda truth, value, scores: 0.0 if truth == value else 1.0, reach
-    )
+    def raw(truth: Any, value: Any, scores: Scores | None) -> float:
+        return 0.0 if truth == value else 1.0
+
+    return Loss("zero_one", 1.0, frozenset({Task.CLASSIFICATION}), raw, reach, counted=True)
 
 
 def brier() -> Loss:
@@ -147,7 +177,7 @@ def pinball(quantile: float, clip: float) -> Loss:
     def raw(truth: Any, value: Any, scores: Scores | None) -> float:
         return float(max(quantile * (truth - value), (quantile - 1.0) * (truth - value)))
 
-    return _distance(f"pinball({quantile:g})", clip, max(quantile, 1.0 - quantile), raw)
+    return _distance(f"pinball({quantile!r})", clip, max(quantile, 1.0 - quantile), raw)
 
 
 def squared(clip: float) -> Loss:
@@ -157,6 +187,8 @@ def squared(clip: float) -> Loss:
 
 def own(function: Own, clip: float) -> Loss:
     """Your own: function(truth, value, scores) -> float, taken as 0 below 0 and as `clip` above.
+
+    Where it raises or gives NaN it is taken as `clip` too. Two functions are two losses, whatever they are called.
 
     >>> from eddyline.records import Output
     >>> def missed(truth, value, scores): return 20.0 if truth and not value else float(truth != value)
@@ -168,7 +200,7 @@ def own(function: Own, clip: float) -> Loss:
 
 def _clip(name: str, clip: float) -> float:
     """The clip, or what to write instead."""
-    if isinstance(clip, bool) or not isinstance(clip, int | float) or not 0.0 < clip < math.inf:
+    if isinstance(clip, bool) or not isinstance(clip, int | float) or not SMALLEST <= clip <= LARGEST:
         raise DeclarationError(f"{name}: clip={clip!r} is not a largest loss\nwrite clip=10.0, in the unit of the loss")
     return float(clip)
 
@@ -192,13 +224,22 @@ def loss_of(loss: str | Loss | Own, clip: float | None, who: str) -> Loss:
     name = f'"{loss}"' if isinstance(loss, str) else getattr(loss, "__name__", "your_loss")
     if not isinstance(loss, str) and not callable(loss):
         raise DeclarationError(f'{who}: loss={loss!r} is not a loss\nwrite {who}(loss="zero_one")')
-    if isinstance(clip, bool) or not isinstance(clip, int | float) or not 0.0 < clip < math.inf:
+    if isinstance(clip, bool) or not isinstance(clip, int | float) or not SMALLEST <= clip <= LARGEST:
         said = "needs its largest value before anything is seen" if clip is None else f"cannot be clipped at {clip!r}"
         raise DeclarationError(f"{who}: loss={name} {said}\nwrite {who}(loss={name}, clip=10.0)")
     return _CLIPPED[loss](float(clip)) if isinstance(loss, str) else own(loss, float(clip))
 
 
 _CLIPPED: Mapping[str, Callable[[float], Loss]] = {"log_loss": log_loss, "absolute": absolute, "squared": squared}
+
+
+def _paid(raw: Callable[[Any, Any, Scores | None], float], truth: Any, value: Any, scores: Scores | None, clip: float) -> float:
+    """What `raw` gives, in [0, clip]; `clip` where it gives no number."""
+    try:
+        cost = float(raw(truth, value, scores))
+    except Exception:  # whatever an answer or a user's function raises: a loss that cannot be computed is the largest
+        return clip
+    return min(max(cost, 0.0), clip) if cost == cost else clip
 
 
 def _scores(value: Any, scores: Scores | None) -> Scores:
@@ -213,7 +254,7 @@ def _scored(name: str, clip: float, raw: Callable[[Any, Any, Scores | None], flo
         if ours == theirs:
             return 0.0, 0.0
         gains = [
-            min(raw(truth, a.value, ours), clip) - min(raw(truth, b.value, theirs), clip)
+            _paid(raw, truth, a.value, ours, clip) - _paid(raw, truth, b.value, theirs, clip)
             for truth in [*{**ours, **theirs}, _Unseen]
         ]
         return min(gains), max(gains)
@@ -227,7 +268,7 @@ def _distance(name: str, clip: float, steepest: float, raw: Callable[[Any, Any, 
     clip = _clip(name, clip)
 
     def reach(a: Answer, b: Answer) -> tuple[float, float]:
-        far = min(steepest * abs(a.value - b.value), clip)
+        far = min(float(steepest * abs(a.value - b.value)), clip)
         return -far, far
 
     return Loss(name, clip, frozenset({Task.REGRESSION}), raw, reach)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from eddyline.policies.action import Action, Now
 from eddyline.policies.policy import Policy, check_number, evidence_of, matching, monitors_of
+from eddyline.records import Alert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +30,14 @@ class Notify(Policy):
         if self.effect_above is not None:
             check_number("Notify", "effect_above", self.effect_above, 0.0, 1e308, 0.01)
 
+    def matches(self, alert: Alert) -> bool:
+        """Whether it would tell of this alert."""
+        enough = self.effect_above is None or alert.effect is None or alert.effect > self.effect_above
+        return enough and bool(matching([alert], monitors_of("Notify", self.on)))
+
     def look(self, now: Now) -> Action | None:
         """The alert with the largest effect."""
-        found = matching(now.alerts, monitors_of("Notify", self.on))
-        if self.effect_above is not None:
-            found = [alert for alert in found if alert.effect is None or alert.effect > self.effect_above]
+        found = [alert for alert in matching(now.alerts, monitors_of("Notify", self.on)) if self.matches(alert)]
         if not found:
             return None
         alert = found[0]

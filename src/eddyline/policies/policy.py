@@ -1,7 +1,8 @@
 """What every policy has: a name, how often it may act, who has to agree, and a sentence.
 
 A policy is a frozen value with `look(now) -> Action | None`: pure, without memory, so that a backtest on the journal is the
-run itself. Cool-down, approval and dry run are declared here and done by the decide stage. Refuses to know how.
+run itself. One that may want several things at once says them with `wishes(now)`, the most urgent first. Cool-down,
+approval and dry run are declared here and done by the decide stage. Refuses to know how.
 """
 
 from __future__ import annotations
@@ -89,6 +90,18 @@ class Policy(ABC):
     @abstractmethod
     def look(self, now: Now) -> Action | None:
         """What to do now, if anything. Pure: the same `now` gives the same action."""
+
+    def wishes(self, now: Now) -> Iterable[Action]:
+        """All that it wants now, the most urgent first: what `look` says, unless a policy knows more.
+
+        A wish that cannot be carried out now (cool-down, approval, dry run) does not keep back those after it.
+        """
+        action = self.look(now)
+        return [] if action is None else [action]
+
+    def matches(self, alert: Alert) -> bool:
+        """Whether it is interested in this alert: then `now.alerted_at` is the event time of the newest such alert."""
+        return False
 
     @abstractmethod
     def sentence(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from eddyline.policies.action import Action, Now, Trial
@@ -54,14 +55,19 @@ worse, or still undecided after 14 days'
 
     def look(self, now: Now) -> Action | None:
         """Promotes the first challenger, by name, that earned it; else retires the first that lost or ran out of time."""
-        ending = None
+        return next(self.wishes(now), None)
+
+    def wishes(self, now: Now) -> Iterator[Action]:
+        """Every challenger that earned it, by name; then every one that lost or ran out of time."""
+        endings = []
         for name in sorted(now.contests):
             if self.challenger is None or name == self.challenger or name.endswith(f".{self.challenger}"):
                 action = self._judge(now, name)
                 if action is not None and action.kind == "promote":
-                    return action
-                ending = ending or action
-        return ending
+                    yield action
+                elif action is not None:
+                    endings.append(action)
+        yield from endings
 
     def needed(self, trial: Trial) -> float:
         """The E that this challenger needs."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from eddyline.policies.action import Action, Now
 from eddyline.policies.policy import Policy, check_duration, evidence_of, matching, monitors_of
+from eddyline.records import Alert
 from eddyline.records.time import hours, show_duration, to_us
 
 
@@ -29,19 +31,28 @@ class Quarantine(Policy):
         object.__setattr__(self, "on", monitors_of("Quarantine", self.on))
         check_duration("Quarantine", "for_", self.for_)
 
+    def matches(self, alert: Alert) -> bool:
+        """Whether it is an alert of the monitors `on`, about a segment."""
+        return alert.segment is not None and bool(matching([alert], monitors_of("Quarantine", self.on)))
+
     def look(self, now: Now) -> Action | None:
         """Takes in the segment with the largest effect; else lets go the first whose time passed."""
+        return next(self.wishes(now), None)
+
+    def wishes(self, now: Now) -> Iterator[Action]:
+        """Every segment that alerts and is not set apart yet, the largest effect first; then those whose time passed."""
         found = matching(now.alerts, monitors_of("Quarantine", self.on))
+        taken = set(now.quarantined)
         for alert in found:
-            if alert.segment is not None and alert.segment not in now.quarantined:
+            if alert.segment is not None and alert.segment not in taken:
+                taken.add(alert.segment)
                 reason = f"{alert.monitor}: {alert.reason}"
-                return Action(kind="quarantine", subject=alert.segment, reason=reason, evidence=evidence_of(alert))
+                yield Action(kind="quarantine", subject=alert.segment, reason=reason, evidence=evidence_of(alert))
         alerting = {alert.segment for alert in found}
         for segment, since in sorted(now.quarantined.items()):
             if now.at - since >= to_us(self.for_) and segment not in alerting:
                 reason = f"{show_duration(to_us(self.for_))} passed since it was set apart"
-                return Action(kind="release", subject=segment, reason=reason, evidence={"since": since, "at": now.at})
-        return None
+                yield Action(kind="release", subject=segment, reason=reason, evidence={"since": since, "at": now.at})
 
     def sentence(self) -> str:
         """The policy in a sentence."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from eddyline.policies.action import Action, Now
 from eddyline.policies.policy import Policy, check_duration, evidence_of, matching, monitors_of
+from eddyline.records import Alert
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import days, show_duration, show_instant, to_us
 
@@ -48,6 +49,10 @@ class Retrain(Policy):
         elif type(self.window) is not int or self.window < 1:
             fault = f"Retrain: window={self.window!r} is not a duration or a number of examples"
             raise DeclarationError(f'{fault}\nwrite Retrain(window=days(30)), window=50_000 or window="since_drift"')
+
+    def matches(self, alert: Alert) -> bool:
+        """Whether it is an alert of the monitors `on`."""
+        return bool(self.on) and bool(matching([alert], monitors_of("Retrain", self.on)))
 
     def look(self, now: Now) -> Action | None:
         """A drift first; else the clock, counted from its last action or the pipeline's first event."""

@@ -5,6 +5,7 @@ Pure; refuses to know how a version is put back.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -76,15 +77,21 @@ answers raise or any is not finite; the same not again within 1 hour'
 
     def look(self, now: Now) -> Action | None:
         """The guardrails of the champion, then those of the challengers, then harm, then the objective."""
-        if now.former_name is not None and (tripped := self._tripped(now.health.get(now.champion))):
-            return Action(kind="roll_back", subject=now.champion, reason=tripped[0], evidence=tripped[1])
+        return next(self.wishes(now), None)
+
+    def wishes(self, now: Now) -> Iterator[Action]:
+        """Each reason to act that there is, in the order of `look`; last, the alert where there is nobody to go back to."""
+        fails = self._tripped(now.health.get(now.champion))
+        if fails and now.former_name is not None:
+            yield Action(kind="roll_back", subject=now.champion, reason=fails[0], evidence=fails[1])
         for name in sorted(now.places):
             if tripped := self._tripped(now.health.get(name)):
-                return Action(kind="retire", subject=name, reason=tripped[0], evidence=tripped[1])
-        harm = self._harm(now) or self._over(now)
-        if harm is None and now.former_name is None and (tripped := self._tripped(now.health.get(now.champion))):
-            return _alert(now, *tripped)
-        return harm
+                yield Action(kind="retire", subject=name, reason=tripped[0], evidence=tripped[1])
+        for action in (self._harm(now), self._over(now)):
+            if action is not None:
+                yield action
+        if fails and now.former_name is None:
+            yield _alert(now, *fails)
 
     def _tripped(self, health: Health | None) -> tuple[str, dict[str, Any]] | None:
         """Which guardrail a line crossed, in words and numbers."""

@@ -17,7 +17,7 @@ START = 20.0
 """The `start` of `log_e_mean`: a split's gains are small beside their noise, whichever the loss."""
 
 Arm = Literal["champion", "challenger"]
-Plain = tuple[str, float, float, float, list[float]]
+Plain = tuple[str, float, float, list[float]]
 
 
 class SplitContest:
@@ -58,15 +58,21 @@ class SplitContest:
         """
         clip = self.loss.clip
         cost = self.loss.cost(truth, answer) if known else None
-        base = self._loss_total / self.sums.pairs if self.sums.pairs else 0.5 * clip
+        base = self._base()
         worst, best = (0.0, clip) if arm == "champion" else (clip, 0.0)
         self.sums.add(
             self._gain(arm, worst if cost is None else cost, base), self._gain(arm, best if cost is None else cost, base)
         )
         self._loss_total += base if cost is None else cost
 
+    def _base(self) -> float:
+        """The mean loss of the events before: rounding may carry a mean out of what it is the mean of."""
+        clip = self.loss.clip
+        return min(max(self._loss_total / self.sums.pairs, 0.0), clip) if self.sums.pairs else 0.5 * clip
+
     def _gain(self, arm: Arm, cost: float, base: float) -> float:
-        return (cost - base) / (1.0 - self.share) if arm == "champion" else (base - cost) / self.share
+        gain = (cost - base) / (1.0 - self.share) if arm == "champion" else (base - cost) / self.share
+        return min(max(gain, -self.sums.bound), self.sums.bound)
 
     @property
     def pairs(self) -> int:
@@ -85,11 +91,11 @@ class SplitContest:
 
     def plain(self) -> Plain:
         """Everything as plain values."""
-        return self.loss.name, self.loss.clip, self.share, self._loss_total, self.sums.plain()
+        return self.loss.key, self.share, self._loss_total, self.sums.plain()
 
     @classmethod
     def of(cls, plain: Plain, loss: Loss) -> SplitContest:
         """The split that `plain` described, under the loss of the declaration."""
-        name, clip, share, loss_total, sums = plain
-        assert (name, clip) == (loss.name, loss.clip), "a contest goes on under the loss it began with"
+        key, share, loss_total, sums = plain
+        assert key == loss.key, "a contest goes on under the loss it began with"
         return cls(loss, share, MeanSums.of(sums), loss_total)

@@ -3,6 +3,7 @@
 from eddyline.records.stream import (
     LIMIT,
     NOT_ASKED,
+    UNSEEN,
     Alert,
     Arrival,
     DeadLetter,
@@ -42,6 +43,7 @@ from eddyline.records.types import (
 __all__ = [
     "LIMIT",
     "NOT_ASKED",
+    "UNSEEN",
     "Alert",
     "Arrival",
     "DeadLetter",

@@ -57,6 +57,8 @@ class Output(msgspec.Struct, frozen=True, gc=False):
 
 NOT_ASKED = "not_asked"
 """The fault of a version that was not asked: a split gave the event to another."""
+UNSEEN = "not_asked_unseen"
+"""The same, of a version whose features could not be made, either."""
 
 
 class Said(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -14,11 +14,14 @@ from eddyline.policies.contest import Contest
 from eddyline.policies.losses import Loss
 from eddyline.policies.order import InOrder
 from eddyline.policies.split import SplitContest
-from eddyline.records import NOT_ASKED, Output, Prediction, Rollout, Said
+from eddyline.records import NOT_ASKED, UNSEEN, Output, Prediction, Rollout, Said
 from eddyline.stages.commands import version_of
 
 KEYS = 1_000_000
 """A split counts the first event of so many keys; the events of further ones are left out of it."""
+UNASKED: tuple[str | None, ...] = (NOT_ASKED, UNSEEN)
+DROPPED = ["", "dropped"]
+"""The outcome of a pair that counts for nobody."""
 Party = tuple[str, int]
 """A line and a position; -1 where it speaks for its line as it stands."""
 
@@ -105,7 +108,7 @@ class Bout:
         if self.agreeing and _spoke(ours) and _spoke(theirs) and ours.value == theirs.value:  # type: ignore[union-attr]
             self.contest.sums.add(0.0, 0.0)
             return
-        self.order.expect(prediction.at, prediction.event_id, (_plain(ours), _plain(theirs)))
+        self.order.expect(prediction.at, prediction.event_id, (plain_answer(ours), plain_answer(theirs)))
 
     def _split(self, prediction: Prediction, ours: Prediction | Said | None, theirs: Prediction | Said) -> None:
         if theirs is not prediction and ours is not prediction:
@@ -114,13 +117,18 @@ class Bout:
         if key in self.keys or len(self.keys) >= KEYS:
             return
         self.keys.add(key)
-        arm = "challenger" if theirs is prediction or theirs.fault != NOT_ASKED else "champion"  # type: ignore[union-attr]
-        answer = _plain(theirs if arm == "challenger" else ours)
+        asked = not (isinstance(theirs, Said) and theirs.fault in UNASKED)
+        arm = "challenger" if theirs is prediction or asked else "champion"
+        answer = plain_answer(theirs if arm == "challenger" else ours)
         self.order.expect(prediction.at, prediction.event_id, (arm, answer))
 
     def known(self, event_id: str, truth: Any) -> None:
         """The truth about an event is here."""
         self.order.settle(event_id, [truth])
+
+    def dropped(self, event_id: str) -> None:
+        """The truth about an event is here, and in doubt: it counts for nobody."""
+        self.order.settle(event_id, DROPPED)
 
     def expired(self, event_id: str) -> None:
         """Nobody told the truth about an event by its horizon."""
@@ -130,23 +138,25 @@ class Bout:
         """Counts what is mature, in the order of events."""
         contest = self.contest
         for _, _, (one, other), outcome in self.order.ready(watermark):
+            if outcome == DROPPED:
+                continue
             known = bool(outcome)
             truth = outcome[0] if known else None
             if isinstance(contest, SplitContest):
-                contest.add(one, _output(other), truth, known=known)
+                contest.add(one, output_of(other), truth, known=known)
             else:
-                contest.add(_output(one), _output(other), truth, known=known)
+                contest.add(output_of(one), output_of(other), truth, known=known)
 
     def plain(self) -> list[Any]:
         """Everything as plain values."""
-        who = [self.champion, self.who, self.loss.name, self.loss.clip, self.since, self.share]
+        who = [self.champion, self.who, self.loss.key, self.since, self.share]
         return [*who, self.contest.plain(), self.order.plain(), sorted(self.keys)]
 
     @classmethod
-    def of(cls, plain: list[Any], losses: dict[tuple[str, float], Loss]) -> Bout:
+    def of(cls, plain: list[Any], losses: dict[str, Loss]) -> Bout:
         """The bout that `plain` described, under the losses of the declaration."""
-        champion, who, name, clip, since, share, contest, order, keys = plain
-        loss = losses[name, clip]
+        champion, who, key, since, share, contest, order, keys = plain
+        loss = losses[key]
         bout = cls(champion, who, loss, since, share)
         bout.contest = Contest.of(contest, loss) if share is None else SplitContest.of(contest, loss)
         bout.order, bout.keys = InOrder.of(order), set(keys)
@@ -158,10 +168,11 @@ def _spoke(said: Prediction | Said | None) -> bool:
     return said is not None and (type(said) is not Said or said.fault is None)
 
 
-def _plain(said: Prediction | Said | None) -> tuple[Any, Any] | None:
+def plain_answer(said: Prediction | Said | None) -> tuple[Any, Any] | None:
     """What a version said, None where it could not."""
     return (said.value, said.scores) if _spoke(said) else None  # type: ignore[union-attr]
 
 
-def _output(plain: Any) -> Output | None:
+def output_of(plain: Any) -> Output | None:
+    """The answer that `plain_answer` gave."""
     return None if plain is None else Output(plain[0], plain[1])

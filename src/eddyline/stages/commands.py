@@ -49,6 +49,6 @@ def version_of(name: str) -> tuple[str, int]:
     ('fraud', 15320)
     """
     model, at, position = name.rpartition("@")
-    if not at or not model or not position.isdecimal():
-        raise EddylineError(f"{name!r} is not a version\nwrite it as name@position, for example fraud@15320")
+    if not at or not model or not (position.isascii() and position.isdecimal()) or len(position) > 18:
+        raise EddylineError(f"{name[:200]!r} is not a version\nwrite it as name@position, for example fraud@15320")
     return model, int(position)

@@ -19,10 +19,10 @@ from eddyline.policies.contest import Contest
 from eddyline.policies.detector import ErrorDetector
 from eddyline.policies.health import Health, Pulse
 from eddyline.policies.losses import Loss
+from eddyline.policies.order import InOrder
 from eddyline.policies.policy import Policy
 from eddyline.policies.roll_back import RollBack
 from eddyline.records import (
-    NOT_ASKED,
     Alert,
     DeadLetter,
     Decision,
@@ -35,12 +35,12 @@ from eddyline.records import (
     Task,
     Unlabelled,
 )
+from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
-from eddyline.stages.bouts import Bout, Roll
+from eddyline.stages.bouts import DROPPED, UNASKED, Bout, Roll, output_of, plain_answer
 from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
-from eddyline.stages.orders import obeyed
-from eddyline.stages.refuse import refuse
+from eddyline.stages.orders import obeyed, problem_with, refused
 from eddyline.stages.rollouts import champion_of, place_of, put_in_force, without
 
 Decided = Rollout | Decision | Entry | DeadLetter
@@ -91,6 +91,17 @@ class DecideState:
     """what was written down already and not carried out: it is written once under one rollout"""
     trials: dict[str, int] = field(default_factory=dict)
     promoted: int = 0
+    tried: int = 0
+    """contests begun: each has a number of its own, for e-LOND"""
+    reign: int = 0
+    """the revision in which this champion came"""
+    frozen_by: str | None = None
+    alerted_at: dict[str, int] = field(default_factory=dict)
+    """by policy: the newest alert that concerned it (event time, µs)"""
+    failing: dict[str, list[int]] = field(default_factory=dict)
+    """since the last look, by line: exceptions, and answers that were not finite"""
+    expected: InOrder = field(default_factory=InOrder)
+    """the champion's answers that wait for their truth, for the objectives on its error"""
     roll: Roll | None = None
 
     @property
@@ -109,13 +120,13 @@ class DecideState:
         return line not in self.still
 
     def failed(self, line: str, reason: str) -> None:
-        """A challenger could not learn an example."""
-        self.pulses.setdefault(line, Pulse()).add(_FAULTS.get(reason, "exception"))
+        """Somebody could not answer an event, or not learn an example: it counts at the next look, whenever it was between."""
+        self.failing.setdefault(line, [0, 0])[reason == Reason.NOT_FINITE.value] += 1
 
     def asked(self) -> set[str]:
         """The lines that somebody asks: the champion's, those beside it, and those that a pinned version belongs to."""
         names = [self.rollout.champion, self.rollout.former, *(place.who for place in self.rollout.places)]
-        return {name for name in names if name is not None and "@" not in name}
+        return {name.rpartition("@")[0] or name for name in names if name is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +141,20 @@ class Decide:
     look_every: int = LOOK_EVERY
 
     def __post_init__(self) -> None:
+        called = [policy.called for policy in self.policies]
         for policy in self.policies:
             policy.check(self.task)
+            if called.count(policy.called) > 1:
+                raise DeclarationError(
+                    f"decide: two policies are called {policy.called!r}, and the ledger could not tell them apart\n"
+                    f'name one of them: {type(policy).__name__}(name="strict", ...)'
+                )
 
     @property
-    def losses(self) -> dict[tuple[str, float], Loss]:
-        """The losses that policies look at."""
+    def losses(self) -> dict[str, Loss]:
+        """The losses that policies look at, by key."""
         found = [policy.loss_used for policy in self.policies]
-        return {(loss.name, loss.clip): loss for loss in found if loss is not None}
+        return {loss.key: loss for loss in found if loss is not None}
 
     @property
     def guards(self) -> bool:
@@ -165,12 +182,16 @@ class Decide:
         looks = state.record // self.look_every
         state.record += len(records)
         revision, roll, bouts, pulses = state.rollout.revision, state.roll, state.bouts, state.pulses
+        quarantined = state.quarantined
         assert roll is not None
         together = 0
         for record in records:
             if type(record) is Prediction:
                 if state.began_at is None:
                     state.began_at = record.at
+                if state.errors and record.revision == revision:
+                    said = record if not record.others else roll.said(record, roll.champion)
+                    state.expected.expect(record.at, record.event_id, plain_answer(said))
                 if not record.others:
                     together = _beat_together(pulses, roll, together)
                     pulses[roll.champion].add()
@@ -182,55 +203,66 @@ class Decide:
                     together = _beat_together(pulses, roll, together)
                     heard = roll.heard(record)
                     _beat(pulses, roll, heard)
-                if record.revision == revision:
+                if record.revision == revision and (record.segment or ALL) not in quarantined:
                     for bout in bouts:
                         bout.answered(roll, record, heard)
             elif type(record) is Example:
                 if record.revision == 0:
-                    for bout in bouts:
-                        bout.known(record.prediction.event_id, record.truth)
-                    if state.errors and record.prediction.revision == revision:
-                        self._errors(state, roll, record)
+                    _settled(state, record)
             elif type(record) is Unlabelled:
+                state.expected.settle(record.prediction.event_id, DROPPED)
                 for bout in bouts:
                     bout.expired(record.prediction.event_id)
         _beat_together(pulses, roll, together)
         for letter in dead:
             if letter.stream == "events" and letter.reason in FAILURES:
                 state.record += 1
-                state.pulses.setdefault(roll.champion, Pulse()).add(_FAULTS.get(letter.reason, "exception"))
+                state.failed(roll.champion, letter.reason)
         return state.record // self.look_every > looks
 
     def room(self, state: DecideState) -> int:
         """How many records may come before it is time to look."""
         return self.look_every - state.record % self.look_every
 
-    def _errors(self, state: DecideState, roll: Roll, example: Example) -> None:
-        said = roll.said(example.prediction, roll.champion)
-        for policy in self.policies:
-            detector, loss = state.errors.get(policy.called), policy.loss_used
-            if detector is not None and loss is not None and said is not None:
-                detector.add(loss.cost(example.truth, said) / loss.clip)
-
     # Looking ---------------------------------------------------------------------------------------------------------
 
     def look(self, state: DecideState, watermark: int) -> list[Decided]:
         """Lets every policy look, in the order of their declaration; each sees what those before it have done."""
-        for bout in state.bouts:
-            bout.ripen(watermark)
+        self._ripen(state, watermark)
         out: list[Decided] = []
         self._lapse(state, watermark, out)
         for policy in self.policies if self.guards else (GUARDRAIL, *self.policies):
-            action = policy.look(self._now(state, policy, watermark))
-            if action is not None and (policy is not GUARDRAIL or action.kind == "retire"):
-                self._act(state, policy, action, watermark, out)
+            matching = [alert.at for alert in state.alerts if policy.matches(alert)]
+            if matching:
+                state.alerted_at[policy.called] = max(matching)
+            for action in policy.wishes(self._now(state, policy, watermark)):
+                if (policy is not GUARDRAIL or action.kind == "retire") and self._act(state, policy, action, watermark, out):
+                    break
         state.alerts.clear()
         return out
+
+    def _ripen(self, state: DecideState, watermark: int) -> None:
+        """Counts what is mature in the order of events, and what failed since the last look."""
+        for bout in state.bouts:
+            bout.ripen(watermark)
+        for _, _, answer, outcome in state.expected.ready(watermark):
+            if outcome != DROPPED:
+                for policy in self.policies:
+                    detector, loss = state.errors.get(policy.called), policy.loss_used
+                    if detector is not None and loss is not None:
+                        detector.add(loss.cost(outcome[0], output_of(answer)) / loss.clip)
+        for who, (exceptions, not_finite) in state.failing.items():
+            pulse = state.pulses.get(who)
+            for kind, many in (("exception", exceptions), ("not_finite", not_finite)):
+                for _ in range(many if pulse is not None else 0):
+                    pulse.add(kind)  # type: ignore[union-attr]
+        state.failing.clear()
 
     def _now(self, state: DecideState, policy: Policy, at: int) -> Now:
         rollout, loss = state.rollout, policy.loss_used
         champion = champion_of(rollout, self.model)
-        mine = [bout for bout in state.bouts if loss is not None and (bout.loss.name, bout.loss.clip) == (loss.name, loss.clip)]
+        began = BEGINNING if state.began_at is None else state.began_at
+        mine = [bout for bout in state.bouts if loss is not None and bout.loss.key == loss.key]
         former = next((bout.contest for bout in mine if bout.who == rollout.former), None)
         guard = rollout.former if self.guards else None
         names = [champion, *(place.who for place in rollout.places)]
@@ -238,20 +270,22 @@ class Decide:
         return Now(
             at=at,
             champion=champion,
-            began_at=BEGINNING if state.began_at is None else state.began_at,
-            champion_since=rollout.since,
+            began_at=began,
+            champion_since=max(began, rollout.since),
             acted_at=state.acted_at.get(policy.called),
             contests={bout.who: bout.contest for bout in mine if bout.who != guard},
             trials={who: Trial(number, min(state.promoted, number - 1)) for who, number in state.trials.items()},
-            places={place.who: place for place in rollout.places if place.who != guard},
+            places={place.who: _since(place, began) for place in rollout.places if place.who != guard},
             former=former if isinstance(former, Contest) else None,
             former_name=rollout.former,
             error=state.errors.get(policy.called),
             health={name: self._health(state, name) for name in names},
             alerts=tuple(state.alerts),
             labels_per_s=rate or None,
-            frozen_since=state.frozen_since,
-            quarantined=dict(state.quarantined),
+            frozen_since=None if state.frozen_since is None else max(began, state.frozen_since),
+            frozen_by=state.frozen_by,
+            alerted_at=state.alerted_at.get(policy.called),
+            quarantined={segment: max(began, since) for segment, since in state.quarantined.items()},
         )
 
     def _health(self, state: DecideState, who: str) -> Health:
@@ -263,21 +297,33 @@ class Decide:
         for number, proposal in list(state.proposed.items()):
             deadline = waits.get(proposal.policy)
             late = deadline is not None and at - proposal.at >= to_us(deadline)
-            gone = proposal.action in ("promote", "retire") and place_of(state.rollout, proposal.subject) is None
-            if late or gone:
-                del state.proposed[number]
-                why = "nobody approved decision {} in time" if late else "decision {} is about somebody who has left"
-                reason = f"{why.format(number)}: {proposal.reason}"
+            if late or self.outdated(state, proposal):
+                self.answered(state, proposal)
+                why = "was approved by nobody in time" if late else "was about another champion, or one who left"
+                reason = f"decision {number} {why}: {proposal.reason}"
                 out.append(self.decided(state, proposal.policy, proposal.action, proposal.subject, "lapsed", at, reason=reason))
 
-    def _act(self, state: DecideState, policy: Policy, action: Action, at: int, out: list[Decided]) -> None:
-        mark = f"{policy.called}/{action.kind}/{'' if action.kind in _OF_ALL else action.subject}"
+    def outdated(self, state: DecideState, proposal: Decision) -> bool:
+        """Whether a proposal is about a rollout that is no more: another champion answers, or its subject has left."""
+        if proposal.action not in ("promote", "retire", "roll_back"):
+            return False
+        left = proposal.action != "roll_back" and place_of(state.rollout, proposal.subject) is None
+        return left or proposal.revision < state.reign
+
+    def answered(self, state: DecideState, proposal: Decision) -> None:
+        """A proposal waits no more; the same may be proposed again."""
+        del state.proposed[proposal.number]
+        state.told.discard(_mark(proposal.policy, proposal.action, proposal.subject))
+
+    def _act(self, state: DecideState, policy: Policy, action: Action, at: int, out: list[Decided]) -> bool:
+        """Carries out, proposes or notes what a policy wishes; False where it is to hold still."""
+        mark = _mark(policy.called, action.kind, action.subject)
         acted = state.cooling.get(mark)
         if acted is not None and at - acted < to_us(policy.cool_down):
-            return
+            return False
         status = "dry run" if policy.dry_run else "proposed" if policy.approval else "done"
         if status != "done" and mark in state.told:
-            return
+            return False
         if status == "done":
             self.effect(state, action.kind, action.subject, at, policy.called, action.reason, out)
         else:
@@ -291,6 +337,7 @@ class Decide:
         if status == "proposed":
             state.proposed[decision.number] = decision
         out.append(decision)
+        return True
 
     # What it comes to ------------------------------------------------------------------------------------------------
 
@@ -311,9 +358,9 @@ class Decide:
             if place_of(rollout, subject) is not None:
                 self.put(state, without(rollout, subject, author=author, reason=reason), out)
         elif kind == "freeze":
-            state.frozen_since = at
+            state.frozen_since, state.frozen_by = at, author
         elif kind == "resume":
-            state.frozen_since = None
+            state.frozen_since = state.frozen_by = None
         elif kind == "quarantine":
             state.quarantined[subject] = at
         elif kind == "release":
@@ -331,23 +378,29 @@ class Decide:
         rollout, before = state.rollout, state.roll
         roll = state.roll = Roll(rollout, self.model)
         if before is None or before.champion != roll.champion:
-            state.bouts, state.pulses = [], {}
+            state.bouts, state.pulses, state.reign = [], {}, rollout.revision
+            state.expected = InOrder()
+            state.failing.clear()
             state.errors = {
                 policy.called: ErrorDetector(policy.error_above)
                 for policy in self.policies
                 if isinstance(policy, RollBack) and policy.error_above is not None
             }
-        known = {(bout.who, bout.loss.name, bout.loss.clip, bout.share): bout for bout in state.bouts}
-        bouts = []
+        known = {(bout.who, bout.loss.key, bout.share): bout for bout in state.bouts}
+        bouts, trials = [], {}
         for place in rollout.places:
             share = place.share if place.mode == "split" else None
-            for (name, clip), loss in self.losses.items():
-                going_on = known.get((place.who, name, clip, share))
+            new = place.who not in state.trials
+            for key, loss in self.losses.items():
+                going_on = known.get((place.who, key, share))
+                new = new or going_on is None
                 bouts.append(going_on or Bout(roll.champion, place.who, loss, rollout.revision, share))
-            if place.who not in state.trials:
-                state.trials[place.who] = len(state.trials) + 1
-        state.bouts = bouts
+            if new and not (self.guards and place.who == rollout.former):
+                state.tried += 1
+            trials[place.who] = max(1, state.tried) if new else state.trials[place.who]
+        state.bouts, state.trials = bouts, trials
         state.pulses = {who: state.pulses.get(who) or Pulse() for who in roll.parties}
+        state.latency_ms = {who: ms for who, ms in state.latency_ms.items() if who in roll.parties}
         state.told.clear()
 
     def decided(
@@ -387,6 +440,7 @@ class Decide:
         kept = Saved(
             **plain,
             bouts=[bout.plain() for bout in state.bouts],
+            expected=state.expected.plain(),
             errors={name: detector.plain() for name, detector in state.errors.items()},
             pulses={name: pulse.plain() for name, pulse in state.pulses.items()},
         )
@@ -398,20 +452,24 @@ class Decide:
         state = DecideState(**{name: getattr(kept, name) for name in _PLAIN})
         state.roll = Roll(state.rollout, self.model)
         state.bouts = [Bout.of(plain, self.losses) for plain in kept.bouts]
+        state.expected = InOrder.of(kept.expected)
         state.errors = {name: ErrorDetector.of(plain) for name, plain in kept.errors.items()}
         state.pulses = {name: Pulse.of(plain) for name, plain in kept.pulses.items()}
         return state
 
+    def problem(self, state: DecideState, command: Command, positions: Mapping[str, int]) -> str | None:
+        """Why a command cannot be obeyed, as far as it can be told without making a model; None where it can."""
+        return problem_with(self, state, command, positions)
+
     def step(
-        self, state: DecideState, command: Command, at: int, positions: Mapping[str, int], *, start_known: bool = True
+        self, state: DecideState, command: Command, at: int, positions: Mapping[str, int], *, problem: str | None = None
     ) -> list[Decided]:
         """What a command comes to, at event time `at`, while the learners stand at `positions`.
 
-        `start_known` says whether the version that a newcomer starts from can be made.
+        `problem` says why the versions that it needs cannot be made, where they cannot.
         """
-        if command.entry is not None and not start_known:
-            detail = f"{command.entry.start} does not exist, and {command.entry.name} was to start from it"
-            return [refuse("commands", Reason.UNKNOWN_VERSION, detail, command, event_id=command.entry.name)]
+        if problem is not None:
+            return [refused(command, problem)]
         return obeyed(self, state, command, at, positions)
 
 
@@ -435,12 +493,18 @@ class Saved(msgspec.Struct, frozen=True):
     told: set[str]
     trials: dict[str, int]
     promoted: int
+    tried: int
+    reign: int
+    frozen_by: str | None
+    alerted_at: dict[str, int]
+    failing: dict[str, list[int]]
+    expected: Any
     bouts: list[Any]
     errors: dict[str, tuple[float, list[float], int, float]]
     pulses: dict[str, list[list[int]]]
 
 
-_PLAIN = tuple(name for name in Saved.__struct_fields__ if name not in ("bouts", "errors", "pulses"))
+_PLAIN = tuple(name for name in Saved.__struct_fields__ if name not in ("bouts", "errors", "pulses", "expected"))
 
 
 def _beat_together(pulses: Mapping[str, Pulse], roll: Roll, many: int) -> int:
@@ -457,8 +521,31 @@ def _beat(pulses: Mapping[str, Pulse], roll: Roll, heard: Sequence[Prediction | 
             fault = said.fault if type(said) is Said else None
             if fault is None:
                 pulses[who].add()
-            elif fault != NOT_ASKED:
+            elif fault not in UNASKED:
                 pulses[who].add(_FAULTS.get(fault, "exception"))
+
+
+def _settled(state: DecideState, example: Example) -> None:
+    """The truth about an event is here. In quarantine it counts for nobody."""
+    event_id = example.prediction.event_id
+    if state.quarantined and (ALL in state.quarantined or (example.prediction.segment or ALL) in state.quarantined):
+        state.expected.settle(event_id, DROPPED)
+        for bout in state.bouts:
+            bout.dropped(event_id)
+        return
+    state.expected.settle(event_id, [example.truth])
+    for bout in state.bouts:
+        bout.known(event_id, example.truth)
+
+
+def _mark(policy: str, action: str, subject: str) -> str:
+    """What is told once, and cools down."""
+    return f"{policy}/{action}/{'' if action in _OF_ALL else subject}"
+
+
+def _since(place: Place, began: int) -> Place:
+    """A place as policies see it: nobody had it before the first event."""
+    return place if place.since >= began else msgspec.structs.replace(place, since=began)
 
 
 def _rate(bout: Bout, at: int, state: DecideState) -> float:

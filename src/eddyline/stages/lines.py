@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eddyline.ports import Model
-from eddyline.records import Features, Mode, Prediction
+from eddyline.records import UNSEEN, Features, Mode, Prediction, Reason
 from eddyline.stages.features import Maker
 
 
@@ -46,6 +46,12 @@ class Entry(msgspec.Struct, frozen=True):
     after: str | None = None
     learns: bool = True
     skip: tuple[str, ...] = ()
+    digest: str = ""
+    """of the bytes it starts from, where they came with it: so that the journal says which they were"""
+
+
+NO_FEATURES = (Reason.FEATURES_FAILED.value, Reason.OUT_OF_RANGE.value, UNSEEN)
+"""The faults of those whose features could not be made."""
 
 
 class Step(NamedTuple):
@@ -63,6 +69,9 @@ def seen_by(prediction: Prediction, line: str, makers: Mapping[str, Maker | None
     `makers` tells for each line how its features are made; two lines with one maker see the same.
     """
     mine = makers[line]
+    for said in prediction.others or ():
+        if said.fault in NO_FEATURES and makers.get(said.model) is mine:
+            return None  # its features function failed on this event
     if prediction.model == line or makers.get(prediction.model, mine) is mine:
         return prediction.features
     for said in prediction.others or ():

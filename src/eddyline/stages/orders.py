@@ -5,6 +5,7 @@ A command that cannot be obeyed is a dead letter that says why. Knows nothing of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from eddyline.records.errors import EddylineError
 from eddyline.stages.commands import LIVE, Command, version_of
 from eddyline.stages.lines import Entry
 from eddyline.stages.refuse import refuse
-from eddyline.stages.rollouts import place_of, put_in_force, with_place, without
+from eddyline.stages.rollouts import champion_of, place_of, put_in_force, with_place, without
 
 if TYPE_CHECKING:
     from eddyline.stages.decide import Decide, DecideState
@@ -29,17 +30,87 @@ class RefusedError(Exception):
 
 def obeyed(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int]) -> Out:
     """What a command comes to: its effects, then the decision that records it; or a dead letter."""
+    problem = problem_with(decide, state, command, positions)
+    if problem is not None:
+        return [refused(command, problem)]
     out: Out = []
-    try:
-        _DO[command.do](decide, state, command, at, positions, out)
-    except (RefusedError, EddylineError) as refused:
-        return [refuse("commands", Reason.UNKNOWN_VERSION, str(refused), command, event_id=command.to or str(command.number))]
+    _DO[command.do](decide, state, command, at, positions, out)
     return out
+
+
+def refused(command: Command, problem: str) -> DeadLetter:
+    """The dead letter for a command that cannot be obeyed."""
+    about = command.to or (command.entry.name if command.entry else str(command.number))
+    return refuse("commands", Reason.UNKNOWN_VERSION, problem, command, event_id=about)
+
+
+def problem_with(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> str | None:
+    """Why a command cannot be obeyed, as far as it can be told without a model; None where it can. Changes nothing."""
+    check = _CHECKS.get(command.do)
+    if check is None:
+        return None
+    try:
+        check(decide, state, command, positions)
+    except (RefusedError, EddylineError) as problem:
+        return str(problem)
+    return None
+
+
+def _check_roll_out(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> None:
+    _check(decide, state, decide.model if command.to == LIVE else command.to, positions)
+
+
+def _check_enter(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> None:
+    entry, place = command.entry, command.place
+    if place is not None and place.mode != "shadow" and not 0.0 < place.share < 1.0:
+        raise RefusedError(f"a {place.mode} answers a share of keys between 0 and 1, not {place.share!r}")
+    if entry is None:
+        who = place.who if place is not None else command.to
+        _check(decide, state, who, positions)
+        if who == champion_of(state.rollout, decide.model):
+            raise RefusedError(f"{who} is the champion; a seat beside it is for somebody else")
+        return
+    own = re.escape(decide.model)
+    if not re.fullmatch(rf"{own}\.[a-z0-9][a-z0-9_-]{{0,62}}", entry.name):
+        raise RefusedError(f"{entry.name[:200]!r} is not the name of a line; write {decide.model}.name, in lower case")
+    if entry.name in positions or entry.name in state.entries:
+        raise RefusedError(f"there is a line {entry.name} already; give the newcomer a name of its own")
+    like = _root(state, entry.like)
+    if like not in positions or like in state.entries:
+        raise RefusedError(f"{entry.name}: there is no line {entry.like[:200]!r} to be like; known: {_known(positions)}")
+    start, _ = version_of(entry.start)
+    if start != entry.name and _root(state, start) != like:
+        raise RefusedError(f"{entry.name} is like {like}, and {entry.start} is another kind of model")
+    if entry.after is not None:
+        source, reached = version_of(entry.after)
+        if source not in positions or reached > positions[source]:
+            raise RefusedError(f"{entry.name}: {entry.after} was not reached; known: {_known(positions)}")
+        if _root(state, source) != like:
+            raise RefusedError(f"{entry.name} is like {like}, and cannot learn what {source} saw")
+
+
+def _check_leave(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> None:
+    if place_of(state.rollout, command.to) is None:
+        seats = ", ".join(place.who for place in state.rollout.places) or "nobody"
+        raise RefusedError(f"{command.to} has no seat beside the champion; there: {seats}")
+
+
+def _check_proposal(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> None:
+    proposal = state.proposed.get(command.number)
+    if proposal is None:
+        waiting = ", ".join(map(str, state.proposed)) or "nothing"
+        raise RefusedError(f"decision {command.number} does not wait for approval; waiting: {waiting}")
+    if command.do == "approve" and decide.outdated(state, proposal):
+        raise RefusedError(f"decision {command.number} was about another champion, or about somebody who has left; reject it")
+
+
+def _root(state: DecideState, line: str) -> str:
+    """The declared line that a line is like: itself, where it is one."""
+    return state.entries[line].like if line in state.entries else line
 
 
 def _roll_out(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     who = decide.model if command.to == LIVE else command.to
-    _check(decide, state, who, positions)
     if who not in decide.still:
         state.still.discard(who)  # it may have been left behind by a branch; who answers live learns
     rollout = put_in_force(
@@ -52,20 +123,11 @@ def _roll_out(decide: Decide, state: DecideState, command: Command, at: int, pos
 def _enter(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     entry, place = command.entry, command.place
     if entry is not None:
-        if entry.name in positions or entry.name in state.entries:
-            raise RefusedError(f"there is a line {entry.name} already; give the newcomer a name of its own")
-        if entry.like in state.entries:
-            entry = msgspec.structs.replace(entry, like=state.entries[entry.like].like)
-        if entry.like not in positions or (entry.after is not None and version_of(entry.after)[0] not in positions):
-            raise RefusedError(
-                f"{entry.name}: like {entry.like}, after {entry.after}: one is not there; known: {_known(positions)}"
-            )
+        entry = msgspec.structs.replace(entry, like=_root(state, entry.like))
         state.entries[entry.name] = entry
         if not entry.learns:
             state.still.add(entry.name)
         out.append(entry)
-    elif place is not None:
-        _check(decide, state, place.who, positions)
     who = entry.name if entry is not None else place.who if place is not None else command.to
     rollout, author, reason = state.rollout, command.author, command.reason
     if command.to:
@@ -82,18 +144,13 @@ def _enter(decide: Decide, state: DecideState, command: Command, at: int, positi
 
 
 def _leave(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
-    if place_of(state.rollout, command.to) is None:
-        seats = ", ".join(place.who for place in state.rollout.places) or "nobody"
-        raise RefusedError(f"{command.to} has no seat beside the champion; there: {seats}")
     decide.put(state, without(state.rollout, command.to, author=command.author, reason=command.reason), out)
     _written(decide, state, command, command.to, at, out)
 
 
 def _approve(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
-    proposal = _proposal(state, command)
-    if proposal.action == "promote":
-        _check(decide, state, proposal.subject, positions)
-    del state.proposed[proposal.number]
+    proposal = state.proposed[command.number]
+    decide.answered(state, proposal)
     decide.effect(state, proposal.action, proposal.subject, at, command.author, proposal.reason, out)
     reason = command.reason or f"decision {proposal.number}: {proposal.reason}"
     out.append(
@@ -105,8 +162,8 @@ def _approve(decide: Decide, state: DecideState, command: Command, at: int, posi
 
 
 def _reject(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
-    proposal = _proposal(state, command)
-    del state.proposed[proposal.number]
+    proposal = state.proposed[command.number]
+    decide.answered(state, proposal)
     reason = command.reason or f"decision {proposal.number} was rejected"
     out.append(
         decide.decided(
@@ -122,7 +179,8 @@ def _simple(decide: Decide, state: DecideState, command: Command, at: int, posit
 
 
 def _observe(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
-    state.latency_ms[command.to] = command.value
+    if state.roll is not None and command.to in state.roll.parties:
+        state.latency_ms[command.to] = command.value
 
 
 _Obey = Callable[["Decide", "DecideState", Command, int, Mapping[str, int], Out], None]
@@ -141,18 +199,19 @@ _DO: dict[str, _Obey] = {
 }
 
 
+_CHECKS: dict[str, Callable[[Decide, DecideState, Command, Mapping[str, int]], None]] = {
+    "roll_out": _check_roll_out,
+    "enter": _check_enter,
+    "leave": _check_leave,
+    "approve": _check_proposal,
+    "reject": _check_proposal,
+}
+
+
 def _written(decide: Decide, state: DecideState, command: Command, subject: str, at: int, out: Out) -> None:
     """The decision that records a command."""
     reason = command.reason
     out.append(decide.decided(state, "operator", command.do, subject, "done", at, reason=reason, author=command.author))
-
-
-def _proposal(state: DecideState, command: Command) -> Decision:
-    proposal = state.proposed.get(command.number)
-    if proposal is None:
-        waiting = ", ".join(map(str, state.proposed)) or "nothing"
-        raise RefusedError(f"decision {command.number} does not wait for approval; waiting: {waiting}")
-    return proposal
 
 
 def _check(decide: Decide, state: DecideState, who: str, positions: Mapping[str, int]) -> None:
@@ -161,10 +220,7 @@ def _check(decide: Decide, state: DecideState, who: str, positions: Mapping[str,
         if who not in positions or who in state.ended:
             raise RefusedError(f"there is no line {who} that goes on; known: {_known(positions)}")
         return
-    try:
-        line, position = version_of(who)
-    except EddylineError as error:
-        raise RefusedError(str(error)) from error
+    line, position = version_of(who)
     if position > positions.get(line, -1):
         raise RefusedError(f"{who} does not exist; the learner is at {line}@{positions.get(line, 0)}")
 

@@ -14,9 +14,10 @@ from typing import Any
 from msgspec.structs import force_setattr
 
 from eddyline.ports import Model
-from eddyline.records import LIMIT, NOT_ASKED, Features, Mode, Prediction, Reason, Said, Scores, Value
+from eddyline.records import LIMIT, NOT_ASKED, UNSEEN, Features, Mode, Prediction, Reason, Said, Scores, Value
 from eddyline.records.errors import Rejected
 from eddyline.stages.features import INT_LIMIT, Maker, canonical
+from eddyline.stages.lines import NO_FEATURES
 
 
 @dataclass(slots=True)
@@ -134,10 +135,10 @@ def _asked(
             return Said(name, position, None, None, own, NOT_ASKED)
         output = seat.model.predict(features)
     except Rejected as rejected:
-        return Said(name, position, None, None, own, rejected.reason)
+        return Said(name, position, None, None, own, UNSEEN if silent else rejected.reason)
     except Exception:
         reason = Reason.MODEL_FAILED if id(maker) in made else Reason.FEATURES_FAILED
-        return Said(name, position, None, None, own, reason.value)
+        return Said(name, position, None, None, own, UNSEEN if silent else reason.value)
     if not finite(output.value, output.scores):
         return Said(name, position, None, None, own, Reason.NOT_FINITE.value)
     return Said(name, position, output.value, output.scores, own)
@@ -145,6 +146,8 @@ def _asked(
 
 def _seen_from(now: Any, before: Any, said: Said) -> Said:
     """The same words, with features left out where they are those of the answer that is returned."""
+    if said.features is None and said.fault in NO_FEATURES:
+        return said
     features = before if said.features is None else said.features
     return Said(said.model, said.position, said.value, said.scores, None if features is now else features, said.fault)
 

@@ -9,22 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from eddyline.records import ModelVersion
 from eddyline.records.errors import EddylineError
 from eddyline.stages.commands import version_of
-from eddyline.stages.learn import ENTERED
 from eddyline.stages.lines import Entry, Step
 from eddyline.store.database import Store
-from eddyline.store.rebuild import FAR, StoredLines, kept_entries
+from eddyline.store.rebuild import FAR, StoredLines, entered_as, kept_entries
 
 FORGETTING = "forgetting"
 """How `created_by` names bytes that were folded without certain events."""
-
-
-def entered_as(store: Store, line: str) -> ModelVersion:
-    """The version that a line was when it took its place: what it started from, where it had nothing to catch up."""
-    versions = store.versions(line)
-    return next((version for version in versions if version.created_by.startswith(ENTERED)), versions[0])
 
 
 class Ancestry:

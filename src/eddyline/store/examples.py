@@ -25,6 +25,8 @@ from eddyline.stages.lines import seen_by
 from eddyline.store.blocks import ExampleRow, Kind
 from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
+from eddyline.store.rebuild import entered_as, forgotten
+from eddyline.store.rebuild import reached as stood
 
 _BLOCKS = 64
 """Blocks whose events are kept at hand while features are made again."""
@@ -35,10 +37,10 @@ class Examples:
     """Which examples of the log: those of a `window` of event time or from an instant on, the `last` so many, a `sample`.
 
     Only first truths count (revision 0), and only those that the learner learned; `unlearned=True` takes those of a time
-    when learning was frozen, too. What is given is applied in this order: `since` (a position of the learner), `from_at`
-    (event time in µs), `window` (back from the newest event with a known truth), `last`, `sample` (a share of the event
-    ids, by hash with `seed`). Of what is left, `held_back` is never learned: the last share in the order of the log, or
-    with `held_back_by="sample"` a share of the event ids.
+    when learning was frozen, too. Events that were forgotten are left out. What is given is applied in this order: `since`
+    (a position of the learner), `from_at` (event time in µs), `window` (back from the newest event with a known truth),
+    `last`, `sample` (a share of the event ids, by hash with `seed`). Of what is left, `held_back` is never learned: the last
+    share in the order of the log, or with `held_back_by="sample"` a share of the event ids.
 
     The last share is the honest default: it comes after everything that was learned. A sample tells whether the model
     learned at all, and is too kind where the stream drifts.
@@ -114,11 +116,15 @@ class Sample(NamedTuple):
 
 
 def choose(store: Store, examples: Examples, until: int, *, learns: bool = True) -> Chosen:
-    """The examples of the blocks up to `until`. A model that does not learn is judged by all of them."""
+    """The examples of the blocks up to `until`. A model that does not learn is judged by all of them.
+
+    Those of events that were forgotten by then (`eddyline forget`) are neither learned nor judged by.
+    """
+    unwanted = forgotten(store, until)
     numbers, reaches, ats, shares, holds = array("q"), array("q"), array("q"), array("d"), array("d")
     by_id = examples.sample is not None or examples.held_back_by == "sample"
     by_time = examples.window is not None or examples.from_at is not None
-    predictions = PredictionReader(store) if by_id or by_time else None
+    predictions = PredictionReader(store) if by_id or by_time or unwanted else None
     reached = 0
     for number, row in _log(store, 0, until):
         reached = max(reached, row.position)
@@ -126,10 +132,12 @@ def choose(store: Store, examples: Examples, until: int, *, learns: bool = True)
             continue
         if examples.since is not None and (reached < examples.since if row.position < 0 else row.position <= examples.since):
             continue
+        prediction = None if predictions is None else predictions.read(row.slot)
+        if prediction is not None and prediction.event_id in unwanted:
+            continue
         numbers.append(number)
         reaches.append(reached)
-        if predictions is not None:
-            prediction = predictions.read(row.slot)
+        if prediction is not None:
             ats.append(prediction.at)
             if by_id:
                 shares.append(_share(prediction.event_id, examples.seed, "sample"))
@@ -154,6 +162,21 @@ def choose(store: Store, examples: Examples, until: int, *, learns: bool = True)
         learn, back = list(places[:cut]), list(places[cut:])
     known = reaches[learn[-1]] if learn else 0
     return Chosen(array("q", (numbers[place] for place in learn)), array("q", (numbers[place] for place in back)), known)
+
+
+def position_at(store: Store, line: str, number: int) -> int:
+    """Where a line stood after an example of the log; where it began, if it took its place after that."""
+    row = store.db.execute("SELECT max(seq) FROM blocks WHERE first_example<=?", (number,)).fetchone()
+    began = entered_as(store, line).position
+    kept = "SELECT seq FROM versions WHERE model=? AND position=?"
+    (block,) = store.db.execute(kept, (line, began)).fetchone()
+    for seq in range(int(row[0] or 0), max(0, block - 1), -1):
+        (first,) = store.db.execute("SELECT first_example FROM blocks WHERE seq=?", (seq,)).fetchone()
+        rows = store.examples_of(seq)[: number - first + 1]
+        position = max((stood(one, line, store.pipeline) for one in rows), default=-1)
+        if position >= 0:
+            return max(position, began)
+    return began
 
 
 class Reader:

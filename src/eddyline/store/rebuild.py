@@ -11,10 +11,13 @@ import msgspec
 
 from eddyline.pipeline import Plan
 from eddyline.ports import Model
+from eddyline.records import ModelVersion
 from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt
 from eddyline.stages.commands import version_of
 from eddyline.stages.features import Maker
+from eddyline.stages.learn import ENTERED
 from eddyline.stages.lines import Entry, Step, seen_by
+from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
@@ -46,14 +49,25 @@ class StoredLines:
         return self.blanks[line]
 
     def holds(self, version: str, positions: Mapping[str, int]) -> bool:
-        """Whether a version can be made, while the learners stand at `positions`."""
+        """Whether a version can be made, while the learners stand at `positions`.
+
+        Of a line that is there, those between where it began and where it stands; bytes that say more are nobody's. Of one
+        that is not there yet, those that are registered.
+        """
         try:
             line, position = version_of(version)
         except EddylineError:
             return False
+        if line in positions:
+            return position <= positions[line] and reachable(self.store, line, position)
         row = (line, position)
-        kept = self.store.db.execute("SELECT 1 FROM versions WHERE model=? AND position=?", row).fetchone()
-        return kept is not None or position <= positions.get(line, -1)
+        return self.store.db.execute("SELECT 1 FROM versions WHERE model=? AND position=?", row).fetchone() is not None
+
+    def digest(self, version: str) -> str:
+        """The digest that a version was registered with; empty for one that is not kept."""
+        line, position = version_of(version)
+        kept, _ = self.store.nearest_version(position, line)
+        return kept.digest if kept.position == position else ""
 
     def rebuild(self, line: str, position: int) -> Model:
         """The model of a line at a position, to the bit."""
@@ -118,6 +132,30 @@ def reached(row: ExampleRow, line: str, own: str) -> int:
     return (row.also or {}).get(line, -1)
 
 
+def entered_as(store: Store, line: str) -> ModelVersion:
+    """The version that a line was when it took its place: what it started from, where it had nothing to catch up."""
+    versions = store.versions(line)
+    return next((version for version in versions if version.created_by.startswith(ENTERED)), versions[0])
+
+
+def reachable(store: Store, line: str, position: int) -> bool:
+    """Whether a position is not before the line: it learned from where it took its place, and started from its bytes."""
+    if not store.versions(line):
+        return position == 0  # a declared line, and nothing was kept yet
+    started = {entry.start for entry in kept_entries(store) if entry.name == line}
+    return position >= entered_as(store, line).position or f"{line}@{position}" in started
+
+
 def kept_entries(store: Store) -> list[Entry]:
     """The lines that entered a store while it ran, in order."""
     return msgspec.convert(store.get("entries") or [], list[Entry])
+
+
+def forgotten(store: Store, until: int | None = None) -> frozenset[str]:
+    """The events that a line of this store was made to forget, up to the end of a block: none shall learn them again."""
+    entries = [entry for entry in kept_entries(store) if entry.skip]
+    if entries and until is not None and until < store.seq:
+        notes = store.db.execute("SELECT notes FROM blocks WHERE seq<=? ORDER BY seq", (until,))
+        there = {entry.name for (packed,) in notes for entry in blocks.decode_notes(packed).entered}
+        entries = [entry for entry in entries if entry.name in there]
+    return frozenset(event for entry in entries for event in entry.skip)

@@ -126,6 +126,10 @@ class RememberedLines:
         line, position = version_of(version)
         return position <= positions.get(line, -1)
 
+    def digest(self, version: str) -> str:
+        """The digest of a version, made again."""
+        return self.rebuild(*version_of(version)).digest()
+
     def rebuild(self, line: str, position: int) -> Model:
         """The model of a line at a position: from where it started, every example again."""
         entry = self.entries.get(line)

@@ -187,7 +187,7 @@ class Hypothetical:
         if self.state is not None and line not in self.state.ended:
             self.state.failed(line, reason)
 
-    def command(self, command: Command, at: int, positions: Mapping[str, int], start_known: bool) -> None:
+    def command(self, command: Command, at: int, positions: Mapping[str, int], refused: str | None) -> None:
         """Does what an operator asked for; an approval counts for the proposal of the same action, where there is one."""
         if self.state is None:
             return
@@ -196,7 +196,7 @@ class Hypothetical:
             if number is None:
                 return
             command = msgspec.structs.replace(command, number=number)
-        decided = self.decide.step(self.state, command, at, positions, start_known=start_known)
+        decided = self.decide.step(self.state, command, at, positions, problem=refused)
         self._effect(self.state, decided, positions)
 
     def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Retelling) -> None:

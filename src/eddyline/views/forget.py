@@ -4,6 +4,7 @@ For poisoned labels and for people who want to be erased. Each line that is aske
 and takes the place of the one that learned them; it will never learn them, whatever is told later. The proof is another
 fold, from the line's first version over everything but those events: it must give the same digest. What other events'
 features owe to the forgotten ones (aggregates that were served) is part of those events, and stays; so does the journal.
+Versions that are asked as they stood once are not made again: those that learned the events leave their seats.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from eddyline.records import ModelVersion, Place
 from eddyline.records.errors import NotFound, StoreCorrupt
 from eddyline.stages.commands import Command, version_of
 from eddyline.stages.lines import Entry, Step
-from eddyline.store.ancestry import FORGETTING, Ancestry, entered_as
+from eddyline.store.ancestry import FORGETTING, Ancestry
 from eddyline.store.database import Store, content_digest
-from eddyline.store.rebuild import StoredLines
+from eddyline.store.rebuild import StoredLines, entered_as, forgotten
 from eddyline.views.operate import ask, position_of
 
 
@@ -54,13 +55,15 @@ def forget(
     """Replaces every line that is asked and learned one of these events by one that did not; gives the proofs.
 
     Whoever runs on the store goes on meanwhile: most is folded beside it, and the newcomer learns what came since before it
-    is asked anything. Raises `NotFound` when no line learned any of them.
+    is asked anything. Versions beside the champion (`fraud@15320`) that learned one leave; where the champion is one, its
+    line's successor answers. What was forgotten before stays so: the newcomers never learn that either. Raises `NotFound`
+    when nobody who is asked learned any of them.
     """
-    unwanted = frozenset(events)
-    reason = reason or f"forget {_shown(unwanted)}"
-    commands = []
+    reason = reason or f"forget {_shown(events)}"
+    commands: list[Command] = []
     with closing(Store.read(path)) as store:
         asked = _lines_asked(store, pipeline)
+        unwanted = frozenset(events) | forgotten(store)
     for line, place in asked:
         with closing(Store.read(path)) as store:
             made = _without(store, pipeline, line, place, unwanted)
@@ -68,12 +71,14 @@ def forget(
             command, version = made
             said = msgspec.structs.replace(command, author=author, reason=reason)
             ask(pipeline, path, said, version=version, patience_s=patience_s)
-            if place is not None:
-                ask(pipeline, path, Command(do="leave", to=line, author=author, reason=reason), patience_s=patience_s)
             commands.append(said)
-    if not commands:
+    with closing(Store.read(path)) as store:
+        leaving = _tainted(store, pipeline, unwanted)
+    for who in leaving:
+        ask(pipeline, path, Command(do="leave", to=who, author=author, reason=reason), patience_s=patience_s)
+    if not commands and not leaving:
         raise NotFound(
-            f"nobody who answers has learned {_shown(unwanted)}\n"
+            f"nobody who answers has learned {_shown(events)}\n"
             "ids are compared as text, exactly; see what became of one: eddyline explain FILE ID"
         )
     with closing(Store.read(path)) as store:
@@ -93,6 +98,19 @@ def _lines_asked(store: Store, pipeline: Pipeline) -> list[tuple[str, Place | No
     return [(champion, None), *((place.who, place) for place in places)]
 
 
+def _tainted(store: Store, pipeline: Pipeline, unwanted: frozenset[str]) -> list[str]:
+    """Who has a seat beside the champion and learned one of these events: versions, and lines that have a successor."""
+    past = Ancestry(store, StoredLines(store, pipeline.plan()))
+    places = store.block(store.seq).notes.rollout.places if store.seq else ()
+    return [place.who for place in places if _learned(past, place.who, unwanted)]
+
+
+def _learned(past: Ancestry, who: str, unwanted: frozenset[str]) -> bool:
+    """Whether a version, or a line up to where it stands, learned one of these events."""
+    line, until = version_of(who) if "@" in who else (who, position_of(past.store, who))
+    return any(step.event_id in unwanted for step in past.past(line, until))
+
+
 def _without(store: Store, pipeline: Pipeline, line: str, place: Place | None, unwanted: frozenset[str]) -> _Made | None:
     """The command by which a line's successor takes its place, and the version it starts from; None where it has nothing to
     forget.
@@ -104,8 +122,8 @@ def _without(store: Store, pipeline: Pipeline, line: str, place: Place | None, u
         return None
     model, position = _folded(past, line, now, unwanted, before=first)
     name = _name(store, pipeline)
-    skip = unwanted | set(past.entries[line].skip if line in past.entries else ())
-    entry = Entry(name, line, f"{name}@{position}", f"{line}@{now}", skip=tuple(sorted(skip)))
+    start, after, skip = f"{name}@{position}", f"{line}@{now}", tuple(sorted(unwanted))
+    entry = Entry(name, line, start, after, skip=skip, digest=model.digest())
     seat = None if place is None else msgspec.structs.replace(place, who=name)
     command = Command(do="enter", to=name if place is None else "", entry=entry, place=seat)
     return command, _registered(pipeline, model, name, position, f"{line}@{now}")

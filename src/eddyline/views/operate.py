@@ -20,6 +20,7 @@ from eddyline.stages.commands import LIVE, Command, version_of
 from eddyline.stages.lines import Entry
 from eddyline.store.blocks import Block, Kind
 from eddyline.store.database import Store, post
+from eddyline.store.rebuild import StoredLines, entered_as, forgotten, kept_entries, reachable
 from eddyline.views.history import Change, standing
 
 POLL_SECONDS = 0.05
@@ -104,13 +105,14 @@ def drop_back(
 
 
 def branch(pipeline: Pipeline, store: Store, to: str, *, author: str, reason: str = "") -> Command:
-    """The command by which a version answers and learns on, as a line of its own."""
+    """The command by which a version answers and learns on, as a line of its own. It never learns what was forgotten."""
     line, _ = version_of(to)
     number, taken = 1, set(store.lines())
     while f"{pipeline.name}.b{number}" in taken:
         number += 1
     name = f"{pipeline.name}.b{number}"
-    entry = Entry(name=name, like=line, start=to, after=f"{line}@{position_of(store, line)}")
+    after = f"{line}@{position_of(store, line)}"
+    entry = Entry(name=name, like=line, start=to, after=after, skip=tuple(sorted(forgotten(store))))
     return Command(do="enter", to=name, entry=entry, author=author, reason=reason)
 
 
@@ -129,11 +131,15 @@ def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = Fals
     """Refuses what cannot become true, before anybody is bothered with it. `pinned`: it has to be a version."""
     with closing(Store.read(path)) as store:
         learner = standing(store, pipeline).learner
-        lines = store.lines() or [pipeline.name]
+        there = StoredLines(store, pipeline.plan()).blanks
+        lines = [line for line in store.lines() if line in there] or [pipeline.name]
         if "@" in to:
             model, position = version_of(to)
-            if model in lines and position <= (learner if model == pipeline.name else position_of(store, model)):
-                return
+            reached = learner if model == pipeline.name else position_of(store, model)
+            if model in lines and position <= reached:
+                if reachable(store, model, position):
+                    return
+                raise NotFound(_before(store, model, position))
         elif not pinned and (to == LIVE or to in lines):
             return
     if pinned and "@" not in to:
@@ -146,6 +152,14 @@ def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = Fals
         f'name a position up to that, a line ({", ".join(lines)}), or "{LIVE}" for the learner; '
         "those kept: eddyline versions FILE"
     )
+
+
+def _before(store: Store, line: str, position: int) -> str:
+    """Words for a version of a line before that line was there."""
+    began, known = entered_as(store, line).position, {entry.name: entry for entry in kept_entries(store)}
+    other = version_of(known[line].start)[0] if line in known else line
+    hint = f", or a version of the line that it comes from: {other}@{position}" if other != line else ""
+    return f"no version {line}@{position}; {line} began at {line}@{began}\nname a position from there on{hint}"
 
 
 def _change(came: Came) -> Change:

@@ -47,7 +47,7 @@ class Listener(Protocol):
         """A challenger could not learn an example."""
         ...
 
-    def command(self, command: Command, at: int, positions: Mapping[str, int], start_known: bool) -> None:
+    def command(self, command: Command, at: int, positions: Mapping[str, int], refused: str | None) -> None:
         """An operator asked for something, while the learners stood at `positions`; see `Decide.step`."""
         ...
 
@@ -158,6 +158,8 @@ class Retelling(Loop):
         self.failing: dict[str, LearnState] = {}
         """models of challengers that failed to learn, where they stood then"""
         self.block = 0
+        self.refused: str | None = None
+        """why the command of this block was refused: it comes alone"""
 
     @property
     def watermark(self) -> int:
@@ -169,6 +171,7 @@ class Retelling(Loop):
         for block in self.store.blocks():
             self.block = block.seq
             self.script.take(block)
+            self.refused = next((letter.detail for letter in block.dead if letter.stream == "commands"), None)
             records = [self.codec.decode(given) for given in block.inputs]
             self.disk.expect(records)
             outcome = self.advance(records)
@@ -207,9 +210,12 @@ class Retelling(Loop):
             return
         self._measure(out)
         positions = self._positions()
-        known = record.entry is None or self.lines.holds(record.entry.start, positions)
         super()._other(record, joined, out)
-        self.listener.command(record, self.states.serve.frontier, positions, known)
+        self.listener.command(record, self.states.serve.frontier, positions, self.refused)
+
+    def _prepared(self, command: Command, positions: Mapping[str, int]) -> str | None:
+        """What could not be made in the run cannot be made again; nobody is asked otherwise."""
+        return self.refused or super()._prepared(command, positions)
 
     def _joined(self, joined: Sequence[Joined], out: Outcome) -> None:
         for record in joined:

@@ -8,25 +8,27 @@ nothing, so it is faster than the run was.
 
 from __future__ import annotations
 
+import pickle
 import sqlite3
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import msgspec
 
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
 from eddyline.ports import Model
 from eddyline.records import Decision, Features, ModelVersion, Prediction, Said
-from eddyline.records.errors import StoreCorrupt, StoreError
+from eddyline.records.errors import StoreCorrupt, StoreError, StoreMismatch
 from eddyline.stages.lines import seen_by
 from eddyline.store import blocks
-from eddyline.store.ancestry import entered_as
 from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store, content_digest, unpacked_state
 from eddyline.store.ledger import sealed
 from eddyline.store.reader import PredictionReader
-from eddyline.store.rebuild import StoredLines, caught_up, kept_entries
+from eddyline.store.rebuild import StoredLines, caught_up, entered_as, kept_entries
 from eddyline.views.explain import output_bytes
 from eddyline.views.ledger import same_evidence
 
@@ -118,7 +120,12 @@ class _Fold:
         self.publish = pipeline.publish is not None
         self.own = pipeline.name
         self.entries = {entry.name: entry for entry in kept_entries(store)}
-        self.learners = {name: _Learner(name, self) for name in store.lines()}
+        self.learners: dict[str, _Learner] = {}
+        for name in store.lines():
+            if name in self.lines.blanks:
+                self.learners[name] = _Learner(name, self)
+            else:
+                self._registered(name)
         self.others: OrderedDict[tuple[str, int], Model] = OrderedDict()
         self.recent: OrderedDict[int, Prediction] = OrderedDict()
         self.reader = PredictionReader(store)
@@ -133,9 +140,9 @@ class _Fold:
         verdict.examples += len(examples)
         for row in examples:
             if row.position >= 0:
-                self.learners[self.own].pending.append((row.position, row))
+                self._learner(self.own).pending.append((row.position, row))
             for name, position in (row.also or {}).items():
-                self.learners[name].pending.append((position, row))
+                self._learner(name).pending.append((position, row))
         predictions = blocks.decode_predictions(parts[1])
         for prediction in predictions:
             self.recent[self.slot] = prediction
@@ -150,7 +157,7 @@ class _Fold:
         for decision in notes.decisions:
             self._decided(decision)
         if not self.publish:
-            self.learners[self.own].learn_to(notes.learner)
+            self._learner(self.own).learn_to(notes.learner)
         while len(self.recent) > KEPT:
             self.recent.popitem(last=False)
 
@@ -168,6 +175,28 @@ class _Fold:
         for learner in self.learners.values():
             if learner.pending:
                 learner.learn_to(learner.pending[-1][0])
+            learner.finish()
+
+    def _learner(self, name: str) -> _Learner:
+        if name not in self.learners:
+            raise StoreCorrupt(f"{name} learned or answered, and is no line of this store and pipeline with a kept version")
+        return self.learners[name]
+
+    def _registered(self, name: str) -> None:
+        """Checks the versions of a line that did not take its place, or not yet: nobody has learned on from them.
+
+        What it is like is not known, so each kind of model that there is may say what its bytes are.
+        """
+        for version in self.store.versions(name):
+            digests = set()
+            for blank in self.lines.blanks.values():
+                try:
+                    digests.add(blank.restored(_kept_bytes(self.store, version)).digest())
+                except (StoreMismatch, msgspec.MsgspecError, pickle.UnpicklingError):
+                    continue  # the bytes of another kind of model
+            self.verdict.versions += 1
+            if digests and version.digest not in digests and self.verdict.comparable:
+                self.verdict.faults.append(f"{version.name}: its kept bytes have another digest than was recorded")
 
     def prediction(self, slot: int) -> Prediction:
         """A prediction by its number."""
@@ -184,9 +213,7 @@ class _Fold:
             self.verdict.faults.append(f"event {prediction.event_id!r} by {said.version}: {told}")
 
     def _model(self, name: str, wanted: int) -> Model:
-        learner = self.learners.get(name)
-        if learner is None:
-            raise StoreCorrupt(f"an answer names {name}@{wanted}, and no version of {name} is kept")
+        learner = self._learner(name)
         if wanted > learner.position:
             learner.learn_to(wanted)
         return learner.model if wanted == learner.position else self._other(name, wanted)
@@ -209,12 +236,13 @@ class _Learner:
         versions = fold.store.versions(name)
         self.kept = {version.position: version for version in versions}
         entered = entered_as(fold.store, name)
-        self.position = entered.position
+        self.position = self.began = entered.position
         version, state = fold.store.nearest_version(self.position, name)
         self.model = self.blank.restored(state)
         self.pending: deque[tuple[int, ExampleRow]] = deque()
         self._same(version, self.model)
         entry = fold.entries.get(name)
+        self.start, self.told = ("", "") if entry is None else (entry.start, entry.digest)
         if entry is not None:
             self._same(entered, caught_up(fold.lines, entry, entered.position), "what it started from and caught up")
 
@@ -238,19 +266,34 @@ class _Learner:
             if reached in self.kept:
                 self._check(self.kept[reached])
 
+    def finish(self) -> None:
+        """Looks at the kept versions that the fold did not pass: what it started from, and what nobody ever was."""
+        for position, version in self.kept.items():
+            if position > self.position:
+                self.fold.verdict.faults.append(f"{version.name} is kept, and {self.name} has only come to {self.position}")
+            elif version.name == self.start:
+                if self.told and self.told != version.digest:
+                    self.fold.verdict.faults.append(f"{version.name} is kept, and other bytes entered as {self.name}")
+                self._same(version, self.blank.restored(_kept_bytes(self.fold.store, version)), "its kept bytes")
+            elif position < self.began:
+                self.fold.verdict.faults.append(f"{version.name} is kept, and {self.name} began at {self.began}")
+
     def _check(self, version: ModelVersion) -> None:
-        store = self.fold.store
-        row = store.db.execute(
-            "SELECT v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash=v.snapshot "
-            "WHERE v.model=? AND v.position=?",
-            (version.model, version.position),
-        ).fetchone()
-        state = unpacked_state(store.path, version.name, row[0], row[1])
         self._same(version, self.model)
-        self._same(version, self.blank.restored(state), "its kept bytes")
+        self._same(version, self.blank.restored(_kept_bytes(self.fold.store, version)), "its kept bytes")
 
     def _same(self, version: ModelVersion, model: Model, what: str = "the fold over the examples") -> None:
         verdict = self.fold.verdict
         verdict.versions += what != "its kept bytes"
         if model.digest() != version.digest and verdict.comparable:
             verdict.faults.append(f"{version.name}: {what} has another digest than was recorded")
+
+
+def _kept_bytes(store: Store, version: ModelVersion) -> bytes:
+    """The bytes of a kept version, which are those that their name says."""
+    row = store.db.execute(
+        "SELECT v.snapshot, s.state FROM versions v LEFT JOIN snapshots s ON s.hash=v.snapshot "
+        "WHERE v.model=? AND v.position=?",
+        (version.model, version.position),
+    ).fetchone()
+    return unpacked_state(store.path, version.name, row[0], row[1])

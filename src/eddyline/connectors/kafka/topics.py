@@ -42,6 +42,8 @@ class Topics:
     rollouts: str
     measurements: str
     dead_letters: str
+    decisions: str
+    """what was decided, by whom, on what evidence"""
     published: str
     """which block of the store the topics reach to: the publisher's mark, one message a transaction"""
 
@@ -70,7 +72,7 @@ class Topics:
 
     def partitions(self, topic: str, wanted: int) -> int:
         """How many partitions a topic gets: `wanted` (-1: the broker's default), one where the order is over all."""
-        return 1 if topic in {getattr(self, word) for word in COMPACTED} else wanted
+        return 1 if topic in {self.decisions, *(getattr(self, word) for word in COMPACTED)} else wanted
 
 
 def ensure(connection: Connection, topics: Topics, names: Iterable[str], *, partitions: int = -1) -> list[str]:

@@ -29,9 +29,11 @@ from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.embedded.engine import Engine
 from eddyline.records import Arrival, Example, Known, Measurement
 from eddyline.records.errors import SourceError, StoreMismatch
+from eddyline.stages.commands import version_of
 from eddyline.store.blocks import Block, Kind
 from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
+from eddyline.store.rebuild import kept_entries
 
 if TYPE_CHECKING:
     from confluent_kafka import Message, Producer
@@ -247,13 +249,15 @@ class Writer:
                 known: Known = "label" if row.known == "label" else "absence"
                 example = Example(predictions.read(row.slot), row.truth, known, row.at, row.revision)
                 name = example.prediction.event_id
-                value = wire.encode_example(example, row.position)
+                value = wire.encode_example(example, row.position, row.also)
                 self._send(producer, topics.examples, name.encode(), value, _headers(traces[True].get(name)))
         for letter in block.dead:
             of = (letter.event_id or letter.origin).encode()
             self._send(producer, topics.dead_letters, of, wire.encode_dead(letter))
         for rollout in block.notes.rollouts:
             self._send(producer, topics.rollouts, str(rollout.revision).encode(), wire.encode_rollout(rollout))
+        for decision in block.notes.decisions:
+            self._send(producer, topics.decisions, str(decision.number).encode(), wire.encode_decision(decision))
         for alert in block.notes.alerts:
             self._send(producer, topics.measurements, alert.subject.encode(), wire.encode_alert(alert))
         self._versions(producer, store, block)
@@ -270,6 +274,21 @@ class Writer:
             value = wire.encode_version(version, state, self.limit)
             self._send(producer, self.topics.versions, version.name.encode(), value)
         self.learner = block.notes.learner
+        self._versions_beside(producer, store, block)
+
+    def _versions_beside(self, producer: Producer, store: Store, block: Block) -> None:
+        """The versions of other lines that this block kept, and those that lines entered from."""
+        likes = {entry.name: entry.like for entry in kept_entries(store)}
+        starts = [version_of(entry.start) for entry in block.notes.entered]
+        kept = store.db.execute(
+            "SELECT model, position FROM versions WHERE model<>? AND (seq=? OR (seq=0 AND position=0 AND ?=1)) "
+            "ORDER BY model, position",
+            (self.name, block.seq, block.seq),
+        ).fetchall()
+        for line, position in dict.fromkeys([*starts, *kept]):
+            version, state = store.nearest_version(position, line)
+            value = wire.encode_version(version, state, self.limit, likes.get(line))
+            self._send(producer, self.topics.versions, version.name.encode(), value)
 
     def _traces(self, block: Block) -> dict[bool, dict[str, str]]:
         """The trace contexts that came with events (False) and labels (True), by id."""

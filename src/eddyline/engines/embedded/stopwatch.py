@@ -38,7 +38,9 @@ class Stopwatch:
         if self.limit_ms is None or now < self.next_at or not outcome.predictions:
             return []
         told = []
-        for who, ms in self._measured(outcome.predictions[-1]).items():
+        measured = self._measured(outcome.predictions[-1])
+        self.slow &= measured.keys()
+        for who, ms in measured.items():
             if (ms > self.limit_ms) != (who in self.slow):
                 self.slow ^= {who}
                 told.append(Command(do="observe", to=who, value=ms, author="stopwatch"))

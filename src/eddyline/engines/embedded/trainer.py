@@ -7,6 +7,7 @@ line is called after the decision (`fraud.r7`), so that a restart knows what is 
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
 from eddyline.store import blocks
 from eddyline.store.database import content_digest, post
+from eddyline.store.examples import position_at
+from eddyline.store.rebuild import forgotten
 from eddyline.store.spawned import Spawned, spawn
 from eddyline.store.training import Trained, trained_in
 
@@ -41,7 +44,7 @@ class Trainer:
         self.file = file
         self.wait = wait
         self.seat = seat or Place("", "shadow")
-        self.running: tuple[str, Spawned] | None = None
+        self.running: tuple[Decision, Spawned] | None = None
         self.waiting: list[Decision] = []
         self.read = 0
         """the last block whose decisions are known"""
@@ -106,15 +109,19 @@ class Trainer:
             seed=decision.number,
             more=("--unlearned",),
         )
-        self.running = (name, child)
+        self.running = (decision, child)
 
-    def _finish(self, name: str, child: Spawned) -> None:
-        self.running = None
+    def _finish(self, decision: Decision, child: Spawned) -> None:
+        self.running, name = None, line_of(self.engine, decision)
         try:
             result = child.result()
         except EddylineError as error:
             result = {"passed": False, "gates": [{"passed": False, "said": str(error)}]}
         trained = trained_in(child.out_dir)
+        if trained is not None and self._outdated(trained):
+            shutil.rmtree(child.out_dir)
+            self._start(decision)
+            return
         if result["passed"] and trained is not None:
             self._enter(name, trained)
         else:
@@ -123,17 +130,37 @@ class Trainer:
         self.engine.take_inbox()
         self._read()
 
+    def _outdated(self, trained: Trained) -> bool:
+        """Whether events were forgotten since it began: it may have learned them, and is made again without."""
+        store = self.engine.store
+        return forgotten(store) != forgotten(store, trained.lineage.until)
+
     def _enter(self, name: str, trained: Trained) -> None:
         """Registers the model with its lineage, and asks for its seat."""
         recipe = msgspec.json.encode({**msgspec.json.decode(trained.recipe), "lineage": trained.lineage}).decode()
         version = msgspec.structs.replace(trained.version, recipe=content_digest(recipe))
-        own = self.engine.pipeline.name
-        going_on = self.engine.loop.states.decide.learns(own)
-        entry = Entry(name, own, version.name, f"{own}@{trained.lineage.reached}" if going_on else None)
+        skip = tuple(sorted(forgotten(self.engine.store)))
+        entry = Entry(name, self.engine.pipeline.name, version.name, self._after(trained), skip=skip, digest=version.digest)
         place = msgspec.structs.replace(self.seat, who=name)
         reason = f"made of {trained.lineage.examples}"
         command = Command(do="enter", entry=entry, place=place, author="trainer", reason=reason)
         post(self.engine.path, msgspec.json.encode(command), (version, trained.state, recipe))
+
+    def _after(self, trained: Trained) -> str | None:
+        """From where the newcomer catches up: from the pipeline's own line, or from the one that answers in its place.
+
+        That one has to learn, and to be of the same kind. Of what it learned as another line before it took its place,
+        nothing is caught up. None where neither learns.
+        """
+        engine, decide = self.engine, self.engine.loop.states.decide
+        own = engine.pipeline.name
+        if decide.learns(own):
+            return f"{own}@{trained.lineage.reached}"
+        champion = decide.rollout.champion or own
+        entry, last = decide.entries.get(champion), trained.lineage.learned.last
+        if entry is None or entry.like != own or not decide.learns(champion):
+            return None
+        return f"{champion}@{position_at(engine.store, champion, -1 if last is None else last.number)}"
 
 
 def line_of(engine: Engine, decision: Decision) -> str:

@@ -86,7 +86,7 @@ class JobTopics:
     @property
     def decisions(self) -> str:
         """What was decided, by whom, on what evidence."""
-        return self.out.rollouts.removesuffix(".rollouts") + ".decisions"
+        return self.out.decisions
 
     @property
     def taken(self) -> str:
@@ -105,7 +105,7 @@ class JobTopics:
         """Makes the topics that are missing."""
         ensure(connection, self.out, [self.events, self.labels], partitions=partitions)
         ensure(connection, self.out, [n for n in self.out.outputs() if n != self.out.published], partitions=partitions)
-        ensure(connection, self.out, [self.commands, self.decisions, self.taken], partitions=1)
+        ensure(connection, self.out, [self.commands, self.taken], partitions=1)
 
 
 def specification(

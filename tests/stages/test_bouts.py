@@ -1,0 +1,25 @@
+"""Who said what to an event is found in the prediction alone."""
+
+from __future__ import annotations
+
+from eddyline.records import Place, Prediction, Rollout, Said
+from eddyline.stages.bouts import Roll
+
+
+def test_a_line_that_stands_where_a_version_is_pinned_is_heard_beside_it() -> None:
+    rollout = Rollout(1, "fraud@0", "a test", "pinned", (Place("fraud"), Place("fraud.deep")))
+    roll = Roll(rollout, "fraud")
+    line, deep = Said("fraud", 0, True, None), Said("fraud.deep", 0, False, None)
+    prediction = Prediction("p-1", "k", 0, {}, None, True, None, "fraud", 0, 1, None, [line, deep])
+    heard = roll.heard(prediction)
+    assert [heard[roll.places[who]] for who in ("fraud@0", "fraud", "fraud.deep")] == [prediction, line, deep]
+    assert roll.said(Prediction("p-1", "k", 0, {}, None, True, None, "fraud", 0, 1, None, [deep]), "fraud") is None
+
+
+def test_those_who_answered_together_are_those_who_are_heard() -> None:
+    roll = Roll(Rollout(1, None, "a test", "two beside", (Place("fraud.deep"), Place("fraud.flat"))), "fraud")
+    others = [Said("fraud.deep", 0, False, None), Said("fraud.flat", 0, True, None)]
+    prediction = Prediction("p-1", "k", 0, {}, None, True, None, "fraud", 0, 1, None, others)
+    assert list(roll.together(prediction, others) or ()) == list(roll.heard(prediction)) == [prediction, *others]
+    for missing in (others[:1], others[::-1], [others[0], Said("fraud.flat", 0, None, None, None, "model_failed")]):
+        assert roll.together(prediction, missing) is None
