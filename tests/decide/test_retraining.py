@@ -134,14 +134,14 @@ def test_after_a_branch_a_retrained_line_catches_up_from_the_branch(tmp_path: Pa
         learner = store.block(store.seq).notes.learner
     drop_back(loaded.pipeline, loaded.store, f"shop@{learner - 100}", author="ana")
     with Engine(loaded.pipeline, loaded.store) as engine:
-        replay(engine, loaded.base, batch=500, limit=1_000)
-        branch = engine.loop.states.rivals["shop.b1"].position
         engine.command(Command(do="approve", number=asked.number, author="ana"))
+        replay(engine, loaded.base, batch=500, limit=2_500)
+        branch = engine.loop.states.rivals["shop.b1"].position
         with Trainer(engine, str(loaded.file), wait=True) as trainer:
             trainer.step()
-            entry = engine.loop.states.decide.entries["shop.r1"]
-            lineage = trained_of(loaded)
-            newcomer = engine.loop.states.rivals["shop.r1"].position
+            entry = engine.loop.states.decide.entries["shop.r3"]
+            lineage = trained_of(loaded, "shop.r3")
+            newcomer = engine.loop.states.rivals["shop.r3"].position
     with closing(Store.read(loaded.store)) as store:
         rows = [row for block in range(1, store.seq + 1) for row in store.examples_of(block)]
         assert lineage.learned.last is not None
@@ -166,10 +166,11 @@ def test_where_a_line_stood_at_an_example_is_told_from_the_log(tmp_path: Path) -
 def test_a_training_that_may_have_learned_what_was_forgotten_since_is_made_again(tmp_path: Path) -> None:
     loaded = write(tmp_path, more=", approval=True")
     (asked,) = run(loaded, limit=9_000)
-    folder = loaded.store.with_name(f"{loaded.store.name}-shop.r{asked.number}")
+    folder = loaded.store.with_name(f"{loaded.store.name}-shop.r2")
     with Engine(loaded.pipeline, loaded.store) as engine:
         engine.command(Command(do="approve", number=asked.number, author="ana"))
-    options = ["--name", "shop.r1", "--from-at", str(asked.evidence["from_at"]), "--seed", "1", "--unlearned"]
+        replay(engine, loaded.base, batch=500, limit=2_500)
+    options = ["--name", "shop.r2", "--from-at", str(asked.evidence["from_at"]), "--seed", "2", "--unlearned"]
     command = [sys.executable, "-m", "eddyline.cli", "retrain", str(loaded.file), "--store", str(loaded.store)]
     assert subprocess.run([*command, "--out", str(folder), "--json", *options], stdout=subprocess.DEVNULL).returncode == 0
     early = trained_in(folder)
@@ -178,16 +179,16 @@ def test_a_training_that_may_have_learned_what_was_forgotten_since_is_made_again
     forget(loaded.pipeline, loaded.store, {early.lineage.learned.first.event_id}, author="ana")
     with Engine(loaded.pipeline, loaded.store) as engine, Trainer(engine, str(loaded.file), wait=True) as trainer:
         trainer.step()
-        entry = engine.loop.states.decide.entries["shop.r1"]
-    lineage = trained_of(loaded)
+        entry = engine.loop.states.decide.entries["shop.r2"]
+    lineage = trained_of(loaded, "shop.r2")
     assert lineage.learned.first is not None
     assert lineage.learned.first.number == early.lineage.learned.first.number + 1
     assert entry.skip == (early.lineage.learned.first.event_id,)
 
 
-def trained_of(loaded: Loaded) -> Lineage:
-    """Where the first retrained model comes from, by its folder."""
-    trained = trained_in(loaded.store.with_name(f"{loaded.store.name}-shop.r1"))
+def trained_of(loaded: Loaded, line: str) -> Lineage:
+    """Where a retrained model comes from, by its folder."""
+    trained = trained_in(loaded.store.with_name(f"{loaded.store.name}-{line}"))
     assert trained is not None
     return trained.lineage
 

@@ -90,7 +90,7 @@ class Bout:
         self.contest: Contest | SplitContest = Contest.new(loss) if share is None else SplitContest.new(loss, share)
         self.order = InOrder()
         self.keys: set[str] = set()
-        self.agreeing = share is None and loss.name == "zero_one"
+        self.agreeing = share is None and loss.counted
         """whether two equal answers are a pair that needs no truth"""
 
     def answered(self, roll: Roll, prediction: Prediction, heard: Sequence[Prediction | Said | None]) -> None:

@@ -234,7 +234,7 @@ class Decide:
         for policy in self.policies if self.guards else (GUARDRAIL, *self.policies):
             matching = [alert.at for alert in state.alerts if policy.matches(alert)]
             if matching:
-                state.alerted_at[policy.called] = max(matching)
+                state.alerted_at[policy.called] = max(*matching, state.alerted_at.get(policy.called, BEGINNING))
             for action in policy.wishes(self._now(state, policy, watermark)):
                 if (policy is not GUARDRAIL or action.kind == "retire") and self._act(state, policy, action, watermark, out):
                     break
@@ -451,7 +451,7 @@ class Decide:
         kept = msgspec.msgpack.decode(raw, type=Saved)
         state = DecideState(**{name: getattr(kept, name) for name in _PLAIN})
         state.roll = Roll(state.rollout, self.model)
-        state.bouts = [Bout.of(plain, self.losses) for plain in kept.bouts]
+        state.bouts = [Bout.of(plain, self.losses) for plain in kept.bouts if plain[2] in self.losses]
         state.expected = InOrder.of(kept.expected)
         state.errors = {name: ErrorDetector.of(plain) for name, plain in kept.errors.items()}
         state.pulses = {name: Pulse.of(plain) for name, plain in kept.pulses.items()}

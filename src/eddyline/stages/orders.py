@@ -152,6 +152,8 @@ def _approve(decide: Decide, state: DecideState, command: Command, at: int, posi
     proposal = state.proposed[command.number]
     decide.answered(state, proposal)
     decide.effect(state, proposal.action, proposal.subject, at, command.author, proposal.reason, out)
+    if proposal.action == "freeze":
+        state.frozen_by = proposal.policy  # it is the policy's to end, whoever agreed
     reason = command.reason or f"decision {proposal.number}: {proposal.reason}"
     out.append(
         decide.decided(
