@@ -25,15 +25,14 @@ _WORDS = {
     "np": "numpy",
     "river": "River",
     "sklearn": "scikit-learn",
-    "ort": "ONNX Runtime",
 }
 
 
 def fingerprint() -> str:
     """Versions and a hash over fixed computations, such as `eddy1-cp311-np2.4.6-river0.26.1-1f2e3d4c`.
 
-    The versions of scikit-learn and ONNX Runtime are part of it once they are imported. The first call costs about 10 ms,
-    the others nothing.
+    scikit-learn's version is part of it once it is imported, ONNX Runtime's is not. The first call costs about 10 ms, the
+    others nothing.
 
     >>> fingerprint() == fingerprint()
     True
@@ -44,9 +43,6 @@ def fingerprint() -> str:
     sklearn = sys.modules.get("sklearn")
     if sklearn is not None:
         parts.append(f"sklearn{sklearn.__version__}")
-    onnx = sys.modules.get("onnxruntime")
-    if onnx is not None:
-        parts.append(f"ort{onnx.__version__}")
     return "-".join([*parts, _numeric()])
 
 
