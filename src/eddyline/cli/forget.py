@@ -42,6 +42,8 @@ def command(
     if as_json:
         show.json_document([{**_plain(one), "proved": one.proved} for one in forgot])
     else:
+        if not forgot:
+            click.echo("no line that answers has learned them; the pinned versions that had are not asked any more")
         for one in forgot:
             said = "proved" if one.proved else "NOT PROVED"
             click.echo(f"{one.line} has learned {one.examples} of them; {one.successor} has its place and learned none: {said}")

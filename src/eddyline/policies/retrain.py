@@ -20,8 +20,9 @@ class Retrain(Policy):
     """Asks for a new model: when one of the monitors `on` alerts, or every so often, or both.
 
     `window` says which examples it learns from: the last so long (`days(30)`), the last so many (`50_000`), or
-    "since_drift": none yet, it starts fresh at the alert and learns on from there. The new model passes the gates and then
-    competes as a challenger; `Promote` decides. `cool_down` is a day unless you say otherwise, for drifts come in swarms.
+    "since_drift": those since the alert, as soon as there are enough. The new model passes the gates and then competes as
+    a challenger; `Promote` decides. `cool_down` is a day unless you say otherwise, for drifts come in swarms. While
+    learning is frozen nothing is retrained: what it would be trained on is in doubt.
 
     >>> Retrain(on=("error_drift",), window=days(30)).sentence()
     'retrain from the last 30 days when error_drift alerts; the same not again within 1 day'
@@ -56,6 +57,8 @@ class Retrain(Policy):
 
     def look(self, now: Now) -> Action | None:
         """A drift first; else the clock, counted from its last action or the pipeline's first event."""
+        if now.frozen:
+            return None
         found = matching(now.alerts, monitors_of("Retrain", self.on)) if self.on else []
         if found:
             alert = found[0]
