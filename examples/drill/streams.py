@@ -6,8 +6,10 @@ Knows how each worked case prepares its data; knows no fault and no policy.
 from __future__ import annotations
 
 import json
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -44,7 +46,8 @@ class Stream:
 
     def ready(self) -> None:
         """Writes the two streams, unless they are there."""
-        self.prepare().main()
+        with redirect_stdout(sys.stderr):  # what the drill itself prints may be for a program
+            self.prepare().main()
 
 
 STREAMS = {

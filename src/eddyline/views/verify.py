@@ -89,7 +89,7 @@ def verify(
             fold.block(parts)
             if on_progress is not None:
                 on_progress(seq, store.seq)
-        fold.finish()
+        fold.finish(whole=verdict.blocks == store.seq)
     except StoreError as error:
         verdict.faults.append(str(error))
     except sqlite3.Error as error:
@@ -170,12 +170,13 @@ class _Fold:
         if verdict.comparable and same_evidence(decision.evidence) is False:
             verdict.faults.append(f"decision {decision.number}: its verdict does not follow from its evidence")
 
-    def finish(self) -> None:
-        """Learns what no answer has asked for yet, so that the last versions are checked too."""
+    def finish(self, *, whole: bool) -> None:
+        """Learns what no answer has asked for yet, so that the last versions are checked too: all, where the chain is whole."""
         for learner in self.learners.values():
             if learner.pending:
                 learner.learn_to(learner.pending[-1][0])
-            learner.finish()
+            if whole:
+                learner.finish()
 
     def _learner(self, name: str) -> _Learner:
         if name not in self.learners:
