@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from eddyline.cli.asking import by
+from eddyline.cli.asking import by, on_flink_too
 
 
 @click.command("approve", short_help="Carry out what a policy proposed.")
 @by
+@on_flink_too
 @click.argument("number", type=click.IntRange(min=1))
 def command(file: str, store: str | None, number: int, author: str | None, reason: str, as_json: bool) -> None:
     """Carry out the decision NUMBER, which waits for approval: those that wait are in `eddyline challengers FILE`."""

@@ -12,6 +12,7 @@ import click
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
+    from eddyline.pipeline.loading import Loaded
     from eddyline.stages.commands import Command
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,6 +27,24 @@ def by(function: F) -> F:
     return pipeline_file(function)
 
 
+def on_flink_too(function: F) -> F:
+    """--brokers and --kafka-config: ask the job on Flink instead of the store."""
+
+    def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+        context.meta[f"eddyline.{option.name}"] = value
+
+    function = click.option(
+        "--kafka-config", metavar="FILE", expose_value=False, callback=keep, help="Settings of the Kafka client: name=value."
+    )(function)
+    return click.option(
+        "--brokers",
+        metavar="HOST:PORT,...",
+        expose_value=False,
+        callback=keep,
+        help="Ask the job on Flink that reads from this Kafka, not the store.",
+    )(function)
+
+
 def who(author: str | None) -> str:
     """The person that asks."""
     return author if author is not None else getpass.getuser()
@@ -38,6 +57,10 @@ def carry_out(file: str, store: str | None, command: Command, as_json: bool) -> 
     from eddyline.views.operate import ask
 
     loaded = load(file, store)
+    meta = click.get_current_context().meta
+    if meta.get("eddyline.brokers") is not None:
+        _on_flink(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], command, as_json)
+        return
     came = ask(loaded.pipeline, loaded.store, command)
     if as_json:
         show.json_document(came)
@@ -51,6 +74,19 @@ def carry_out(file: str, store: str | None, command: Command, as_json: bool) -> 
         champion = came.rollout.champion or "the learner"
         beside = ", ".join(f"{place.who} ({place.mode})" for place in came.rollout.places) or "nobody"
         out.print(f"rollout {came.rollout.revision}: {champion} answers, beside it {beside}", soft_wrap=True)
+
+
+def _on_flink(loaded: Loaded, brokers: str, kafka_config: str | None, command: Command, as_json: bool) -> None:
+    from eddyline.cli import show
+    from eddyline.cli.flink_options import connection_for
+    from eddyline.engines.flink.steering import ask
+
+    decision = ask(loaded.pipeline, connection_for(loaded, brokers, kafka_config), command)
+    if as_json:
+        show.json_document({"decision": decision, "by_running_engine": True})
+        return
+    what = f"{decision.action} {decision.subject}".strip()
+    show.console().print(f"decision {decision.number}: {what}, {decision.status} (the job on Flink took it)", soft_wrap=True)
 
 
 def told(title: str, rows: Iterable[tuple[str, str, Sequence[str | None]]]) -> None:
