@@ -13,6 +13,7 @@ import pytest
 from tests.flink.conftest import Run
 from tests.flink.duel import visits
 
+from eddyline.cli.main import main
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import wire
@@ -83,6 +84,8 @@ def _asked(run: Run) -> Iterator[str]:
     entry = Entry("duel.copy", "duel.seeing", start.name)
     made = asked(do="enter", entry=entry, place=Place("duel.copy", "canary", 0.3))
     assert (made.action, made.subject, made.author) == ("enter", "duel.copy", "ann")
+    brokers = str(connection.brokers)
+    assert main(["quarantine", str(run.loaded.file), "nobody's segment", "--brokers", brokers, "--author", "ann"]) == 0
     late = Entry("duel.late", "duel.seeing", start.name, after="duel@1")
     for fields in ({"do": "approve", "number": 77}, {"do": "enter", "entry": late}):
         with pytest.raises(NotFound) as refused:
@@ -115,6 +118,11 @@ def test_what_cannot_be_done_is_refused_in_words(fought: tuple[Loaded, Messages,
     nothing, late = fought[2]
     assert "decision 77 does not wait for approval" in nothing
     assert "duel.late would have to catch up with duel from duel@1" in late
+
+
+def test_a_command_reaches_the_job(fought: tuple[Loaded, Messages, list[str]]) -> None:
+    made = _decisions(fought[1])[-1]
+    assert (made.action, made.subject, made.author, made.policy) == ("quarantine", "nobody's segment", "ann", "operator")
 
 
 def test_nothing_is_lost_or_doubled_by_a_promotion(fought: tuple[Loaded, Messages, list[str]]) -> None:
