@@ -27,7 +27,8 @@ from eddyline.records import (
 )
 from eddyline.records.errors import NotFound, StoreCorrupt
 from eddyline.stages.commands import Command, version_of
-from eddyline.stages.decide import FAILURES, Decided, DecideState
+from eddyline.stages.decide import FAILURES, Decided
+from eddyline.stages.deciding import DecideState
 from eddyline.stages.features import Maker
 from eddyline.stages.join import Joined, JoinState
 from eddyline.stages.learn import ENTERED, LearnState, Snapshot

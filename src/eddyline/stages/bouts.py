@@ -7,7 +7,7 @@ label. Keeps `split`. Knows nothing of what is decided.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eddyline.policies.contest import Contest
@@ -153,7 +153,7 @@ class Bout:
         return [*who, self.contest.plain(), self.order.plain(), sorted(self.keys)]
 
     @classmethod
-    def of(cls, plain: list[Any], losses: dict[str, Loss]) -> Bout:
+    def of(cls, plain: list[Any], losses: Mapping[str, Loss]) -> Bout:
         """The bout that `plain` described, under the losses of the declaration."""
         champion, who, key, since, share, contest, order, keys = plain
         loss = losses[key]

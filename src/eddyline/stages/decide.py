@@ -9,7 +9,7 @@ carries the evidence that it was made on. Keeps `named` (each rollout has a revi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,8 +37,9 @@ from eddyline.records import (
 )
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
-from eddyline.stages.bouts import DROPPED, UNASKED, Bout, Roll, output_of, plain_answer
+from eddyline.stages.bouts import DROPPED, Bout, Roll, output_of, plain_answer
 from eddyline.stages.commands import Command
+from eddyline.stages.deciding import ALL, DecideState, beat, beat_together, restored_state, saved_state, settled
 from eddyline.stages.lines import Entry
 from eddyline.stages.orders import obeyed, problem_with, refused
 from eddyline.stages.rollouts import champion_of, place_of, put_in_force, without
@@ -48,85 +49,10 @@ Decided = Rollout | Decision | Entry | DeadLetter
 LOOK_EVERY = 100
 GUARDRAIL = RollBack(name="guardrail")
 """What keeps challengers that fail away from callers where the pipeline declares no `RollBack` of its own."""
-ALL = ""
-"""The segment that stands for all examples."""
-_FAULTS = {Reason.NOT_FINITE.value: "not_finite"}
 _OF_ALL = ("retrain", "freeze", "resume")
 """What is done for the pipeline, whoever is champion."""
 FAILURES = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
 """Why an event has no answer where the champion is to blame."""
-
-
-@dataclass(slots=True)
-class DecideState:
-    """Decide's memory. `record` counts what was taken: answers and what became of them; `number` the decisions made."""
-
-    rollout: Rollout
-    record: int = 0
-    number: int = 0
-    began_at: int | None = None
-    entries: dict[str, Entry] = field(default_factory=dict)
-    """lines that entered while it ran, by name"""
-    ended: dict[str, int] = field(default_factory=dict)
-    """where lines stood that nobody asks any more"""
-    still: set[str] = field(default_factory=set)
-    """lines that do not learn"""
-    frozen_since: int | None = None
-    quarantined: dict[str, int] = field(default_factory=dict)
-    """by segment: since when (event time, µs)"""
-    bouts: list[Bout] = field(default_factory=list)
-    errors: dict[str, ErrorDetector] = field(default_factory=dict)
-    """by policy: the champion's error against its objective"""
-    pulses: dict[str, Pulse] = field(default_factory=dict)
-    latency_ms: dict[str, float] = field(default_factory=dict)
-    alerts: list[Alert] = field(default_factory=list)
-    """raised since the last look"""
-    acted_at: dict[str, int] = field(default_factory=dict)
-    """by policy: when it last acted (event time, µs)"""
-    cooling: dict[str, int] = field(default_factory=dict)
-    """by policy, action and subject: when that last happened"""
-    proposed: dict[int, Decision] = field(default_factory=dict)
-    """what waits for approval, by number"""
-    told: set[str] = field(default_factory=set)
-    """what was written down already and not carried out: it is written once under one rollout"""
-    trials: dict[str, int] = field(default_factory=dict)
-    promoted: int = 0
-    tried: int = 0
-    """contests begun: each has a number of its own, for e-LOND"""
-    reign: int = 0
-    """the revision in which this champion came"""
-    frozen_by: str | None = None
-    alerted_at: dict[str, int] = field(default_factory=dict)
-    """by policy: the newest alert that concerned it (event time, µs)"""
-    failing: dict[str, list[int]] = field(default_factory=dict)
-    """since the last look, by line: exceptions, and answers that were not finite"""
-    expected: InOrder = field(default_factory=InOrder)
-    """the champion's answers that wait for their truth, for the objectives on its error"""
-    roll: Roll | None = None
-
-    @property
-    def holding(self) -> bool:
-        """Whether any example is held back from learning."""
-        return self.frozen_since is not None or bool(self.quarantined)
-
-    def held(self, example: Example) -> bool:
-        """Whether this example is held back from learning."""
-        if self.frozen_since is not None or ALL in self.quarantined:
-            return True
-        return (example.prediction.segment or ALL) in self.quarantined
-
-    def learns(self, line: str) -> bool:
-        """Whether a line learns by itself."""
-        return line not in self.still
-
-    def failed(self, line: str, reason: str) -> None:
-        """Somebody could not answer an event, or not learn an example: it counts at the next look, whenever it was between."""
-        self.failing.setdefault(line, [0, 0])[reason == Reason.NOT_FINITE.value] += 1
-
-    def asked(self) -> set[str]:
-        """The lines that somebody asks: the champion's, those beside it, and those that a pinned version belongs to."""
-        names = [self.rollout.champion, self.rollout.former, *(place.who for place in self.rollout.places)]
-        return {name.rpartition("@")[0] or name for name in names if name is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,27 +119,27 @@ class Decide:
                     said = record if not record.others else roll.said(record, roll.champion)
                     state.expected.expect(record.at, record.event_id, plain_answer(said))
                 if not record.others:
-                    together = _beat_together(pulses, roll, together)
+                    together = beat_together(pulses, roll, together)
                     pulses[roll.champion].add()
                     continue
                 heard: Sequence[Prediction | Said | None] | None = roll.together(record, record.others)
                 if heard is not None:
                     together += 1
                 else:
-                    together = _beat_together(pulses, roll, together)
+                    together = beat_together(pulses, roll, together)
                     heard = roll.heard(record)
-                    _beat(pulses, roll, heard)
+                    beat(pulses, roll, heard)
                 if record.revision == revision and (record.segment or ALL) not in quarantined:
                     for bout in bouts:
                         bout.answered(roll, record, heard)
             elif type(record) is Example:
                 if record.revision == 0:
-                    _settled(state, record)
+                    settled(state, record)
             elif type(record) is Unlabelled:
                 state.expected.settle(record.prediction.event_id, DROPPED)
                 for bout in bouts:
                     bout.expired(record.prediction.event_id)
-        _beat_together(pulses, roll, together)
+        beat_together(pulses, roll, together)
         for letter in dead:
             if letter.stream == "events" and letter.reason in FAILURES:
                 state.record += 1
@@ -436,26 +362,11 @@ class Decide:
 
     def save(self, state: DecideState) -> bytes:
         """The state as bytes."""
-        plain = {name: getattr(state, name) for name in _PLAIN}
-        kept = Saved(
-            **plain,
-            bouts=[bout.plain() for bout in state.bouts],
-            expected=state.expected.plain(),
-            errors={name: detector.plain() for name, detector in state.errors.items()},
-            pulses={name: pulse.plain() for name, pulse in state.pulses.items()},
-        )
-        return msgspec.msgpack.encode(kept)
+        return saved_state(state)
 
     def restore(self, raw: bytes) -> DecideState:
         """The state that `save` wrote, which goes on as if it had never been saved."""
-        kept = msgspec.msgpack.decode(raw, type=Saved)
-        state = DecideState(**{name: getattr(kept, name) for name in _PLAIN})
-        state.roll = Roll(state.rollout, self.model)
-        state.bouts = [Bout.of(plain, self.losses) for plain in kept.bouts if plain[2] in self.losses]
-        state.expected = InOrder.of(kept.expected)
-        state.errors = {name: ErrorDetector.of(plain) for name, plain in kept.errors.items()}
-        state.pulses = {name: Pulse.of(plain) for name, plain in kept.pulses.items()}
-        return state
+        return restored_state(raw, self.model, self.losses)
 
     def problem(self, state: DecideState, command: Command, positions: Mapping[str, int]) -> str | None:
         """Why a command cannot be obeyed, as far as it can be told without making a model; None where it can."""
@@ -471,71 +382,6 @@ class Decide:
         if problem is not None:
             return [refused(command, problem)]
         return obeyed(self, state, command, at, positions)
-
-
-class Saved(msgspec.Struct, frozen=True):
-    """Decide's memory as plain values."""
-
-    rollout: Rollout
-    record: int
-    number: int
-    began_at: int | None
-    entries: dict[str, Entry]
-    ended: dict[str, int]
-    still: set[str]
-    frozen_since: int | None
-    quarantined: dict[str, int]
-    latency_ms: dict[str, float]
-    alerts: list[Alert]
-    acted_at: dict[str, int]
-    cooling: dict[str, int]
-    proposed: dict[int, Decision]
-    told: set[str]
-    trials: dict[str, int]
-    promoted: int
-    tried: int
-    reign: int
-    frozen_by: str | None
-    alerted_at: dict[str, int]
-    failing: dict[str, list[int]]
-    expected: Any
-    bouts: list[Any]
-    errors: dict[str, tuple[float, list[float], int, float]]
-    pulses: dict[str, list[list[int]]]
-
-
-_PLAIN = tuple(name for name in Saved.__struct_fields__ if name not in ("bouts", "errors", "pulses", "expected"))
-
-
-def _beat_together(pulses: Mapping[str, Pulse], roll: Roll, many: int) -> int:
-    """Counts events to which everybody had an answer; gives 0, for how many are left to count."""
-    for who in roll.parties if many else ():
-        pulses[who].answered(many)
-    return 0
-
-
-def _beat(pulses: Mapping[str, Pulse], roll: Roll, heard: Sequence[Prediction | Said | None]) -> None:
-    """Counts for everybody who was asked whether he could answer."""
-    for who, said in zip(roll.parties, heard, strict=True):
-        if said is not None:
-            fault = said.fault if type(said) is Said else None
-            if fault is None:
-                pulses[who].add()
-            elif fault not in UNASKED:
-                pulses[who].add(_FAULTS.get(fault, "exception"))
-
-
-def _settled(state: DecideState, example: Example) -> None:
-    """The truth about an event is here. In quarantine it counts for nobody."""
-    event_id = example.prediction.event_id
-    if state.quarantined and (ALL in state.quarantined or (example.prediction.segment or ALL) in state.quarantined):
-        state.expected.settle(event_id, DROPPED)
-        for bout in state.bouts:
-            bout.dropped(event_id)
-        return
-    state.expected.settle(event_id, [example.truth])
-    for bout in state.bouts:
-        bout.known(event_id, example.truth)
 
 
 def _mark(policy: str, action: str, subject: str) -> str:

@@ -19,7 +19,8 @@ from eddyline.stages.refuse import refuse
 from eddyline.stages.rollouts import champion_of, place_of, put_in_force, with_place, without
 
 if TYPE_CHECKING:
-    from eddyline.stages.decide import Decide, DecideState
+    from eddyline.stages.decide import Decide
+    from eddyline.stages.deciding import DecideState
 
 Out = list[Rollout | Decision | Entry | DeadLetter]
 

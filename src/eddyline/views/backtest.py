@@ -25,7 +25,8 @@ from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.bouts import Roll
 from eddyline.stages.commands import Command
-from eddyline.stages.decide import FAILURES, Decide, Decided, DecideState
+from eddyline.stages.decide import FAILURES, Decide, Decided
+from eddyline.stages.deciding import DecideState
 from eddyline.store.database import Store
 from eddyline.views.regret import Losses, Move, Sums, said_under
 from eddyline.views.retelling import OnProgress, Retelling

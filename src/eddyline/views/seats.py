@@ -15,7 +15,8 @@ from eddyline.policies.verdict import Verdict
 from eddyline.records import Decision, Place
 from eddyline.stages.bouts import Bout
 from eddyline.stages.commands import version_of
-from eddyline.stages.decide import Decide, DecideState
+from eddyline.stages.decide import Decide
+from eddyline.stages.deciding import DecideState
 from eddyline.stages.rollouts import champion_of
 from eddyline.store.database import Store
 from eddyline.views.current import current

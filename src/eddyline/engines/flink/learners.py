@@ -18,7 +18,8 @@ from eddyline.records import Alert, DeadLetter, Decision, Example, Prediction, R
 from eddyline.records.errors import EddylineError
 from eddyline.records.time import BEGINNING
 from eddyline.stages.commands import Command, version_of
-from eddyline.stages.decide import Decided, DecideState
+from eddyline.stages.decide import Decided
+from eddyline.stages.deciding import DecideState
 from eddyline.stages.features import Maker
 from eddyline.stages.learn import ENTERED, Snapshot
 from eddyline.stages.lines import Entry, seen_by
