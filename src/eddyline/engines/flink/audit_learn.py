@@ -132,6 +132,9 @@ class LearnReplay:
         entry = command.entry
         if entry is None or command.do != "enter":
             return b""
+        learners = self.learners
+        if learners.decide.problem(learners.deciding, command, learners.positions()) is not None:
+            return b""  # it was refused, and nobody entered
         position = version_of(entry.start)[1]
         raw = self.book.one("SELECT raw FROM versions WHERE model = ? AND position = ?", entry.name, position)
         if raw is None:
