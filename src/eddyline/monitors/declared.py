@@ -6,6 +6,7 @@ records, so that nothing depends on batches. Keeps `split`, I21 and I23. Refuses
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Generic, TypeVar
@@ -146,7 +147,7 @@ class Losses(msgspec.Struct):
         return self.total / self.count - self.others_total / self.others
 
 
-class Monitor(Generic[M]):
+class Monitor(ABC, Generic[M]):
     """What all monitors that come with Eddyline have in common. Declare one of its kinds in `Watch(monitors=...)`."""
 
     def columns(self) -> tuple[str, ...]:
@@ -160,9 +161,9 @@ class Monitor(Generic[M]):
     def check(self, task: Task) -> None:
         """DeclarationError where it cannot watch a model of this task."""
 
+    @abstractmethod
     def start(self) -> M:
         """Its memory before the first record: a msgspec struct, unless it saves itself."""
-        raise NotImplementedError
 
     def feed(self, memory: M, seen: Seen, pace: Pace) -> list[tuple[int, Alert]]:
         """Takes the records of a part in order; alerts with the places of their records."""

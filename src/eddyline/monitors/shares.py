@@ -5,6 +5,7 @@ Keeps `split` (it looks at ticks), I21 and I23. Refuses to know which values are
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -63,21 +64,21 @@ class Shares(Monitor[ShareMemory]):
     def start(self) -> ShareMemory:
         return ShareMemory()
 
+    @abstractmethod
     def learned(self, name: str, reference: Sequence[Value]) -> tuple[list[Value], float]:
         """What is to be known of a feature from its reference, and the objective."""
-        raise NotImplementedError
 
     def declared(self, name: str) -> tuple[list[Value], float] | None:
         """The same where the user said it; then there is no reference."""
         return None
 
+    @abstractmethod
     def bad(self, known: list[Value], values: Sequence[Value]) -> list[bool]:
         """Which values are bad."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reason(self, one: Slice, stream: ShareStream, known: list[Value]) -> str:
         """An alert's sentence."""
-        raise NotImplementedError
 
     def look(self, memory: ShareMemory, tick: Tick) -> list[Alert]:
         recent = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ class Beside:
 
     def __init__(self, engine: Engine, teller: Teller, name: str, *, begin: int | None = None) -> None:
         self.path = engine.path
-        self.store_id = store_id(engine)
+        self.store_id = engine.store_id()
         self.teller = teller
         self.told = Told()
         self.fault: BaseException | None = None
@@ -186,13 +185,3 @@ def noted(store: Store, name: str, after: int, until: int) -> Iterator[tuple[int
         notes = blocks.decode_notes(packed)
         records: list[Alert | Decision] = [*notes.alerts, *notes.decisions]
         yield seq, [Noted(f"{name}/{seq}/{index}", seq, notes.received_at, one) for index, one in enumerate(records)]
-
-
-def store_id(engine: Engine) -> str:
-    """The id of a store, given to it when somebody first needs one."""
-    known = engine.store.get("id")
-    if known is None:
-        known = uuid.uuid4().hex[:16]
-        with engine._turn, engine.store.transaction():  # the engine's thread must not be in a transaction of its own
-            engine.store.put("id", known)
-    return str(known)

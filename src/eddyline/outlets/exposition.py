@@ -58,7 +58,7 @@ class Served:
     def _look(self) -> tuple[Readings, float]:
         engine, now = self.engine, Readings(self.engine.pipeline.name)
         self._tally.read(self._store, seconds=READING_S)
-        with engine._turn:  # looking must not meet a batch half taken
+        with engine.looking():
             started = time.perf_counter()
             look(now, engine.plan, engine.loop.states)
             took = time.perf_counter() - started

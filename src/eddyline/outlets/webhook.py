@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from eddyline.engines.embedded import Engine
-from eddyline.outlets.beside import Beside, Noted, NotTaken, noted, store_id
+from eddyline.outlets.beside import Beside, Noted, NotTaken, noted
 from eddyline.records import Alert
 from eddyline.records.errors import DeclarationError
 from eddyline.store.database import Store
@@ -120,7 +120,7 @@ def delivering(engine: Engine, url: str, *, secret_variable: str = SECRET) -> It
     except ImportError as error:
         raise DeclarationError('webhooks need the package cloudevents\ntype: pip install "eddyline[webhooks]"') from error
     secret = os.environ.get(secret_variable)
-    hook = Webhook(url, engine.pipeline.name, store_id(engine), key_of(secret, secret_variable) if secret else None)
+    hook = Webhook(url, engine.pipeline.name, engine.store_id(), key_of(secret, secret_variable) if secret else None)
     with Beside(engine, hook, f"webhook-{hashlib.sha256(url.encode()).hexdigest()[:12]}") as beside:
         yield beside
 

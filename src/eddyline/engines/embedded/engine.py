@@ -14,7 +14,9 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -410,6 +412,22 @@ class Engine:
         """Says that the streams are complete: every prediction that still waits reaches its horizon now."""
         mark = Watermark(self.loop.states.serve.frontier + self.plan.join.wait_us)
         return self.take([codec.watermark_input(mark)], [mark])
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """For who looks at the memories from another thread: no batch is half taken meanwhile, and none is begun."""
+        with self._turn:
+            yield
+
+    def store_id(self) -> str:
+        """The id of the store, by which receivers tell stores apart; given to it when it is first asked for."""
+        with self._turn:
+            known = self.store.get("id")
+            if known is None:
+                known = uuid.uuid4().hex[:16]
+                with self.store.transaction():
+                    self.store.put("id", known)
+            return str(known)
 
     def take_inbox(self) -> int:
         """Takes what operators left in the store's inbox (see `eddyline rollback`); how many."""

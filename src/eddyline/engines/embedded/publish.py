@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ class Publisher:
         self.fault: BaseException | None = None
         topics = Topics.of(engine.pipeline.name)
         ensure(connection, topics, topics.outputs())
-        self._writer = Writer(engine, connection, _store_id(engine), self.state)
+        self._writer = Writer(engine, connection, engine.store_id(), self.state)
         with connection.in_words("the topics cannot be written"):
             self._writer.begin()
         self._wake = threading.Event()
@@ -377,17 +376,6 @@ def _last(connection: Connection, poll: Callable[[float], Message | None]) -> Me
         f"Kafka at {connection.describe()}: the mark of what was published cannot be read within {connection.patience_s:g} s\n"
         "check that the brokers run, and run the same command again"
     )
-
-
-def _store_id(engine: Engine) -> str:
-    """The id of a store, given to it when it is first published."""
-    known = engine.store.get("id")
-    if known is not None:
-        return str(known)
-    made = uuid.uuid4().hex[:16]
-    with engine.store.transaction():
-        engine.store.put("id", made)
-    return made
 
 
 def _hash(store: Store, seq: int) -> str:

@@ -39,33 +39,24 @@ from eddyline.engines.flink.learners import Came, Learners, LearnersSaved
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
-from eddyline.records import Example, ModelVersion, Place, Reason, Unlabelled
+from eddyline.records import Example, ModelVersion, Reason, Unlabelled
 from eddyline.records.errors import EddylineError
-from eddyline.stages.commands import Command, Do
+from eddyline.stages.commands import Command
 from eddyline.stages.decide import FAILURES
 from eddyline.stages.learn import ENTERED
-from eddyline.stages.lines import Entry
 from eddyline.stages.refuse import refuse, refuse_bytes
 from eddyline.store.database import content_digest
 
 _joined = msgspec.msgpack.Decoder(JoinedWire).decode
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Request(Command, frozen=True, kw_only=True):
     """A command as it travels: with the version it names, so that scorers that never saw it can answer with it.
 
-    The fields are those of `Command`; `version` is the message of `<pipeline>.versions` that holds the version which `to`,
+    `version` is the message of `<pipeline>.versions` that holds the version which `to`,
     `place` or `entry` names.
     """
 
-    to: str = ""
-    author: str = "unknown"
-    reason: str = ""
-    do: Do = "roll_out"
-    entry: Entry | None = None
-    place: Place | None = None
-    number: int = 0
-    value: float = 0.0
     version: bytes = b""
 
     @classmethod
