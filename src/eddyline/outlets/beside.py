@@ -8,16 +8,15 @@ was not confirmed is told again: at least once, in the order of the journal. Kno
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from eddyline.engines.embedded import Engine
+from eddyline.engines.embedded.aside import Aside
 from eddyline.records import Alert, Decision
 from eddyline.records.errors import StoreMismatch
 from eddyline.store import blocks
@@ -70,7 +69,7 @@ class Told:
     trouble: str | None = None
 
 
-class Beside:
+class Beside(Aside):
     """Tells from one engine's store until it is closed. Use it as a context manager, within the engine's.
 
     A new mark begins at the end of the journal, so that the past is not told to somebody new; or at `begin`. `name` tells
@@ -78,16 +77,12 @@ class Beside:
     """
 
     def __init__(self, engine: Engine, teller: Teller, name: str, *, begin: int | None = None) -> None:
-        self.path = engine.path
+        super().__init__(engine.path, name)
         self.store_id = engine.store_id()
         self.teller = teller
         self.told = Told()
-        self.fault: BaseException | None = None
         self._mark = self.path.with_name(f"{self.path.name}.{name}")
         self.told.block = self._begin(engine.store.seq, begin)
-        self._closing_at: float | None = None
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"eddyline-{name}", daemon=True)
         self._thread.start()
 
     def _begin(self, newest: int, begin: int | None) -> int:
@@ -112,32 +107,13 @@ class Beside:
         draft.replace(self._mark)
         self.told.block = block
 
-    def check(self) -> None:
-        """Raises what made telling impossible, if anything did."""
-        if self.fault is not None:
-            raise self.fault
-
-    def close(self) -> None:
-        """Tells what is left, for a few seconds at most; the rest is told by the next run."""
-        self._closing_at = time.monotonic()
-        self._wake.set()
-        self._thread.join()
-
-    def __enter__(self) -> Beside:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _work(self) -> None:
-        try:
-            with closing(Store.read(self.path)) as store:
-                self._tell(store)
-        except BaseException as fault:
-            self.fault = fault  # `check` raises it where it can be seen
+    def ended(self, fault: BaseException | None) -> None:
+        """Says what made telling impossible, if anything did."""
+        if fault is not None:
             self.told.trouble = f"{type(fault).__name__}: {fault}"
 
-    def _tell(self, store: Store) -> None:
+    def work(self, store: Store) -> None:
+        """Tells until it is closed and nothing is left."""
         pause = FIRST_PAUSE_S / 2
         while True:
             closing_at = self._closing_at

@@ -11,7 +11,6 @@ Keeps *twice* and *whole* for the topics, and *one-writer*: topics that were fil
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,6 +23,7 @@ from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.connectors.kafka.source import connection_of
 from eddyline.connectors.kafka.topics import LARGEST, Topics, ensure, largest
+from eddyline.engines.embedded.aside import Aside
 from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.embedded.engine import Engine
 from eddyline.records import Arrival, Example, Known, Measurement
@@ -69,7 +69,7 @@ class Published:
     trouble: str | None = None
 
 
-class Publisher:
+class Publisher(Aside):
     """Publishes one engine's store beside it, in a thread of its own. Use it as a context manager, within the engine's.
 
     Making one talks to Kafka, and raises `SourceError` when it cannot. Afterwards trouble with Kafka is shown in `state`
@@ -77,55 +77,26 @@ class Publisher:
     """
 
     def __init__(self, engine: Engine, connection: Connection) -> None:
+        super().__init__(engine.path, "publish")
         self.engine = engine
         self.connection = connection
         self.state = Published()
-        self.fault: BaseException | None = None
         topics = Topics.of(engine.pipeline.name)
         ensure(connection, topics, topics.outputs())
         self._writer = Writer(engine, connection, engine.store_id(), self.state)
         with connection.in_words("the topics cannot be written"):
             self._writer.begin()
-        self._wake = threading.Event()
-        self._closing_at: float | None = None
-        self._thread = threading.Thread(target=self._work, name="eddyline-publish", daemon=True)
         self._thread.start()
-
-    def wake(self) -> None:
-        """Says that something was committed."""
-        self._wake.set()
 
     def behind(self) -> int:
         """How many blocks the topics are behind the store."""
         return max(0, self.engine.store.seq - self.state.block)
 
-    def check(self) -> None:
-        """Raises what made publishing impossible, if anything did."""
-        if self.fault is not None:
-            raise self.fault
+    def ended(self, fault: BaseException | None) -> None:
+        """Forgets the producer."""
+        self._writer.drop()
 
-    def close(self) -> None:
-        """Publishes what is left and stops; what Kafka does not take in time is published by the next run."""
-        self._closing_at = time.monotonic()
-        self._wake.set()
-        self._thread.join()
-
-    def __enter__(self) -> Publisher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _work(self) -> None:
-        try:
-            with closing(Store.read(self.engine.path)) as store:
-                self._publish(store)
-        except BaseException as fault:
-            self.fault = fault  # `check` raises it where it can be seen
-        finally:
-            self._writer.drop()
-
-    def _publish(self, store: Store) -> None:
+    def work(self, store: Store) -> None:
         """Publishes until told to stop. After any trouble it begins anew: the mark tells what arrived."""
         from confluent_kafka import KafkaException
 
