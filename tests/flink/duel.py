@@ -1,4 +1,4 @@
-"""A duel: the pipeline's own model repeats the last truth, and a challenger with other features knows better soon.
+"""A duel: the pipeline's own model sees what says nothing, and a challenger with other features knows better soon.
 
 Everything is drawn from one seed. `duel` is a pipeline as a user would declare it; workers import this file.
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from random import Random
 
-from river import dummy, naive_bayes
+from river import naive_bayes
 
 from eddyline import (
     Challenger,
@@ -59,7 +59,7 @@ duel = Pipeline(
     events=memory([], Visit),
     labels=memory([], Sale),
     features=features,
-    model=dummy.NoChangeClassifier(),
+    model=naive_bayes.GaussianNB(),
     join=Join(wait=hours(1), absent=False),
     versions=Versions(every=500),
     watch=Watch(drift=("noise",)),

@@ -121,8 +121,8 @@ def test_what_cannot_be_done_is_refused_in_words(fought: tuple[Loaded, Messages,
 
 
 def test_a_command_reaches_the_job(fought: tuple[Loaded, Messages, list[str]]) -> None:
-    made = _decisions(fought[1])[-1]
-    assert (made.action, made.subject, made.author, made.policy) == ("quarantine", "nobody's segment", "ann", "operator")
+    made = [(one.action, one.subject, one.policy) for one in _decisions(fought[1]) if one.author == "ann"]
+    assert made == [("enter", "duel.copy", "operator"), ("quarantine", "nobody's segment", "operator")]
 
 
 def test_nothing_is_lost_or_doubled_by_a_promotion(fought: tuple[Loaded, Messages, list[str]]) -> None:

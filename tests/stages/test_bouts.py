@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from eddyline.policies import zero_one
 from eddyline.records import Place, Prediction, Rollout, Said
-from eddyline.stages.bouts import Roll
+from eddyline.stages.bouts import Bout, Roll
 
 
 def test_a_line_that_stands_where_a_version_is_pinned_is_heard_beside_it() -> None:
@@ -23,3 +26,23 @@ def test_those_who_answered_together_are_those_who_are_heard() -> None:
     assert list(roll.together(prediction, others) or ()) == list(roll.heard(prediction)) == [prediction, *others]
     for missing in (others[:1], others[::-1], [others[0], Said("fraud.flat", 0, None, None, None, "model_failed")]):
         assert roll.together(prediction, missing) is None
+
+
+@pytest.mark.parametrize("cold", ["fraud", "fraud.deep"])
+def test_who_has_learned_nothing_yet_and_says_nothing_is_no_case(cold: str) -> None:
+    assert _counted(cold, 0, still=()) == 0
+    assert _counted(cold, 1, still=()) == 1, "silence of a version that has learned counts"
+    assert _counted(cold, 0, still=(cold,)) == 1, "a line that never learns is judged as it is"
+
+
+def _counted(silent: str, position: int, still: tuple[str, ...]) -> int:
+    """How many pairs come of one event to which one side says None."""
+    roll = Roll(Rollout(1, None, "a test", "beside", (Place("fraud.deep"),)), "fraud")
+    spoken = {name: (position, None) if name == silent else (9, True) for name in ("fraud", "fraud.deep")}
+    said = Said("fraud.deep", *spoken["fraud.deep"], None)
+    prediction = Prediction("p-1", "k", 0, {}, None, spoken["fraud"][1], None, "fraud", spoken["fraud"][0], 1, None, [said])
+    bout = Bout("fraud", "fraud.deep", zero_one(), 1)
+    bout.answered(roll, prediction, roll.heard(prediction), still)
+    bout.known("p-1", True)
+    bout.ripen(10**9)
+    return bout.contest.pairs

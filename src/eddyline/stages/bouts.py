@@ -7,7 +7,7 @@ label. Keeps `split`. Knows nothing of what is decided.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from eddyline.policies.contest import Contest
@@ -93,15 +93,21 @@ class Bout:
         self.agreeing = share is None and loss.counted
         """whether two equal answers are a pair that needs no truth"""
 
-    def answered(self, roll: Roll, prediction: Prediction, heard: Sequence[Prediction | Said | None]) -> None:
+    def answered(
+        self, roll: Roll, prediction: Prediction, heard: Sequence[Prediction | Said | None], still: Container[str] = ()
+    ) -> None:
         """Takes a prediction under the rollout in force: it is decided at once, or waits for its truth.
 
-        `heard` is what `roll` makes of the prediction, once for all bouts.
+        `heard` is what `roll` makes of the prediction, once for all bouts; `still` are the lines that do not learn. While
+        either side has learned nothing yet and has nothing to say, the event is no case: on a cluster versions arrive one
+        after the other, and whose first came earlier says nothing about who is better.
         """
         theirs = heard[roll.places[self.who]]
         if theirs is None:
             return
         ours = heard[roll.places[self.champion]]
+        if _cold(theirs, still) or (ours is not None and _cold(ours, still)):
+            return
         if self.share is not None:
             self._split(prediction, ours, theirs)
             return
@@ -166,6 +172,13 @@ class Bout:
 def _spoke(said: Prediction | Said | None) -> bool:
     """Whether a version was there and could answer."""
     return said is not None and (type(said) is not Said or said.fault is None)
+
+
+def _cold(said: Prediction | Said, still: Container[str]) -> bool:
+    """Whether a version is the empty start of a line that learns, and had nothing to say."""
+    if said.value is not None or said.position:
+        return False
+    return (type(said) is not Said or said.fault is None) and said.model not in still
 
 
 def plain_answer(said: Prediction | Said | None) -> tuple[Any, Any] | None:

@@ -131,7 +131,7 @@ class Decide:
                     beat(pulses, roll, heard)
                 if record.revision == revision and (record.segment or ALL) not in quarantined:
                     for bout in bouts:
-                        bout.answered(roll, record, heard)
+                        bout.answered(roll, record, heard, state.still)
             elif type(record) is Example:
                 if record.revision == 0:
                     settled(state, record)
