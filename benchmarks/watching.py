@@ -48,9 +48,9 @@ SHADOWS: dict[str, Model] = {
 }
 MONITORS = (
     ErrorAbove(0.3),
-    ErrorAbove(0.3, statistic="cusum"),
+    ErrorAbove(0.3, statistic="cusum", name="error_cusum"),
     Psi(SCORE),
-    Psi("nswprice"),
+    Psi("nswprice", name="psi_price"),
     Conformal("nswdemand"),
     Missing("nswprice"),
     Unseen("day"),

@@ -15,7 +15,7 @@ FORBIDDEN = {
     "signal", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time", "uuid",
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "perf_counter"}
-FILES = [path for room in PURE for path in sorted((ROOT / room).rglob("*.py"))]
+FILES = [ROOT / "statistics.py", *(path for room in PURE for path in sorted((ROOT / room).rglob("*.py")))]
 
 
 def offences(tree: ast.AST) -> Iterator[str]:

@@ -9,7 +9,7 @@ import random
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -73,10 +73,10 @@ class Rig:
             future.result(20)
         time.sleep(1)
 
-    def produce(self, topic: str, count: int, start: int) -> None:
-        """Puts payments into a topic as fast as it goes."""
+    def produce(self, topic: str, made: Iterable[tuple[str, bytes]]) -> None:
+        """Puts payments into a topic as fast as it goes: a list of them faster than any job takes them."""
         producer = Producer({"bootstrap.servers": self.brokers, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000})
-        for i, (key, value) in enumerate(payments(count, start)):
+        for i, (key, value) in enumerate(made):
             producer.produce(topic, value, key=key)
             if i % 1000 == 0:
                 producer.poll(0)

@@ -2,14 +2,16 @@
 
 The processor seconds are those of the whole tree: JobManager, TaskManagers, and every Python they start; the broker and the
 producer are not counted. Each job reads from Kafka and writes to Kafka exactly once, with a checkpoint a second. It is warmed
-up until its JVM has compiled what it runs, and then given all events at once.
+up until its JVM has compiled most of what it runs, and then given all events at once.
 
-    python -m benchmarks.on_flink.run            writes benchmarks/flink.md and flink.json
-    python -m benchmarks.on_flink.run --quick    fewer events, one round, written nowhere
+    python -m benchmarks.on_flink.run                            writes benchmarks/flink.md and flink.json
+    python -m benchmarks.on_flink.run --rounds 1 --share 0.5     the same of fewer rounds and events, and the page says so
+    python -m benchmarks.on_flink.run --quick                    fewer events, one round, written nowhere
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -22,7 +24,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.on_flink import latency, show
-from benchmarks.on_flink.rig import Counter, Rig, rig
+from benchmarks.on_flink.rig import Counter, Rig, payments, rig
 
 from eddyline.cluster import jars
 from eddyline.connectors.kafka.connection import Connection
@@ -32,7 +34,8 @@ from eddyline.engines.flink.rest import Rest
 from eddyline.pipeline.loading import load
 
 HERE = Path(__file__).parent
-WARM = {"eddyline": 300_000, "thread": 120_000, "process": 6_000}
+WARM = {"eddyline": 600_000, "thread": 200_000, "process": 6_000}
+ROUNDS = 3
 EVENTS = {"eddyline": 300_000, "thread": 60_000, "process": 6_000}
 
 
@@ -83,11 +86,12 @@ def throughput(rig: Rig, kind: str, start: Callable[[], str], share: float) -> d
     started = start()
     warm, events = int(WARM[kind] * share), int(EVENTS[kind] * share)
     counter = Counter(rig.brokers, "bench.predictions")
-    rig.produce("bench.events", warm, 0)
+    rig.produce("bench.events", payments(warm, 0))
     counter.until(warm)
+    ahead = list(payments(events, warm))  # made before: else a fast job would wait for the producer, and be timed waiting
     time.sleep(2)
     cpu, wall = rig.cpu(), time.perf_counter()
-    rig.produce("bench.events", events, warm)
+    rig.produce("bench.events", ahead)
     counter.until(warm + events)
     cpu, wall = rig.cpu() - cpu, time.perf_counter() - wall
     counter.consumer.close()
@@ -130,9 +134,13 @@ def two_workers(share: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    quick = "--quick" in sys.argv
-    share = 0.2 if quick else 1.0
-    measured = beside_plain(1 if quick else 3, share) | {"curve": two_workers(share)}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--share", type=float, default=1.0)
+    asked = parser.parse_args()
+    rounds, share = (1, 0.2) if asked.quick else (asked.rounds, asked.share)
+    measured = {"share": share} | beside_plain(rounds, share) | {"curve": two_workers(share)}
     print(json.dumps(measured, indent=1))
-    if not quick:
+    if not asked.quick:
         show.write(HERE.parent, measured)

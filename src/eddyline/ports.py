@@ -65,6 +65,19 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Marked(Protocol):
+    """A source that can tell whether what was read of it is still there."""
+
+    def mark(self, position: int) -> int | None:
+        """A digest, below 2^63, of what lies before a position; None where it cannot tell."""
+        ...
+
+    def require(self, position: int, mark: int) -> None:
+        """Raises `SourceError` where something else lies there now than when this mark was made."""
+        ...
+
+
 class PartedReader(Protocol):
     """A source in several parts that grow beside each other, each a `Source` with positions of its own."""
 

@@ -7,12 +7,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import eddyline
+from eddyline.store import blocks
+from eddyline.store.database import GENESIS, link
 
 Run = Callable[..., Any]
 
@@ -57,6 +61,22 @@ def test_check_shows_the_first_records_and_keeps_nothing(project: Path, run: Run
     assert event["prediction"]["features"] == {"kg": 2.27, "km": 2.5, "sent_1h": 0}
     assert label["record"]["late"] is False
     assert [path for path in sorted(project.parent.iterdir()) if path.name != "__pycache__"] == before
+
+
+def test_check_notes_a_roll_back_that_labels_which_never_come_would_set_off(project: Path, run: Run) -> None:
+    def checked(name: str, decide: str) -> Path:
+        said = project.read_text().replace("from eddyline import ", "from eddyline import RollBack, ")
+        (project.parent / name).write_text(said.replace("    model=", f"    decide=({decide},),\n    model="))
+        return project.parent / name
+
+    default = checked("default.py", "RollBack()")
+    (note,) = run("check", default, "--json").json["notes"]
+    assert note.startswith("roll_back: labels may never come")
+    ran = run("check", default)
+    assert ran.code == 0
+    assert 'write RollBack(unlabelled="against the former")' in ran.out
+    mended = checked("mended.py", 'RollBack(unlabelled="against the former")')
+    assert "note:" not in run("check", mended).out + run("check", project).out
 
 
 def test_check_ends_with_5_when_the_first_record_is_refused(project: Path, run: Run) -> None:
@@ -175,9 +195,14 @@ def test_verify_ends_with_1_when_the_last_block_cannot_be_read(replayed: Path, r
 
 
 def test_verify_claims_nothing_about_a_store_of_another_machine_and_ends_with_7(replayed: Path, run: Run) -> None:
-    packed = b"\xa5other"
     store = replayed.parent / "parcels.eddyline"
-    _change(store, "UPDATE meta SET value = ? WHERE key = 'fingerprint'", packed)
+    with closing(sqlite3.connect(store)) as db:
+        *parts, noted = db.execute("SELECT inputs, predictions, examples, dead, notes FROM blocks").fetchone()
+        numbers = db.execute("SELECT seq, first_slot, first_example, deads FROM blocks").fetchone()
+    elsewhere = msgspec.structs.replace(blocks.decode_notes(noted), fingerprint="other")
+    notes = blocks.encode_notes(elsewhere)
+    _change(store, "UPDATE meta SET value = ? WHERE key = 'fingerprint'", b"\xa5other")
+    _change(store, "UPDATE blocks SET notes = ?, hash = ?", notes, link(GENESIS, numbers, (*parts, notes)))
     ran = run("verify", replayed)
     assert ran.code == 7
     assert "not claimed" in ran.out
@@ -201,6 +226,13 @@ def test_a_reason_that_does_not_exist_is_refused_with_those_that_do(replayed: Pa
     ran = run("dead-letters", replayed, "--reason", "mallformed")
     assert ran.code == 2
     assert "label_unmatched" in ran.err
+
+
+def test_a_report_that_cannot_be_written_says_why(replayed: Path, run: Run) -> None:
+    ran = run("report", replayed, "--out", "/dev/full")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: the report cannot be written to /dev/full (No space left on device)")
+    assert "--out PATH" in ran.err
 
 
 def test_report_writes_a_page(replayed: Path, run: Run) -> None:

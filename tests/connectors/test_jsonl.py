@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from eddyline.connectors import jsonl
 from eddyline.connectors.lines import LineCutter
-from eddyline.ports import Line, Source
+from eddyline.ports import Line, Marked, Source
 from eddyline.records import EpochSeconds, Event, Id
 from eddyline.records.errors import DeclarationError, SourceError
 
@@ -122,6 +122,27 @@ def test_a_file_that_was_replaced_is_an_error_not_an_end(tmp_path: Path) -> None
     os.replace(tmp_path / "new", tmp_path / "p.jsonl")
     with pytest.raises(SourceError, match="another file has taken its name"):
         source.read(last.position, 10)
+
+
+def test_a_file_that_was_written_anew_while_it_is_followed_is_an_error(tmp_path: Path) -> None:
+    """Copied away and cut, as logrotate's copytruncate does, and as long as before when it is looked at again."""
+    source = opened(tmp_path, b'{"id":1}\n{"id":2}\n', follow=True)
+    last = drain(source)[-1]
+    (tmp_path / "p.jsonl").write_bytes(b'{"id":5}\n{"id":6}\n{"id":7}\n')
+    with pytest.raises(SourceError, match="it was written anew: before position 18 stands something else than was read"):
+        source.read(last.position, 10)
+
+
+@pytest.mark.parametrize("content", [b'{"id":8}\n{"id":2}\n', b'{"id":1}\n{"id":9}\n{"id":3}\n'])
+def test_a_file_that_was_replaced_while_nobody_read_is_an_error(tmp_path: Path, content: bytes) -> None:
+    source = opened(tmp_path, b'{"id":1}\n{"id":2}\n')
+    assert isinstance(source, Marked)
+    position = drain(source)[-1].position
+    mark = source.mark(position)
+    assert mark is not None
+    opened(tmp_path, b'{"id":1}\n{"id":2}\n{"id":3}\n').require(position, mark)  # type: ignore[attr-defined]
+    with pytest.raises(SourceError, match="other lines than those that were read stand before position 18"):
+        opened(tmp_path, content).require(position, mark)  # type: ignore[attr-defined]
 
 
 def test_a_position_within_a_line_is_an_error(tmp_path: Path) -> None:

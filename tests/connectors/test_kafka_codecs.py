@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from typing import Any
 
@@ -45,49 +42,6 @@ class Payment(Event):
     at: Time
     amount: float
     note: str | None = None
-
-
-class Registry(BaseHTTPRequestHandler):
-    """Keeps schemas by number, as the real one does."""
-
-    schemas: list[dict[str, Any]]
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if body not in self.schemas:
-            self.schemas.append(body)
-        number = self.schemas.index(body) + 1
-        self._say(200, {"id": number, "version": 1, "subject": self.path.split("/")[2], **body})
-
-    def do_GET(self) -> None:
-        number = self.path.split("?")[0].rsplit("/", 1)[-1]
-        if "/schemas/ids/" in self.path and 0 < int(number) <= len(self.schemas):
-            self._say(200, self.schemas[int(number) - 1])
-        else:
-            self._say(404, {"error_code": 40403, "message": "Schema not found"})
-
-    def _say(self, status: int, body: dict[str, Any]) -> None:
-        raw = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Says nothing."""
-
-
-@pytest.fixture
-def registry() -> Iterator[str]:
-    """The URL of a registry that is empty."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Fresh", (Registry,), {"schemas": []}))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_an_avro_message_is_read_as_the_type_that_the_user_wrote(registry: str) -> None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from eddyline.connectors import RowId, parquet
-from eddyline.ports import Line, Source
+from eddyline.ports import Line, Marked, Source
 from eddyline.records import EpochMillis, EpochSeconds, Event, Id, Key, Label, Time, Truth
 from eddyline.records.errors import DeclarationError, Rejected, SourceError
 from eddyline.records.schema import Schema
@@ -197,3 +197,28 @@ def test_without_pyarrow_the_error_tells_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(SourceError, match=r"pip install 'eddyline\[parquet\]'"):
         parquet("p.parquet", Reading).open(folder)
+
+
+@pytest.mark.parametrize(("unit", "bad"), [("us", 2**62), ("us", -(2**62)), ("s", 10**13), ("ms", 10**17)])
+def test_a_time_that_no_date_can_say_costs_its_own_row_only(tmp_path: Path, unit: str, bad: int) -> None:
+    times = pa.array([0, bad, 0], type=pa.int64()).cast(pa.timestamp(unit))
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "at": times}), tmp_path / "p.parquet")
+    lines = parquet("p.parquet", Visit).open(tmp_path).read(0, 10)
+    assert [line.fault for line in lines] == [None, "out_of_range", None]
+    kept, power = ("ms", 1000) if unit == "s" else (unit, 1)  # Parquet has no seconds
+    assert lines[1].detail == f"column 'at' holds {bad * power} as timestamp[{kept}], which no date can say"
+
+
+def test_another_table_of_the_same_name_is_an_error(tmp_path: Path) -> None:
+    def write(*ids: str) -> Source:
+        pq.write_table(pa.table({"id": list(ids), "at": [0] * len(ids)}), tmp_path / "p.parquet")
+        return parquet("p.parquet", Reading).open(tmp_path)
+
+    source = write("a", "b")
+    assert isinstance(source, Marked)
+    source.read(0, 10)
+    mark = source.mark(2)
+    assert mark is not None
+    write("a", "b", "c").require(2, mark)  # type: ignore[attr-defined]
+    with pytest.raises(SourceError, match="row 2 was read already, and is another now"):
+        write("a", "x", "c").require(2, mark)  # type: ignore[attr-defined]

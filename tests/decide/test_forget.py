@@ -188,7 +188,7 @@ def test_a_line_that_was_rolled_back_to_forgets_again_all_that_was_ever_forgotte
     with Engine(declared, path) as engine:
         feed(engine, 0, 50)
     forget(declared, path, {"v-7"}, author="ana")
-    drop_back(declared, path, "shop@40", author="ana")
+    drop_back(declared, path, "shop@40", author="ana", unforget=True)
     (again,) = forget(declared, path, {"v-20"}, author="ana")
     assert (again.line, again.examples, again.proved) == ("shop.b1", 2, True)
     with Engine(shop("linear"), tmp_path / "never.eddyline") as engine:
@@ -221,3 +221,61 @@ def test_a_version_before_its_line_began_cannot_be_asked_for(tmp_path: Path) -> 
             back(declared, path, "shop.b1@3", author="ana")
     change, _ = roll_back(declared, path, "shop.b1@15", author="ana")
     assert change.rollout.champion == "shop.b1@15"
+
+
+def test_an_event_that_waits_for_its_truth_is_forgotten_before_anybody_learned_it(tmp_path: Path) -> None:
+    path = tmp_path / "shop.eddyline"
+    still = Challenger("still", model=MODELS["bayes"](), learns=False)
+    declared = shop("linear", challengers=(Challenger("tree", model=MODELS["tree"]()), still))
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+        engine.answer(Visit(id="late", at=600, pages=1.0, minutes=1.0))
+    forgot = forget(declared, path, {"late"}, author="ana")
+    assert [(one.line, one.successor, one.examples, one.proved) for one in forgot] == [
+        ("shop", "shop.f1", 0, True),
+        ("shop.tree", "shop.f2", 0, True),
+    ]
+    with Engine(declared, path) as engine:
+        engine.tell(Sale(id="late", at=700, bought=True))
+        feed(engine, 71, 80)
+        learners = engine.loop.states.rivals
+        assert {learners["shop.f1"].position, learners["shop.f2"].position} == {59}
+        digest = learners["shop.f1"].model.digest()
+    with Engine(shop("linear"), tmp_path / "never.eddyline") as engine:
+        feed(engine, 0, 50)
+        feed(engine, 71, 80)
+        assert engine.loop.states.learn.model.digest() == digest
+    with pytest.raises(NotFound, match="nobody who answers has learned late, or is going to"):
+        forget(declared, path, {"late"}, author="ana")
+    with closing(Store.read(path)) as store:
+        assert verify(store, declared).faults == []
+
+
+@pytest.mark.parametrize("to", ["shop@8", "shop", "live"])
+def test_who_learned_a_forgotten_event_answers_again_only_where_that_is_said(to: str, tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+    forget(declared, path, {"v-7"}, author="ana")
+    with pytest.raises(NotFound, match=r"learned event 'v-7', which was to be forgotten\nname a version of shop.f1"):
+        roll_back(declared, path, to, author="ana")
+    place = Place("shop" if to == "live" else to, "shadow")
+    with Engine(declared, path) as engine:
+        for command in (Command(to=to), Command(do="enter", place=place)):
+            with pytest.raises(NotFound, match="which was to be forgotten; to have it asked all the same, say --unforget"):
+                engine.command(command)
+        engine.command(Command(to="shop@7"))
+    change, _ = roll_back(declared, path, to, author="ana", unforget=True)
+    assert change.rollout.champion == (to if "@" in to else None)
+    with closing(Store.read(path)) as store:
+        assert verify(store, declared).faults == []
+
+
+def test_a_branch_of_a_version_that_learned_a_forgotten_event_is_refused(tmp_path: Path) -> None:
+    path, declared = tmp_path / "shop.eddyline", shop("linear")
+    with Engine(declared, path) as engine:
+        feed(engine, 0, 50)
+    forget(declared, path, {"v-7"}, author="ana")
+    with pytest.raises(NotFound, match="shop@40 learned event 'v-7'"):
+        drop_back(declared, path, "shop@40", author="ana")
+    drop_back(declared, path, "shop.f1@49", author="ana")

@@ -21,6 +21,7 @@ from eddyline import (
     Id,
     Label,
     Pipeline,
+    Promote,
     Rejected,
     RollBack,
     Task,
@@ -28,6 +29,7 @@ from eddyline import (
     memory,
 )
 from eddyline.store.database import Store
+from eddyline.views.seats import seats
 from eddyline.views.verify import verify
 
 
@@ -131,3 +133,31 @@ def test_a_champion_that_starts_to_fail_is_rolled_back(tmp_path: Path) -> None:
                 answered += engine.answer(Visit(id=f"v-{i}", at=i, pages=float(i))) is not None
         assert engine.loop.states.rollout.champion is None
         assert 270 < answered < 300
+
+
+def unwritten(truth: Any, value: Any, scores: Any) -> float:
+    if scores is None:
+        raise KeyError(f"no scores at {object()}")
+    return float("nan")
+
+
+def test_a_loss_that_cannot_be_computed_is_told_once_for_each_policy_and_reason(tmp_path: Path) -> None:
+    policies = (Promote(loss=unwritten, clip=3.0), RollBack(loss=unwritten, clip=3.0, error_above=0.9))
+    declared = shop(Raises(), decide=policies)
+    with Engine(declared, tmp_path / "shop.eddyline") as engine:
+        for i in range(300):
+            engine.answer(Visit(id=f"v-{i}", at=i, pages=float(i % 9)))
+            engine.tell(Sale(id=f"v-{i}", at=i, bought=i % 2 == 0))
+    with closing(Store.read(tmp_path / "shop.eddyline")) as store:
+        decisions = [one for block in store.blocks() for one in block.notes.decisions]
+        told = [(one.policy, one.subject, one.evidence["why"]) for one in decisions if "why" in one.evidence]
+        assert sorted(told) == [
+            ("promote", "unwritten", "gave NaN"),
+            ("promote", "unwritten", "raised KeyError"),
+            ("roll_back", "unwritten", "gave NaN"),
+            ("roll_back", "unwritten", "raised KeyError"),
+        ]
+        assert decisions[0].reason == "its loss unwritten gave NaN on event 'v-0'; such answers cost the clip of 3"
+        counted = seats(store, declared).uncounted
+        assert counted["promote: its loss unwritten raised KeyError"] > 100
+        assert verify(store, declared).faults == []

@@ -200,3 +200,27 @@ def test_a_candidate_that_fails_its_gates_is_turned_away_and_said_why(tmp_path: 
     decisions = run(load(str(loaded.file)))
     assert [(one.action, one.subject) for one in decisions[:2]] == [("retrain", "shop"), ("turn_away", "shop.r1")]
     assert "Accuracy" in decisions[1].reason
+
+
+def test_after_a_promotion_it_is_the_champions_recipe_that_is_made_anew(tmp_path: Path) -> None:
+    write(tmp_path, drift_at=9_999, events=2_400)
+    text = FILE.replace('(Retrain(on=("error_drift",), window="since_drift"{more}), Promote(evidence=20))', "DECIDE")
+    text = text.replace("DECIDE", "Retrain(every=hours(5), window=1_000)").replace(
+        "    versions=", "    challengers=DEEP,\n    versions="
+    )
+    text = text.replace("class Sale", "def both(visit):\n    return {'sum': visit.pages + visit.minutes}\n\n\nclass Sale")
+    text = text.replace("DEEP", "(Challenger('deep', features=both),)")
+    (tmp_path / "deep_shop.py").write_text(text)
+    loaded = load(str(tmp_path / "deep_shop.py"))
+    with Engine(loaded.pipeline, loaded.store) as engine:
+        replay(engine, loaded.base, batch=500, limit=600)
+        engine.rollback("shop.deep", author="ana")
+    decisions = run(loaded)
+    asked, came = [(one.action, one.subject, one.reason) for one in decisions[1:3]]
+    assert (asked[:2], came[:2]) == (("retrain", "shop.deep"), ("enter", "shop.r2"))
+    assert came[2].startswith("the recipe of shop.deep, made of the last 1,000 examples")
+    with closing(Store.read(loaded.store)) as store:
+        (entry,) = [entry for block in store.blocks() for entry in block.notes.entered]
+        assert (entry.like, str(entry.after).partition("@")[0]) == ("shop.deep", "shop.deep")
+        assert trained_of(loaded, "shop.r2").learned.count == 800
+        assert verify(store, loaded.pipeline).faults == []

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,8 +21,10 @@ from river import linear_model, preprocessing
 
 import eddyline
 from eddyline import EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, hours, jsonl
+from eddyline.connectors.kafka import wire
 from eddyline.records.errors import NotFound, StoreMismatch
 from eddyline.store.database import Store
+from eddyline.views.verify import verify
 
 PATIENCE_S = 180.0
 
@@ -169,3 +172,41 @@ def stop(process: subprocess.Popen[str]) -> str:
     said, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     return said
+
+
+def further(path: Path, block: int) -> bool:
+    """Whether a store holds more than so many blocks."""
+    return reached(path)[0] > block
+
+
+def waiting(path: Path, events: int) -> int:
+    """How many labels were not learned yet."""
+    with closing(Store.read(path)) as store:
+        return events - store.block(store.seq).notes.learner
+
+
+def assert_once(brokers: str, name: str, path: Path, events: int) -> None:
+    """The topics hold so many payments and what followed from them once, the store the same, and nothing is behind."""
+    predictions = [wire.decode_prediction(value) for value in values(brokers, f"{name}.predictions")]
+    examples = [wire.decode_example(value) for value in values(brokers, f"{name}.examples")]
+    assert Counter(one.event_id for one in predictions) == Counter(f"p-{number}" for number in range(events))
+    assert sorted(position for _, position in examples) == list(range(1, events + 1))
+    assert Counter(one.prediction.event_id for one, _ in examples) == Counter(one.event_id for one in predictions)
+    blocks = [msgspec.json.decode(value)["block"] for value in values(brokers, f"{name}.published")]
+    assert blocks == sorted(set(blocks))
+    with closing(Store.read(path)) as store:
+        assert blocks[-1] == store.seq
+        kept = {one.event_id: one for block in store.blocks() for one in block.predictions}
+        assert verify(store, pay.replace(name=name)).faults == []
+        versions = [wire.decode_version(value)[0] for value in values(brokers, f"{name}.versions")]
+        assert sorted(versions, key=lambda version: version.position) == store.versions()
+    assert {one.event_id: one for one in predictions} == kept
+    assert lag(brokers, name) == 0
+
+
+def lag(brokers: str, name: str) -> int:
+    """What Kafka's own tools would show for the group of the pipeline."""
+    with closing(Consumer({"bootstrap.servers": brokers, "group.id": name})) as consumer:
+        asked = [TopicPartition(f"{name}.events", number) for number in range(3)]
+        told = consumer.committed(asked, timeout=10)
+        return sum(consumer.get_watermark_offsets(one, timeout=10)[1] - one.offset for one in told)

@@ -31,6 +31,7 @@ from eddyline.connectors.kafka import Connection, avro, kafka
 from eddyline.engines.flink import job
 from eddyline.engines.flink.fitting import FREE, WHY, require_fitting
 from eddyline.engines.flink.job import Settings
+from eddyline.engines.flink.reading import is_coded, source_of
 from eddyline.engines.flink.retained import Note, Retained
 from eddyline.pipeline.loading import Loaded
 from eddyline.pipeline.meaning import meaning
@@ -110,6 +111,11 @@ def test_a_job_does_not_tell_a_secret_and_wants_it_again() -> None:
     assert job.again(about(told), Connection("kafka:9092", SECRET), PYTHON) == told
 
 
+def test_security_that_java_would_pass_over_is_refused() -> None:
+    with pytest.raises(DeclarationError, match=r"ssl\.certificate\.location[\s\S]*ssl\.keystore\.location"):
+        document(security={"security.protocol": "SSL", "ssl.certificate.location": "me.pem"})
+
+
 def test_a_job_of_another_eddyline_cannot_be_started_again() -> None:
     with pytest.raises(StoreMismatch, match="another Eddyline submitted it"):
         job.remembered({"eddyline.pipeline": "pay"})
@@ -126,10 +132,12 @@ def test_windows_by_several_fields_leave_one_instance_to_answer() -> None:
     assert job.again(about(told), Connection("kafka:9092"), PYTHON, 3)["serve_parallelism"] == 1
 
 
-def test_a_codec_that_flink_does_not_read_is_refused() -> None:
+def test_a_job_decodes_the_topics_that_are_not_json_and_no_others() -> None:
     topic = kafka("payments", Payment, codec=avro("http://127.0.0.1:1"), brokers="kafka:9092")
-    with pytest.raises(DeclarationError, match=r"events[\s\S]*JSON"):
-        job.specification(loaded(pay.replace(events=topic)), Connection("kafka:9092"), Settings(), PYTHON)
+    told = job.specification(loaded(), Connection("kafka:9092"), Settings(), PYTHON)
+    assert told["decoded"] == []
+    given = pay.replace(events=topic)
+    assert [is_coded(source_of(given, stream)) for stream in ("events", "labels")] == [True, False]
 
 
 def test_every_part_of_the_meaning_either_may_change_or_says_why_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,59 @@ def test_calls_that_come_together_share_a_commit_and_equal_calls_one_by_one(tmp_
         assert asyncio.run(together(engine)) == one_by_one
         assert engine.store.seq < 10
         assert engine.loop.states.learn.model.digest() == alone
+
+
+def test_two_event_loops_in_two_threads_all_get_their_answers(tmp_path: Path) -> None:
+    answered: dict[int, list[str]] = {}
+
+    async def one_after_the_other(engine: Engine, worker: int) -> list[str]:
+        return [(await engine.aanswer(reading(10_000 * worker + i))).event_id for i in range(100)]
+
+    with Engine(SENSORS, tmp_path / "s.eddyline") as engine:
+
+        def work(worker: int) -> None:
+            answered[worker] = asyncio.run(one_after_the_other(engine, worker))
+
+        threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in (1, 2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert engine.ledger.count == 200
+    assert answered == {worker: [f"r{10_000 * worker + i}" for i in range(100)] for worker in (1, 2)}
+
+
+def test_an_event_loop_that_ended_leaves_nobody_waiting_in_another(tmp_path: Path) -> None:
+    async def leave(engine: Engine, number: int) -> None:
+        task = asyncio.create_task(engine.aanswer(reading(number)))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    async def ask(engine: Engine, number: int) -> str:
+        return (await asyncio.wait_for(engine.aanswer(reading(number)), timeout=60)).event_id
+
+    with Engine(SENSORS, tmp_path / "s.eddyline") as engine:
+        for number in range(0, 20, 2):
+            asyncio.run(leave(engine, number))
+            assert asyncio.run(ask(engine, number + 1)) == f"r{number + 1}"
+
+
+def test_a_features_function_that_ends_the_program_ends_it_for_who_asked(tmp_path: Path) -> None:
+    def features(reading: Reading) -> dict[str, float]:
+        if reading.value == 13.0:
+            raise SystemExit(3)
+        return {"value": reading.value}
+
+    async def asked(engine: Engine, i: int, value: float) -> float:
+        return float(str((await engine.aanswer(reading(i, value))).value))
+
+    with Engine(SENSORS.replace(features=features), tmp_path / "s.eddyline") as engine:
+        asyncio.run(asked(engine, 1, 1.0))
+        with pytest.raises(SystemExit) as ended:
+            asyncio.run(asked(engine, 2, 13.0))
+        assert ended.value.code == 3
+        assert asyncio.run(asked(engine, 3, 1.0)) >= 0.0
+        assert engine.ledger.count == 2
 
 
 def test_asyncio_callers_get_their_own_refusals(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def sparse(payment: Payment, often: int) -> dict[str, Any]:
 
 @lru_cache
 def pipeline(name: str) -> Pipeline:
-    """Live and published serving, three joins, two families of models."""
+    """Live and published serving, three joins, two families of models, one for all and one for each key."""
     linear = preprocessing.StandardScaler() | linear_model.LogisticRegression()
     grown = tree.HoeffdingTreeClassifier(grace_period=3, delta=0.2, tau=0.5)
     fields: dict[str, dict[str, Any]] = {
@@ -101,13 +101,25 @@ def pipeline(name: str) -> Pipeline:
             "join": Join(wait=us(20), absent=False, revisions="learn", lateness=us(5), early=4),
             "lateness": us(2),
         },
+        "timed": {
+            "model": linear,
+            "join": Join(wait=us(20), absent=False, revisions="learn", lateness=us(4)),
+            "lateness": us(3),
+            "publish": every(5, us(6)),
+        },
+        "keyed": {
+            "model": linear,
+            "per": "key",
+            "join": Join(wait=us(20), absent=False, revisions="learn", lateness=us(4)),
+            "lateness": us(2),
+        },
         "contested": {
             "model": linear,
             "join": Join(wait=us(20), absent=False, lateness=us(4)),
             "lateness": us(2),
             "challengers": (
                 Challenger("grown", model=grown, mode=Canary(0.4)),
-                Challenger("seen", features=sparse, mode=Split(0.3)),
+                Challenger("seen", features=sparse, mode=Split(0.3), per="key"),
                 Challenger("still", model=linear, learns=False),
             ),
             "decide": (
@@ -130,7 +142,7 @@ def pipeline(name: str) -> Pipeline:
     )
 
 
-ALONE = ("live", "published", "patient")
+ALONE = ("live", "published", "patient", "timed", "keyed")
 """Those in which one model answers."""
 PIPELINES = (*ALONE, "contested")
 CARDS = st.sampled_from(["c-1", "c-2", "c-3"])
@@ -160,7 +172,7 @@ def messy(draw: st.DrawFn, events: int = 25) -> list[Given]:
 
 
 def _command(place: int, now: int) -> Given:
-    to = "live" if place % 4 == 0 else f"{PIPELINES[place % 4]}@{place // 4}"
+    to = "live" if place % 6 == 0 else f"{PIPELINES[place % 6]}@{place // 6}"
     return Command(to=to, author="a test", reason=str(place))
 
 

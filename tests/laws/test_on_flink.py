@@ -23,6 +23,7 @@ from eddyline.engines.flink.audit import examine
 from eddyline.ports import Model
 from eddyline.records import Example, Features, Place, Prediction, Said, Watermark
 from eddyline.stages.commands import Command
+from eddyline.stages.learn import Publish
 from eddyline.stages.lines import Entry, seen_by
 from eddyline.testing import Journey, run_in_memory
 from eddyline.testing.hosted import END_MS, Hosted, run_hosted
@@ -50,8 +51,15 @@ def slow(name: str) -> Pipeline:
             "shops": Distinct("shop", over=declared.aggregates["shops"].over * 1000),
         },
         features=features,
+        publish=scaled(declared.publish),
         decide=POLICIES if declared.decide else (),
     )
+
+
+def scaled(publish: Publish | None) -> Publish | None:
+    if publish is None or publish.span_us is None:
+        return publish
+    return Publish(publish.examples, publish.span_us * 1000)
 
 
 def ms(count: int) -> timedelta:
@@ -244,7 +252,8 @@ def orders(draw: st.DrawFn) -> Command:
     line = draw(st.sampled_from(LINES))
     pinned = f"contested@{draw(st.integers(0, 6))}"
     number, reason = draw(st.integers(0, 4)), draw(st.sampled_from(["", "because"]))
-    entry = Entry(f"contested.b{number}", draw(st.sampled_from(["contested", "contested.seen"])), pinned)
+    after = draw(st.sampled_from([None, f"contested@{draw(st.integers(0, 6))}"]))
+    entry = Entry(f"contested.b{number}", draw(st.sampled_from(["contested", "contested.seen"])), pinned, after)
     asked: Command = draw(
         st.sampled_from(
             (
@@ -257,6 +266,8 @@ def orders(draw: st.DrawFn) -> Command:
                 Command(do="enter", place=Place(pinned, "split", 0.5)),
                 Command(do="enter", entry=entry, place=Place(entry.name, "canary", 0.5)),
                 Command(do="enter", entry=entry, to=entry.name),
+                Command(do="hold", to=line, place=Place(entry.name), number=draw(st.integers(0, 2))),
+                Command(do="turn_away", to=entry.name),
                 Command(to=line),
                 Command(to=pinned),
                 Command(to="live"),

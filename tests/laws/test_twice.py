@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from tests.laws.drawn import LAW, PIPELINES, Chargeback, Payment, interleaved, pipeline, roomy, sources
 
 from eddyline import Rejected
+from eddyline.engines.flink.serve import Answered
 from eddyline.records import Reason
+from eddyline.records.schema import Schema
 from eddyline.store.blocks import Input, Kind
 from eddyline.testing import Voyage, account_of
 from eddyline.testing.given import Given
@@ -82,6 +84,20 @@ def test_the_same_id_with_other_fields_is_refused_and_the_first_answer_stands(
             assert refused.value.reason == Reason.ID_CONFLICT.value
         assert voyage.engine.answer(P1) == first[0]
         assert voyage.take(OTHER, P1, OTHER).predictions == []
+
+
+def test_an_id_and_a_key_are_one_whether_they_are_written_as_numbers_or_as_text(tmp_path: Path) -> None:
+    number = Payment(id=7, card=1, at=0, amount=1.0, shop="north")
+    text = Payment(id="7", card="1", at=0, amount=1.0, shop="north")
+    with Voyage(pipeline("live"), tmp_path) as voyage:
+        first = voyage.take(number).predictions
+        assert voyage.take(text).dead == []
+        assert [voyage.engine.answer(text)] == first
+    schema, answered = Schema.of(Payment), Answered(Schema.of(Payment))  # what the operator on Flink remembers of an id
+    answered.of(0)
+    answered.add(first[0], schema.arrival(number))
+    assert answered.arrival(answered.find("7") or 0).value == text
+    assert answered.arrival(0).value != Payment(id="7", card="1", at=0, amount=2.0, shop="north")
 
 
 def test_labels_with_one_truth_and_other_fields_are_one_label_while_they_are_held(tmp_path: Path) -> None:

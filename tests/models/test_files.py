@@ -26,6 +26,7 @@ from sklearn.svm import LinearSVC
 from eddyline import Engine, Event, Id, Label, Pipeline, Time, Truth, memory
 from eddyline.engines.embedded import replay
 from eddyline.models import OnnxModel, SkopsModel, adapt
+from eddyline.models.fingerprint import describe_difference, fingerprint
 from eddyline.records import Features, Task
 from eddyline.records.errors import DeclarationError, StoreMismatch
 from eddyline.store.database import Store
@@ -397,3 +398,32 @@ def test_an_answer_that_is_not_finite_is_a_dead_letter_and_the_rest_is_served_me
     ]
     assert verify(store, shop).sound
     store.close()
+
+
+def test_the_fingerprint_names_onnx_runtime_where_a_model_is_answered_by_it_and_nowhere_else(tmp_path: Path) -> None:
+    import onnxruntime
+    from river import linear_model
+
+    path = as_onnx(tmp_path / "m.onnx", fitted(LogisticRegression()))
+    file, river = OnnxModel(path, features=NAMES, classes=[False, True]), adapt(linear_model.LogisticRegression())
+    assert f"-ort{onnxruntime.__version__}-" in fingerprint([river, file])
+    assert "-ort" not in fingerprint([river])
+    skops_file = SkopsModel(as_skops(tmp_path / "m.skops", fitted(LogisticRegression())), features=NAMES)
+    assert "-skops" in fingerprint([skops_file])
+    assert describe_difference("np2-ort1.25.0-aa", "np2-ort1.26.1-aa") == "ONNX Runtime 1.25.0 and 1.26.1"
+
+
+def test_verify_does_not_claim_equality_where_another_onnx_runtime_answered(tmp_path: Path) -> None:
+    import onnxruntime
+
+    exponential = graph(tmp_path / "exp.onnx", [onnx.helper.make_node("Exp", ["row"], ["y"])], [number("y")])
+    model = OnnxModel(exponential, task=Task.REGRESSION, features=["x"])
+    shop = Pipeline(name="shop", events=memory([], Visit), labels=memory([], Sale), model=model)
+    with Engine(shop, tmp_path / "shop.eddyline") as engine:
+        engine.answer(Visit(id="1", at=datetime(2026, 3, 2, tzinfo=UTC), x=1.0))
+        assert verify(engine.store, shop).sound
+        here = engine.store.get("fingerprint")
+        engine._numbers = here.replace(f"ort{onnxruntime.__version__}", "ort1.2.3")
+        engine.answer(Visit(id="2", at=datetime(2026, 3, 2, tzinfo=UTC), x=1.0))
+        verdict = verify(engine.store, shop)
+    assert (verdict.faults, verdict.comparable, verdict.sound) == ([], False, False)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,10 @@ from sklearn.preprocessing import Normalizer, PolynomialFeatures, StandardScaler
 from tests.models.zoo import Rows, stream
 
 from eddyline.models import Sklearn, adapt
-from eddyline.records import Output, Task
+from eddyline.models.sklearn import SklearnModel
+from eddyline.records import Example, Features, Output, Prediction, Task
 from eddyline.records.errors import DeclarationError, StoreMismatch
+from eddyline.stages.learn import Learn
 
 MODELS: dict[str, tuple[Callable[[], Sklearn], Task]] = {
     "hinge": (lambda: Sklearn(SGDClassifier(random_state=1), classes=[False, True]), Task.CLASSIFICATION),
@@ -152,6 +155,38 @@ def test_a_model_that_learned_too_large_a_number_says_it_is_unsound() -> None:
     model.learn({**x, "https": 1e308}, True)
     model.learn({**x, "https": -1e308}, True)
     assert not model.sound(x)
+
+
+def test_a_model_that_cannot_answer_yet_says_nothing_learns_on_and_answers_when_it_can() -> None:
+    """GaussianNB divides by a variance that is 0 until each class has shown two values of each feature."""
+    model = SklearnModel(Sklearn(GaussianNB(), classes=[False, True]))
+    learn = Learn(snapshot_every=10, publish=None, learn_revisions=False)
+    state, said = learn.new_state(model), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        for number, truth in enumerate([False, False, True, True, False, True]):
+            features: Features = {"a": float(number % 3), "b": number + 5.0 * truth}
+            said.append(state.model.predict(features).value)
+            told = Prediction(str(number), "", 0, features, None, said[-1], None, "m", state.position, 0)
+            assert learn.step(state, [Example(told, truth, "label", 0)]) == [number + 1]
+    assert said == [None, None, None, None, False, True]
+
+
+def test_learning_that_takes_a_models_answers_away_is_undone() -> None:
+    model = SklearnModel(Sklearn(GaussianNB(), classes=[False, True]))
+    for number in range(20):
+        model.learn({"a": float(number % 5)}, number % 2 == 0)
+    assert model.sound({"a": 1.0})
+    model._last.var_[:] = 0.0  # finite, and nothing can be divided by it
+    assert not model.sound({"a": 1.0})
+    again = model.restored(model.save())
+    assert (again.digest(), again.sound({"a": 1.0})) == (model.digest(), False)
+
+
+@pytest.mark.parametrize("classes", [["a", 1], [True, True], [1, True], [1.0, 1]])
+def test_classes_that_scikit_learn_would_mix_up_are_refused(classes: list[Any]) -> None:
+    with pytest.raises(DeclarationError, match="write each class once, all booleans, all text or all numbers"):
+        Sklearn(GaussianNB(), classes=classes)
 
 
 def test_a_state_of_another_scikit_learn_is_refused_and_says_how_to_go_on() -> None:

@@ -57,14 +57,14 @@ def everything(tick: int = 50) -> WatchStage:
     eager = one_in(300)
     return bound(
         ErrorAbove(0.2, by_segment=True, budget=eager),
-        ErrorAbove(0.2, statistic="cusum", budget=eager),
+        ErrorAbove(0.2, statistic="cusum", budget=eager, name="late"),
         Psi(("x", "kind", SCORE), reference=100, window=100, by_segment=True, budget=one_in(2000)),
         Conformal(("x", "kind", SCORE), reference=50, by_segment=True, budget=eager),
         Missing(("x",), reference=100, by_segment=True, budget=eager),
         Unseen("kind", reference=100, budget=eager),
         Ranges("x", reference=100, budget=eager),
-        Ranges({"x": (-3, 3)}, budget=eager),
-        Silence(reference=20),
+        Ranges({"x": (-3, 3)}, budget=eager, name="fixed"),
+        Silence(reference=20, name="usual"),
         Silence(hours(2)),
         Anomalies(every=1, reference=250, budget=eager),
         Estimated(window=60),
@@ -200,8 +200,8 @@ def test_a_state_of_other_monitors_is_refused() -> None:
 
 def test_alerts_of_one_tick_are_ranked_by_their_effect_on_labelled_loss() -> None:
     stage = bound(
-        Missing("harmless", at_most=0.05),
-        Missing("unlabelled", at_most=0.05),
+        Missing("harmless", at_most=0.05, name="first"),
+        Missing("unlabelled", at_most=0.05, name="second"),
         Missing("costly", at_most=0.05),
         tick=1000,
     )
@@ -402,6 +402,10 @@ def test_challengers_in_one_batch_of_n_give_the_bytes_of_n_batches_of_one(seed: 
         (lambda: bound(Estimated(), task=Task.REGRESSION), "classes with probabilities"),
         (lambda: bound(Missing("x", by_segment=True)), 'write Watch\\(segment="carrier"'),
         (lambda: bound(tick=1), "from 10 to 100000"),
+        (lambda: bound(Psi("x"), Psi("y")), 'name one of them: Psi\\(..., name="psi-2"\\)'),
+        (lambda: bound(Missing("x", name="psi"), Psi("y")), "are called 'psi', and so are those of Missing"),
+        (lambda: bound(Psi("x", name="error_drift")), "so are those of Watch itself"),
+        (lambda: bound(Psi("x", name="Too Loud")), 'write Psi\\(..., name="strict"\\)'),
     ],
 )
 def test_a_declaration_that_cannot_work_is_refused_with_what_to_write(declare: Any, said: str) -> None:
@@ -415,3 +419,10 @@ def test_equal_declarations_describe_themselves_equally_with_what_is_not_the_def
         "the task's metrics; drift of the error; ErrorAbove(objective=0.08); "
         "Psi(('x',), budget=per_week(0.5)); a tick is 500 records"
     )
+
+
+def test_two_monitors_of_one_kind_alert_under_names_of_their_own() -> None:
+    stage = bound(ErrorAbove(0.1, budget=one_in(300)), ErrorAbove(0.5, budget=one_in(300), name="grave"))
+    wrong = [Example(answer(i), False, "label", i * HOUR_US + 60) for i in range(200)]
+    alerts = run(stage, stage.new_state(), wrong)
+    assert [(alert.monitor, alert.before) for alert in alerts] == [("error_above", 0.1), ("grave", 0.5)]

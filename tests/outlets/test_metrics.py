@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.outlets.shop import SHOP, WATCHED, opened, sale, trade, visit
 
+from eddyline.engines.embedded.watchdog import Watchdog
 from eddyline.outlets import metrics as m
 from eddyline.outlets.exposition import readings_at_rest, serving_metrics, text
 from eddyline.outlets.generate import generated
@@ -19,7 +21,7 @@ from eddyline.records.errors import DeclarationError
 from eddyline.store.database import Store
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-ONLY_LIVE = (m.LOOK.name, m.LAG.name)
+ONLY_LIVE = (m.LOOK.name, m.LAG.name, m.HELD_UP.name)
 
 
 def scraped(url: str) -> str:
@@ -176,6 +178,17 @@ def test_a_scrape_waits_until_the_loop_stands_still(tmp_path: Path) -> None:
             assert asked.is_alive(), "it looked while the loop worked"
         asked.join(30)
         assert served.readings().series[m.ANSWERS] == {(): 1.0}
+
+
+def test_a_scrape_of_an_engine_that_is_held_up_shows_the_look_before_and_for_how_long(tmp_path: Path) -> None:
+    with opened(tmp_path) as engine, serving_metrics(engine, "127.0.0.1:0") as served, Watchdog(print, look_s=0.01) as dog:
+        served.watchdog = dog
+        engine.answer(visit(0))
+        assert f"{m.HELD_UP.name}{{" in scraped(served.url)
+        served._again_at = 0.0
+        with engine._turn, ThreadPoolExecutor(1) as pool:
+            held = pool.submit(scraped, served.url).result(30)
+        assert 'eddyline_answers_total{pipeline="shop"} 1.0' in held
 
 
 def test_the_loop_does_not_wait_while_the_journal_is_read(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.outlets.shop import SHOP, opened, trade
+from tests.outlets.shop import SHOP, WATCHED, opened, trade
 
+from eddyline import RollBack
 from eddyline.outlets.mlflow import aliases, push, take
 from eddyline.records import ModelVersion, Place, Rollout
 from eddyline.records.errors import DeclarationError, NotFound, SourceError, StoreMismatch
@@ -97,6 +98,18 @@ def test_challengers_and_the_former_champion_have_aliases() -> None:
         "challenger-deep": "shop.deep@300",
         "challenger-r1": "shop.r1@100",
     }
+
+
+def test_a_promoted_challenger_is_the_champion_there(server: str, tmp_path: Path, client: Any) -> None:
+    pipeline = WATCHED.replace(name="stall", decide=(RollBack(),))
+    with opened(tmp_path, pipeline) as engine:
+        trade(engine, range(250))
+        engine.rollback("stall.deep", author="ada")
+        trade(engine, range(250, 450))
+    pushed = push(tmp_path / "shop.eddyline", pipeline, server)
+    assert pushed.aliases == {"champion": "stall.deep@400", "former": "stall@400", "challenger-stall": "stall@400"}
+    now = client.get_registered_model("stall").aliases
+    assert client.get_model_version("stall", now["champion"]).tags["eddyline.version"] == "stall.deep@400"
 
 
 def test_another_store_of_the_same_name_is_refused(server: str, store: Path, tmp_path: Path) -> None:

@@ -78,6 +78,10 @@ def declared(**changes: Any) -> Pipeline:
         ({"aggregates": {"spent": Sum("amount", over=hours(1))}}, ["features() asks for 'spent_1h'", "did you mean spent?"]),
         ({"aggregates": {"spent_1h": Sum("amuont", over=hours(1))}}, ["amuont", "amount"]),
         ({"aggregates": {}}, ["features() asks for 'spent_1h'", "aggregates="]),
+        (
+            {"aggregates": {"amount": Sum("amount", over=hours(1))}, "features": None},
+            ["aggregate 'amount' has the name of a field of Payment", "rename the aggregate"],
+        ),
         ({"model": forest.ARFClassifier()}, ["ARFClassifier", "seed=42"]),
         ({"model": linear_model.LogisticRegression}, ["LogisticRegression is a class", "LogisticRegression()"]),
         ({"model": preprocessing.StandardScaler()}, ["StandardScaler"]),
@@ -101,6 +105,22 @@ def test_counts_must_be_whole_and_positive(wrong: Any) -> None:
         every(wrong)
     with pytest.raises(DeclarationError, match="every"):
         Versions(every=wrong)
+    with pytest.raises(DeclarationError, match=r"write Versions\(whole_every=20\)"):
+        Versions(whole_every=wrong)
+
+
+def test_deltas_are_on_or_off() -> None:
+    with pytest.raises(DeclarationError, match=r"deltas=20\nwrite deltas=True, or deltas=False"):
+        Versions(deltas=20)  # type: ignore[arg-type]
+
+
+def test_how_versions_travel_is_no_part_of_what_a_pipeline_means() -> None:
+    assert declared().replace(versions=Versions(deltas=False, whole_every=3)).digest == declared().digest
+
+
+def test_a_pipeline_says_when_it_publishes() -> None:
+    said = declared(publish=every(500, timedelta(minutes=5))).describe()
+    assert "from versions published every 500 examples or 5 minutes of event time; a version is kept" in said
 
 
 def test_a_negative_wait_is_refused() -> None:
@@ -125,6 +145,7 @@ def test_two_declarations_with_one_meaning_are_equal() -> None:
         {"features": lambda payment, spent_1h: {"amount": payment.amount}},
         {"versions": Versions(every=5)},
         {"publish": every(10)},
+        {"publish": every(timedelta(seconds=10))},
         {"lateness": timedelta(seconds=1)},
         {"watch": Watch(error=False)},
     ],

@@ -310,7 +310,7 @@ def test_epoch_seconds_are_rounded_exactly_to_the_nearest_microsecond(at: float)
     assert Schema.of(Reading).decode(raw).at == math.floor(exact + Fraction(1, 2))
 
 
-ids = st.one_of(st.text(max_size=8), st.integers(-(2**63), 2**64 - 1))
+ids = st.one_of(st.text(min_size=1, max_size=8), st.integers(-(2**63), 2**64 - 1))
 numbers = st.floats(min_value=-LIMIT, max_value=LIMIT)
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=offsets)
@@ -447,6 +447,15 @@ def test_names_in_json_may_differ_from_names_in_the_class() -> None:
     arrival = Schema.of(Camel).decode(b'{"eventId":"x","happenedAt":1,"unitPrice":2}')
     assert arrival.value.unit_price == 2.0
     assert Schema.of(Camel).encode(arrival.value) == b'{"eventId":"x","happenedAt":1,"unitPrice":2.0}'
+
+
+def test_an_empty_id_is_refused_by_its_own_name() -> None:
+    class Camel(Event, rename="camel"):
+        event_id: Id
+        happened_at: EpochSeconds
+
+    with pytest.raises(Rejected, match=r"invalid: the id is empty, and no truth could find it - at `\$\.eventId`"):
+        Schema.of(Camel).decode(b'{"eventId":"","happenedAt":1}')
 
 
 def outcome(raw: bytes, cls: type = Reading) -> str:

@@ -38,7 +38,9 @@ def test_who_has_learned_nothing_yet_and_says_nothing_is_no_case(cold: str) -> N
 def _counted(silent: str, position: int, still: tuple[str, ...]) -> int:
     """How many pairs come of one event to which one side says None."""
     roll = Roll(Rollout(1, None, "a test", "beside", (Place("fraud.deep"),)), "fraud")
-    spoken = {name: (position, None) if name == silent else (9, True) for name in ("fraud", "fraud.deep")}
+    spoken: dict[str, tuple[int, bool | None]] = {
+        name: (position, None) if name == silent else (9, True) for name in ("fraud", "fraud.deep")
+    }
     said = Said("fraud.deep", *spoken["fraud.deep"], None)
     prediction = Prediction("p-1", "k", 0, {}, None, spoken["fraud"][1], None, "fraud", spoken["fraud"][0], 1, None, [said])
     bout = Bout("fraud", "fraud.deep", zero_one(), 1)

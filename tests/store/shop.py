@@ -13,7 +13,7 @@ from river import linear_model, preprocessing
 from eddyline import Engine, EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, Versions, hours, memory, minutes
 from eddyline.engines.embedded import replay
 from eddyline.records.errors import StoreError
-from eddyline.store.database import Store
+from eddyline.store.database import GENESIS, Store, link
 from eddyline.views.verify import verify
 
 VISITS = 400
@@ -83,6 +83,17 @@ def edited(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path)) as db:
         yield db
         db.commit()
+
+
+def chain_anew(db: sqlite3.Connection) -> None:
+    """What somebody does who knows how the chain is made."""
+    head = GENESIS
+    rows = db.execute(
+        "SELECT seq, first_slot, first_example, deads, inputs, predictions, examples, dead, notes FROM blocks ORDER BY seq"
+    ).fetchall()
+    for *numbers, inputs, predictions, examples, dead, notes in rows:
+        head = link(head, tuple(numbers), (inputs, predictions, examples, dead, notes))
+        db.execute("UPDATE blocks SET hash=? WHERE seq=?", (head, numbers[0]))
 
 
 def head_of(path: Path) -> str:

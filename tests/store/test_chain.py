@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.store.shop import SHOP, edited, found, head_of
+from tests.store.shop import SHOP, chain_anew, edited, found, head_of
 
 from eddyline import Engine
 from eddyline.records.errors import StoreCorrupt
 from eddyline.store import blocks
-from eddyline.store.database import GENESIS, Store, link
+from eddyline.store.database import Store
 
 COLUMNS = ("seq", "first_slot", "first_example", "deads", "inputs", "predictions", "examples", "dead", "notes", "hash")
 
@@ -47,7 +46,7 @@ def test_a_chain_that_was_written_anew_with_other_answers_is_found_by_answering_
         first, *others = blocks.decode_predictions(packed)
         first.features["pages"] += 1.0  # type: ignore[operator]
         db.execute("UPDATE blocks SET predictions=? WHERE seq=5", (blocks.encode_predictions([first, *others]),))
-        _chain_anew(db)
+        chain_anew(db)
     assert any(repr(first.event_id) in fault for fault in found(store))
 
 
@@ -58,9 +57,15 @@ def test_a_chain_that_was_written_anew_does_not_hold_the_head_that_was_noted(sto
         notes = blocks.decode_notes(packed)
         notes.positions["events"] += 1
         db.execute("UPDATE blocks SET notes=? WHERE seq=5", (blocks.encode_notes(notes),))
-        _chain_anew(db)
+        chain_anew(db)
     assert found(store) == []  # nothing in it contradicts itself
     assert "does not hold the head" in found(store, noted)[0]
+
+
+def test_the_last_block_that_was_deleted_is_found_by_the_checkpoint_behind_it(store: Path) -> None:
+    with edited(store) as db:
+        db.execute("DELETE FROM blocks WHERE seq=(SELECT max(seq) FROM blocks)")
+    assert "it was cut" in found(store)[0]
 
 
 @pytest.mark.parametrize("seq", [1, 2, 7])
@@ -132,17 +137,6 @@ def test_every_bit_of_a_packed_record_is_checked_when_it_is_read() -> None:
             flipped[bit // 8] ^= 1 << bit % 8
             with pytest.raises(StoreCorrupt, match="checksum"):
                 blocks.unpack(bytes(flipped))
-
-
-def _chain_anew(db: sqlite3.Connection) -> None:
-    """What somebody does who knows how the chain is made."""
-    head = GENESIS
-    rows = db.execute(
-        "SELECT seq, first_slot, first_example, deads, inputs, predictions, examples, dead, notes FROM blocks ORDER BY seq"
-    ).fetchall()
-    for *numbers, inputs, predictions, examples, dead, notes in rows:
-        head = link(head, tuple(numbers), (inputs, predictions, examples, dead, notes))
-        db.execute("UPDATE blocks SET hash=? WHERE seq=?", (head, numbers[0]))
 
 
 def test_a_store_says_where_its_chain_ends(store: Path) -> None:

@@ -71,6 +71,20 @@ def test_a_checkpoint_that_was_moved_to_another_block_is_refused_and_found(store
     assert found(store)
 
 
+def test_a_ledger_that_is_missing_is_refused_and_found(store: Path) -> None:
+    with edited(store) as db:
+        db.execute("DELETE FROM slots")
+    with pytest.raises(StoreCorrupt, match="chunk 0 of the ledger is missing"):
+        Engine(SHOP, store)
+    assert "chunk 0 of the ledger is missing" in found(store)[0]
+
+
+def test_a_chunk_in_the_place_of_another_is_found(store: Path) -> None:
+    with edited(store) as db:
+        db.execute("UPDATE slots SET chunk=1")
+    assert "chunk 1 of the ledger was changed on disk" in found(store)[0]
+
+
 def test_a_ledger_that_was_edited_is_refused_and_found(store: Path) -> None:
     with edited(store) as db:
         (data,) = db.execute("SELECT data FROM slots WHERE chunk=0").fetchone()

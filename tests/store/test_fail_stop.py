@@ -10,8 +10,9 @@ import pytest
 from tests.store.shop import SHOP, Sale, Visit, found, visits
 
 from eddyline import Engine
+from eddyline.engines.embedded.engine import CHECKPOINT_INPUTS
 from eddyline.records import Prediction
-from eddyline.records.errors import StoreCorrupt, StoreError
+from eddyline.records.errors import StoreCorrupt, StoreError, StoreWarning
 from eddyline.store.database import Store
 
 
@@ -76,6 +77,44 @@ def test_a_checkpoint_after_a_failure_recovers_first(store: Path) -> None:
         _fill_up(engine)
         engine.checkpoint()
         assert engine.store.broken is None
+
+
+def _room_for_a_command_alone(engine: Engine) -> None:
+    """Answers until a checkpoint is large, then lets the file grow by one page."""
+    for number in range(300):
+        engine.answer(Visit(id=f"more-{number}", who=f"w-{number}", at=60 * 500, pages=number / 7))
+    (pages,) = engine.store.db.execute("PRAGMA page_count").fetchone()
+    engine.store.db.execute(f"PRAGMA max_page_count={pages + 1}")
+
+
+def test_a_command_that_was_committed_is_done_where_no_checkpoint_can_be_kept_at_the_end(store: Path) -> None:
+    engine = Engine(SHOP, store)
+    _room_for_a_command_alone(engine)
+    engine.rollback("shop@60")
+    revision = engine.loop.states.rollout.revision
+    with pytest.warns(StoreWarning, match=r"no checkpoint could be kept \(the disk is full\)"):
+        engine.close()
+    with Engine(SHOP, store) as engine:
+        assert engine.loop.states.rollout.revision == revision
+        assert engine.loop.states.rollout.champion == "shop@60"
+    assert found(store) == []
+
+
+def test_a_command_that_was_committed_is_done_where_the_checkpoint_behind_it_fails(store: Path) -> None:
+    with Engine(SHOP, store) as engine:
+        _room_for_a_command_alone(engine)
+        engine._since = CHECKPOINT_INPUTS
+        with pytest.warns(StoreWarning, match="what was committed stays"):
+            engine.rollback("shop@60")
+        assert engine.loop.states.rollout.champion == "shop@60"
+        assert engine.answer(_visit(1)).version == "shop@60"
+
+
+def test_a_checkpoint_that_was_asked_for_and_cannot_be_kept_says_what_stays(store: Path) -> None:
+    with Engine(SHOP, store) as engine:
+        _room_for_a_command_alone(engine)
+        with pytest.raises(StoreError, match="what was committed stays; the next start replays 300 inputs"):
+            engine.checkpoint()
 
 
 def test_an_engine_whose_file_is_gone_starts_no_new_one_and_goes_on_when_it_is_back(store: Path) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
-from tests.store.shop import SHOP, visits
+import pytest
+from tests.store.shop import SHOP, Sale, edited, found, visits
 
 from eddyline import Engine, Prediction
+from eddyline.records.errors import StoreCorrupt
+from eddyline.store.database import Store
+from eddyline.views.explain import explain
 
 
 def _answered(engine: Engine) -> list[Prediction]:
@@ -55,3 +61,65 @@ def test_ids_that_were_moving_when_the_process_died_are_known_once(tmp_path: Pat
     with Engine(SHOP, copy) as engine:
         assert [engine.answer(visit) for visit in visits(305)] == first + later
         assert engine.ledger.count == 305
+
+
+@pytest.fixture
+def moved(tmp_path: Path) -> Path:
+    """A store of which 300 ids are on disk."""
+    path = tmp_path / "moved.eddyline"
+    with Engine(SHOP, path) as engine:
+        _answered(engine)
+        for visit in visits()[300:330]:
+            engine.answer(visit)
+    return path
+
+
+def test_ids_on_disk_are_sound_also_while_some_still_move(moved: Path, tmp_path: Path) -> None:
+    assert found(moved) == []
+    path = tmp_path / "moving.eddyline"
+    with Engine(SHOP, path) as engine:
+        _answered(engine)
+        for visit in visits()[300:305]:
+            engine.answer(visit)
+        assert 0 < _on_disk(engine) < 300
+        assert found(path) == []
+
+
+def test_an_id_that_was_deleted_is_found(moved: Path) -> None:
+    with edited(moved) as db:
+        db.execute("DELETE FROM ids WHERE id='v-1'")
+    assert found(moved) == ["event 'v-1' has answer 1, and is not among the ids"]
+
+
+def test_an_id_that_leads_to_another_answer_is_found(moved: Path) -> None:
+    with edited(moved) as db:
+        db.execute("UPDATE ids SET slot=7 WHERE id='v-6'")
+    assert found(moved) == ["event 'v-6' has answer 6, and leads to answer 7"]
+
+
+def test_an_id_of_an_event_that_never_was_is_found(moved: Path) -> None:
+    with edited(moved) as db:
+        db.execute("INSERT INTO ids VALUES ('nobody', 7)")
+    assert found(moved) == ["1 ids are kept of events that were never answered"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda engine: engine.answer(visits(7)[6]),
+        lambda engine: engine.tell(Sale(id="v-6", at=400, bought=True)),
+    ],
+    ids=["answer", "tell"],
+)
+def test_no_answer_of_another_event_is_given_or_learned(moved: Path, ask: Callable[[Engine], object]) -> None:
+    with edited(moved) as db:
+        db.execute("UPDATE ids SET slot=320 WHERE id='v-6'")
+    with Engine(SHOP, moved) as engine, pytest.raises(StoreCorrupt, match="'v-6' is said to be is the answer to 'v-320'"):
+        ask(engine)
+
+
+def test_no_answer_of_another_event_is_explained(moved: Path) -> None:
+    with edited(moved) as db:
+        db.execute("UPDATE ids SET slot=7 WHERE id='v-6'")
+    with closing(Store.read(moved)) as store, pytest.raises(StoreCorrupt, match="is the answer to 'v-7'"):
+        explain(store, SHOP, "v-6")

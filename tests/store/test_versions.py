@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import platform
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.store.shop import SHOP, edited, found
+from tests.store.shop import SHOP, chain_anew, edited, found
 
 from eddyline import Engine
 from eddyline.models import adapt
+from eddyline.models.fingerprint import fingerprint
 from eddyline.records import ModelVersion
 from eddyline.records.errors import NotFound, StoreCorrupt
 from eddyline.store import blocks
@@ -68,7 +70,7 @@ def test_a_version_that_was_pointed_at_another_snapshot_is_found(store: Path) ->
     with edited(store) as db:
         name, _ = _snapshot_of(store, 150)
         db.execute("UPDATE versions SET snapshot=? WHERE position=100", (name,))
-    assert found(store) == ["shop@100: its kept bytes has another digest than was recorded"]
+    assert "shop@100: its kept bytes has another digest than was recorded" in found(store)
 
 
 def test_a_snapshot_that_was_deleted_is_found(store: Path) -> None:
@@ -94,16 +96,73 @@ def test_an_answer_is_not_given_from_a_snapshot_that_was_edited(store: Path) -> 
         assert engine.loop.states.rollout == before, "who answers goes on answering"
 
 
+OTHER = "cp311-np1.0.0-river0.26.1-00000000"
+
+
 def test_on_another_fingerprint_nothing_is_claimed(store: Path) -> None:
-    other = "cp311-np1.0.0-river0.26.1-00000000"
-    with edited(store) as db:
-        db.execute("UPDATE meta SET value=? WHERE key='fingerprint'", (msgspec.msgpack.encode(other),))
+    written_elsewhere(store, OTHER)
     with closing(Store.read(store)) as opened:
         verdict = verify(opened, SHOP)
-    assert verdict.written_as == other
+    assert verdict.written_as == OTHER
     assert not verdict.comparable
     assert not verdict.sound
     assert (verdict.faults, verdict.differences) == ([], 0)
+
+
+def test_an_engine_goes_on_with_a_store_of_another_fingerprint_and_notes_it_in_the_chain(store: Path) -> None:
+    written_elsewhere(store, OTHER)
+    with Engine(SHOP, store) as engine:
+        engine.rollback("shop@60")
+        engine.rollback("live")
+        changed = engine.store.seq - 1
+    with closing(Store.read(store)) as opened:
+        verdict = verify(opened, SHOP)
+        assert opened.computed_as() == [OTHER, fingerprint()]
+    assert verdict.written_as == f"{OTHER}; {fingerprint()} since block {changed}"
+    assert (verdict.faults, verdict.comparable) == ([], False)
+
+
+def test_another_patch_of_python_opens_the_store_and_goes_on(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = SHOP.digest
+    monkeypatch.setattr(platform, "python_version", lambda: "3.11.99")
+    assert SHOP.digest == before
+    with Engine(SHOP, store) as engine:
+        engine.rollback("shop@60")
+    assert found(store) == []
+
+
+def test_a_fingerprint_beside_the_chain_that_was_edited_is_found(store: Path) -> None:
+    with edited(store) as db:
+        db.execute("UPDATE meta SET value=? WHERE key='fingerprint'", (msgspec.msgpack.encode(OTHER),))
+    assert found(store) == [f"the store says that it was written as {OTHER}, its chain says {fingerprint()}"]
+
+
+@pytest.mark.parametrize("position", [0, 50, 350])
+def test_a_version_that_was_deleted_is_found(store: Path, position: int) -> None:
+    with edited(store) as db:
+        db.execute("DELETE FROM versions WHERE position=?", (position,))
+    assert any(f"shop@{position} was kept" in fault or "no version of shop" in fault for fault in found(store))
+
+
+@pytest.mark.parametrize("field", ["recipe", "parent", "fingerprint", "created_by"])
+def test_any_part_of_a_versions_record_that_was_edited_is_found(store: Path, field: str) -> None:
+    _rewrite(store, 100, **{field: "another"})
+    assert any("shop@100: what is registered about it" in fault for fault in found(store))
+
+
+def test_a_version_that_no_block_kept_is_found(store: Path) -> None:
+    with edited(store) as db:
+        db.execute("INSERT INTO versions SELECT model, 60, version, snapshot, seq FROM versions WHERE position=50")
+        (packed,) = db.execute("SELECT version FROM versions WHERE position=60").fetchone()
+        version = msgspec.structs.replace(msgspec.msgpack.decode(packed, type=ModelVersion), position=60)
+        db.execute("UPDATE versions SET version=? WHERE position=60", (msgspec.msgpack.encode(version),))
+    assert any("shop@60 is kept as of block" in fault for fault in found(store))
+
+
+def test_a_recipe_that_was_deleted_is_found(store: Path) -> None:
+    with edited(store) as db:
+        db.execute("DELETE FROM recipes")
+    assert "shop@0: its recipe" in found(store)[0]
 
 
 def test_an_explanation_on_another_fingerprint_claims_nothing(store: Path) -> None:
@@ -132,6 +191,16 @@ def _snapshot_of(path: Path, position: int) -> tuple[str, bytes]:
             "SELECT s.hash, s.state FROM versions v JOIN snapshots s ON s.hash=v.snapshot WHERE v.position=?", (position,)
         ).fetchone()
         return str(name), bytes(state)
+
+
+def written_elsewhere(path: Path, fingerprint: str) -> None:
+    """Makes the store one that was written on another machine, which gave the same answers."""
+    with edited(path) as db:
+        (packed,) = db.execute("SELECT notes FROM blocks WHERE seq=1").fetchone()
+        notes = msgspec.structs.replace(blocks.decode_notes(packed), fingerprint=fingerprint)
+        db.execute("UPDATE blocks SET notes=? WHERE seq=1", (blocks.encode_notes(notes),))
+        db.execute("UPDATE meta SET value=? WHERE key='fingerprint'", (msgspec.msgpack.encode(fingerprint),))
+        chain_anew(db)
 
 
 def _rewrite(path: Path, position: int, **changes: str) -> None:

@@ -122,11 +122,11 @@ def test_the_same_recipe_that_catches_up_answers_as_the_champion_did_bit_for_bit
         spec = spec_of(store, shop.pipeline, Candidate(pipeline=shop.pipeline))
         made = train(store, shop.pipeline, spec, shop.base / "bits")
         held = list(reader_of(store, shop.pipeline, spec).read(chosen_by(store, spec, made).judge))
-        judged, _ = _answers(shop.pipeline, spec, made, held, follows=True)
+        judged, _ = _answers(store, spec, made, held, follows=True)
+        frozen, _ = _answers(store, spec, made, held, follows=False)
     after = {sample.prediction.event_id for sample in held if sample.prediction.position >= made.position}
     assert len(after) > 300
     assert all(one.candidate == one.champion for one in judged if one.event_id in after)
-    frozen, _ = _answers(shop.pipeline, spec, made, held, follows=False)
     assert sum(one.candidate == one.champion for one in frozen) < 10
 
 

@@ -109,7 +109,7 @@ def test_operators_have_the_same_say_in_a_backtest(tmp_path: Path) -> None:
 
 
 def test_other_policies_decide_otherwise_and_are_told_what_it_would_have_cost(lived: Path) -> None:
-    eager, deaf = _tested(lived, Promote(evidence=1.5), RollBack(evidence=1.5)), _tested(lived, FreezeLearning(on=("none",)))
+    eager, deaf = _tested(lived, Promote(evidence=1.5), RollBack(evidence=1.5)), _tested(lived, FreezeLearning(on=("watch",)))
     assert _taken(eager)[0].record < contested.decisions(lived)[0].record
     assert _taken(deaf) == []
     assert eager.sums is not None

@@ -14,6 +14,7 @@ from eddyline.cli.options import as_json, pipeline_file
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded
     from eddyline.stages.commands import Command
+    from eddyline.views.operate import Registered
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,10 +51,11 @@ def who(author: str | None) -> str:
     return author if author is not None else getpass.getuser()
 
 
-def carry_out(file: str, store: str | None, command: Command, as_json: bool) -> None:
-    """Has a command taken, and prints what it came to."""
+def carry_out(file: str, store: str | None, command: Command, as_json: bool, version: Registered | None = None) -> None:
+    """Has a command taken, and prints what it came to. `version` is registered with it, for a newcomer."""
     from eddyline.cli import show
     from eddyline.cli.load import load
+    from eddyline.engines.embedded.watchdog import Watchdog
     from eddyline.views.operate import ask
 
     loaded = load(file, store)
@@ -61,7 +63,8 @@ def carry_out(file: str, store: str | None, command: Command, as_json: bool) -> 
     if meta.get("eddyline.brokers") is not None:
         _on_flink(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], command, as_json)
         return
-    came = ask(loaded.pipeline, loaded.store, command)
+    with Watchdog(lambda said: click.echo(said, err=True)):  # where nobody runs, what was since the checkpoint is played again
+        came = ask(loaded.pipeline, loaded.store, command, version=version)
     if as_json:
         show.json_document(came)
         return

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from eddyline.cli.asking import on_flink_too
 from eddyline.cli.options import as_json
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from eddyline.cli.load import Loaded
+    from eddyline.policies.policy import Policy
     from eddyline.views.backtest import Backtest, Tried
 
 
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--pipeline", "file", required=True, metavar="FILE", help="The pipeline on whose store they are tried.")
 @click.option("--store", metavar="PATH", help="The store.  [default: <name of the pipeline>.eddyline beside FILE]")
 @click.option("--since", metavar="SPAN", help="Only the last so much event time: 90d, 12h.  [default: all]")
+@on_flink_too
 @as_json
 def command(policy: str, file: str, store: str | None, since: str | None, as_json: bool) -> None:
     """Let the policies of POLICY decide on the journal of FILE's pipeline; nothing is changed.
@@ -26,38 +32,60 @@ def command(policy: str, file: str, store: str | None, since: str | None, as_jso
     would have made, which of their moves gained nothing (false alarms), and what their answers would have cost beside those
     that were given, the best line, and the best line of each 500 events (the oracle). No model is asked: where nobody
     recorded what their champion would have said, it says so.
+
+    With --brokers it is the record of the job on Flink, from its topics; the models are learned again on the way.
     """
     from pathlib import Path
 
-    from rich.progress import Progress
-
     from eddyline.cli import show
     from eddyline.cli.load import load
-    from eddyline.store.database import Store
-    from eddyline.views.backtest import backtest, policies_of
+    from eddyline.views.backtest import policies_of
     from eddyline.views.retraining import span
 
     loaded = load(file, store)
     policies = policies_of(Path(policy).absolute())
     back = None if since is None else span(since)
+    meta = click.get_current_context().meta
+    if meta.get("eddyline.brokers") is None:
+        found = _on_store(loaded, policies, back, silent=as_json)
+    else:
+        found = _on_topics(loaded, policies, back, meta["eddyline.brokers"], meta["eddyline.kafka_config"])
+    if as_json:
+        regret = None if found.sums is None else found.sums.regret
+        show.json_document({**show.plain(found), "false_alarms": len(found.false_alarms), "regret": regret})
+    else:
+        _page(found)
+
+
+def _on_store(loaded: Loaded, policies: tuple[Policy, ...], back: timedelta | None, *, silent: bool) -> Backtest:
+    from rich.progress import Progress
+
+    from eddyline.cli import show
+    from eddyline.store.database import Store
+    from eddyline.views.backtest import backtest
+
     console = show.console(err=True)
     with (
         closing(Store.read(loaded.store)) as opened,
-        Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar,
+        Progress(console=console, transient=True, disable=silent or not console.is_terminal) as bar,
     ):
         task = bar.add_task("deciding", total=None)
-        found = backtest(
+        return backtest(
             opened,
             loaded.pipeline,
             policies,
             since=back,
             on_progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
-    if as_json:
-        regret = None if found.sums is None else found.sums.regret
-        show.json_document({**show.plain(found), "false_alarms": len(found.false_alarms), "regret": regret})
-    else:
-        _page(found)
+
+
+def _on_topics(
+    loaded: Loaded, policies: tuple[Policy, ...], back: timedelta | None, brokers: str, kafka_config: str | None
+) -> Backtest:
+    from eddyline.cli.flink_options import connection_for
+    from eddyline.views.backtest_of_job import backtest_job
+
+    return backtest_job(loaded.pipeline, connection_for(loaded, brokers, kafka_config), policies, since=back)
 
 
 def _page(found: Backtest) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.asking import by
+from eddyline.cli.asking import by, on_flink_too
 
 if TYPE_CHECKING:
     from eddyline.pipeline import Pipeline
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 @click.command("challengers", short_help="Who has a seat beside the champion, and how it does.")
 @by
-@click.option("--enter", metavar="NAME", help="Give a seat to a version (fraud@1200) or a line (deep, fraud.deep).")
+@on_flink_too
+@click.option(
+    "--enter",
+    metavar="NAME",
+    help="Give a seat to a version (fraud@1200), a line (deep, fraud.deep), or to what `eddyline retrain` left in a folder.",
+)
 @click.option("--leave", metavar="NAME", help="Take its seat from a version or a line.")
 @click.option("--shadow", is_flag=True, help="With --enter: asked of every event, never returned.  [default]")
 @click.option("--canary", type=float, metavar="SHARE", help="With --enter: its answer is returned for a share of the keys.")
 @click.option("--split", type=float, metavar="SHARE", help="With --enter: asked for a share of the keys only.")
+@click.option("--unforget", is_flag=True, help="With --enter: even if it learned events that were to be forgotten.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked for, and ask for nothing.")
 def command(
     file: str,
@@ -31,6 +37,7 @@ def command(
     shadow: bool,
     canary: float | None,
     split: float | None,
+    unforget: bool,
     dry_run: bool,
     author: str | None,
     reason: str,
@@ -38,7 +45,9 @@ def command(
 ) -> None:
     """Show who is asked beside the champion: how, since when, the verdict so far, and how it does.
 
-    With --enter somebody who is there gets a seat, or another one; with --leave it is asked no more. What policies
+    With --enter somebody who is there gets a seat, or another one; with --leave it is asked no more. --enter DIR lets in the
+    model that `eddyline retrain` made in DIR (or by the name of its line), where its gates are open: its digest is checked, and
+    it catches up with what was learned since. What policies
     proposed and nobody approved yet stands below; approve it with `eddyline approve FILE NUMBER`.
     """
     from eddyline.cli import show
@@ -46,11 +55,15 @@ def command(
     from eddyline.cli.load import load
     from eddyline.stages.commands import Command
     from eddyline.store.database import Store
+    from eddyline.views.entering import entering, folder_of
     from eddyline.views.seats import seats
 
     if enter is None and (shadow or canary is not None or split is not None):
         raise click.UsageError("--shadow, --canary and --split say how somebody is asked: name who, with --enter NAME")
     loaded = load(file, store)
+    on_flink = click.get_current_context().meta.get("eddyline.brokers") is not None
+    if on_flink and enter is None and leave is None:
+        raise click.UsageError("--brokers goes with --enter or --leave; who sits in a job: eddyline history FILE --brokers ...")
     if enter is None and leave is None:
         with closing(Store.read(loaded.store)) as opened:
             found = seats(opened, loaded.pipeline)
@@ -61,15 +74,24 @@ def command(
         return
     if enter is not None and leave is not None:
         raise click.UsageError("--enter and --leave are two requests: make them one after the other")
+    version = None
     if leave is not None:
         wanted = Command(do="leave", to=_named(loaded.pipeline, leave), author=who(author), reason=reason)
+    elif on_flink:
+        seat = _place(loaded.pipeline, enter or "", shadow, canary, split)
+        wanted = Command(do="enter", place=seat, author=who(author), reason=reason, unforget=unforget)
     else:
         place = _place(loaded.pipeline, enter or "", shadow, canary, split)
-        wanted = Command(do="enter", place=place, author=who(author), reason=reason)
+        folder = folder_of(loaded.store, enter or "")
+        with closing(Store.read(loaded.store)) as opened:
+            if folder is not None and place.who.partition("@")[0] not in opened.lines():
+                wanted, version = entering(opened, loaded.pipeline, folder, place, author=who(author), reason=reason)
+            else:
+                wanted = Command(do="enter", place=place, author=who(author), reason=reason, unforget=unforget)
     if dry_run:
         _would(wanted, as_json)
         return
-    carry_out(file, store, wanted, as_json)
+    carry_out(file, store, wanted, as_json, version)
 
 
 def _would(wanted: object, as_json: bool) -> None:
@@ -116,6 +138,8 @@ def _page(found: Seats) -> None:
         out.print("nobody sits beside it; give somebody a seat: eddyline challengers FILE --enter NAME@POSITION")
     for seat in found.seats:
         show.facts(seat.place.who, _facts(seat))
+    for why, many in found.uncounted.items():
+        out.print(f"{why}: {many:,} times, and each cost the clip; see which events: eddyline history FILE", soft_wrap=True)
     for decision in found.waiting:
         out.print(
             f"decision {decision.number} waits for approval: {decision.action} {decision.subject} ({decision.reason})",

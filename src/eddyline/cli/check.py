@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def command(file: str, store: str | None, as_json: bool) -> int:
     """Read FILE, say what the pipeline is, and try the first event and the first label.
 
-    The event is answered as a run would answer it, in a store of its own that is thrown away. Exit code 5
-    when the first record of a source is refused.
+    The event is answered as a run would answer it, in a store of its own that is thrown away. A `note:` is about what
+    is allowed and has an effect that is easily overlooked. Exit code 5 when the first record of a source is refused.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
@@ -38,6 +38,7 @@ def command(file: str, store: str | None, as_json: bool) -> int:
                 "parts": pipeline.parts(),
                 "store": loaded.store,
                 "described": pipeline.describe().splitlines(),
+                "notes": pipeline.notes(),
                 "records": [_document(one) for one in found],
             }
         )
@@ -65,6 +66,11 @@ def _page(loaded: Loaded, found: list[Rehearsal]) -> None:
     out = show.console()
     out.print(loaded.pipeline.describe(), soft_wrap=True)
     out.print(f"  store     {loaded.store}", soft_wrap=True)
+    for note in loaded.pipeline.notes():
+        first, *more = note.splitlines()
+        out.print(f"note: {first}", soft_wrap=True)
+        for line in more:
+            out.print(f"      {line}", soft_wrap=True)
     out.print()
     for one in found:
         if one.raw is None:

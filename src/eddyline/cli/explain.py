@@ -55,16 +55,19 @@ def _wall(seconds: float) -> str:
 
 def _page(found: Explanation) -> None:
     from eddyline.cli import show
+    from eddyline.records import KEY_FEATURE
     from eddyline.records.time import show_instant
 
     prediction = found.prediction
+    seen = {name: value for name, value in prediction.features.items() if name != KEY_FEATURE}
+    own = f", its model of key {prediction.key!r}" if KEY_FEATURE in prediction.features else ""
     scores = (prediction.scores or {}).items()
     show.facts(
         f"event {prediction.event_id}",
         [
             ("answer", show.exactly(prediction.value)),
             ("probabilities", ", ".join(f"{key!r}: {value:.6g}" for key, value in scores) or None),
-            ("by", f"{found.version}, rollout {prediction.revision}"),
+            ("by", f"{found.version}{own}, rollout {prediction.revision}"),
             ("happened at", show_instant(prediction.at)),
             ("answered at", f"{_wall(found.received_at)}, in block {found.block}"),
             ("key", prediction.key or None),
@@ -75,7 +78,7 @@ def _page(found: Explanation) -> None:
     show.values("the event", found.event)
     if prediction.aggregates:
         show.values("what history contributed", prediction.aggregates)
-    show.values("features, as the model saw them", prediction.features)
+    show.values("features, as the model saw them", seen)
     show.facts("the truth", _truths(found) or [("none yet", "")])
     for letter in found.refused:
         show.facts(f"refused: {letter.stream}, {letter.reason}", [("because", letter.detail)])

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from eddyline.cli.asking import on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
+    from eddyline.cli.load import Loaded
     from eddyline.pipeline import Pipeline
     from eddyline.store.database import Store
     from eddyline.views.ledger import Check, Entered, Held, Tenure
@@ -24,6 +26,7 @@ SOUND, CHANGED, NOT_CLAIMED = 0, 1, 7
 @click.option("--wall", is_flag=True, help="TIME is of the wall clock, when it was committed; not event time.")
 @click.option("--decisions", is_flag=True, help="List every decision.")
 @click.option("--check", is_flag=True, help="Make every decision again, from its evidence and from the journal.")
+@on_flink_too
 @as_json
 def command(file: str, store: str | None, at: str | None, wall: bool, decisions: bool, check: bool, as_json: bool) -> int:
     """Show who answered, one after the other: by which decision, on what grounds, in event time and on the wall clock.
@@ -31,6 +34,9 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
     With --check every decision is made again: its verdict from the sums in its evidence, and the decision itself from the
     journal, by the policies of FILE. Exit code 0 when all are the same, 1 when one differs, 7 when this machine computes
     otherwise than the one that decided: then nothing is claimed.
+
+    With --brokers it is the history of the job on Flink, from its topics: rollouts, decisions and --check, which plays what
+    was taken again in its recorded order. Not there: which version gave the last answer before a time.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
@@ -38,6 +44,9 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
     from eddyline.views import ledger
 
     loaded = load(file, store)
+    meta = click.get_current_context().meta
+    if meta.get("eddyline.brokers") is not None:
+        return _of_job(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], at, wall, decisions, check, as_json)
     with closing(Store.read(loaded.store)) as opened:
         if check:
             return _check(opened, loaded.pipeline, as_json)
@@ -51,13 +60,44 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
                 _held(held, at)
             return SOUND
         past, made = ledger.tenures(opened, loaded.pipeline), ledger.decisions(opened)
+    _told(past, made, decisions, as_json)
+    return SOUND
+
+
+def _of_job(
+    loaded: Loaded, brokers: str, kafka_config: str | None, at: str | None, wall: bool, decisions: bool, check: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """The same, from the topics of a job on Flink."""
+    from eddyline.cli import show
+    from eddyline.cli.flink_options import connection_for
+    from eddyline.views import ledger_of_job as ledger
+
+    connection = connection_for(loaded, brokers, kafka_config)
+    if check:
+        return _verdict(ledger.check(loaded.pipeline, connection), as_json)
+    told = ledger.annals(loaded.pipeline, connection)
+    if at is None:
+        _told(ledger.tenures(told, loaded.pipeline), ledger.decisions(told), decisions, as_json)
+        return SOUND
+    when = _moment(at).timestamp() * (1 if wall else 1e6)
+    held = ledger.in_production(told, loaded.pipeline, when, clock="wall" if wall else "event")
+    if as_json:
+        show.json_document(held)
+    else:
+        _held(held, at)
+    return SOUND
+
+
+def _told(past: list[Tenure], made: list[Entered], decisions: bool, as_json: bool) -> None:
+    from eddyline.cli import show
+
     if as_json:
         show.json_document({"tenures": past, "decisions": made})
     elif decisions:
         _decisions(made)
     else:
         _tenures(past)
-    return SOUND
 
 
 def _moment(text: str) -> datetime:
@@ -80,7 +120,7 @@ def _held(held: Held, asked: str) -> None:
     rows = [
         ("in production", f"{put.champion} (rollout {held.rollout.revision})"),
         ("the last answer", last),
-        ("since", f"{event_time(put.at)} (committed {wall_clock(put.received_at)}, block {put.block})"),
+        ("since", f"{event_time(put.at)} (committed {wall_clock(put.received_at)}{_in_block(put.block)})"),
         ("until", until),
         ("put there by", rollout.author),
         ("because", rollout.reason or None),
@@ -90,6 +130,11 @@ def _held(held: Held, asked: str) -> None:
     show.facts(f"at {asked}", rows)
 
 
+def _in_block(block: int) -> str:
+    """A job has no blocks."""
+    return f", block {block}" if block else ""
+
+
 def _tenures(past: list[Tenure]) -> None:
     from eddyline.cli.asking import event_time, told, wall_clock
 
@@ -97,7 +142,9 @@ def _tenures(past: list[Tenure]) -> None:
     for one in past:
         rollout = one.rollout
         beside = ", ".join(f"{place.who} ({place.mode})" for place in rollout.places) or "nobody"
-        committed = f"committed {wall_clock(one.received_at)}, block {one.block}" if one.block else None
+        committed = (
+            f"committed {wall_clock(one.received_at)}{_in_block(one.block)}" if one.block or one.decision is not None else None
+        )
         what = f"{one.champion} answers, beside it {beside}"
         why = f"by {rollout.author}{': ' if rollout.reason else ''}{rollout.reason}"
         rows.append((str(rollout.revision), event_time(one.at), [what, why, committed]))
@@ -127,6 +174,12 @@ def _check(store: Store, pipeline: Pipeline, as_json: bool) -> int:
     with Progress(console=console, transient=True, disable=as_json or not console.is_terminal) as bar:
         task = bar.add_task("deciding again", total=None)
         done = check(store, pipeline, lambda block, of: bar.update(task, completed=block, total=of))
+    return _verdict(done, as_json)
+
+
+def _verdict(done: Check, as_json: bool) -> int:
+    from eddyline.cli import show
+
     if as_json:
         show.json_document({**show.plain(done), "sound": done.sound})
     else:

@@ -42,6 +42,7 @@ def command(file: str, store: str | None, number: int | None, only_open: bool, m
         if number is not None:
             one = incident(opened, loaded.pipeline, number)
             if markdown is not None:
+                make_room(markdown)
                 Path(markdown).write_text(page_of(one, loaded.pipeline.name), encoding="utf-8")
             if as_json:
                 show.json_document({**show.plain(one), **({"markdown": markdown} if markdown else {})})

@@ -9,12 +9,14 @@ nothing of pipelines.
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
-from eddyline.records.errors import EddylineError
+from eddyline.records.errors import EddylineError, StoreWarning
 
 COMMANDS = (
     "init",
@@ -83,6 +85,20 @@ def eddyline() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line and gives its exit code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _warned
+        return _ran(arguments)
+
+
+def _warned(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """What the store warns of is a line for a person; other people's warnings are shown as Python does."""
+    if issubclass(category, StoreWarning):
+        click.echo(f"warning: {message}", err=True)
+    else:
+        click.echo(warnings.formatwarning(message, category, *place[:2]), err=True, nl=False)
+
+
+def _ran(arguments: Sequence[str] | None) -> int:
     try:
         code = eddyline.main(args=arguments, prog_name="eddyline", standalone_mode=False)
     except EddylineError as error:

@@ -30,12 +30,18 @@ def command() -> None:
 def push(file: str, store: str | None, tracking_uri: str | None, as_json: bool) -> None:
     """Mirror the kept versions of FILE, their metrics, and who is champion and challenger.
 
-    The pipeline becomes a registered model of its name. Pushing again changes only what is new.
+    The pipeline becomes a registered model of its name. Pushing again changes only what is new. There is no default server:
+    name one with --tracking-uri or MLFLOW_TRACKING_URI; sqlite:///mlflow.db is a file in this folder.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
     from eddyline.outlets import mlflow
 
+    if not tracking_uri:
+        raise click.UsageError(
+            "no MLflow server is named: add --tracking-uri http://127.0.0.1:5000, or set MLFLOW_TRACKING_URI "
+            "(sqlite:///mlflow.db keeps it in this folder)"
+        )
     loaded = load(file, store)
     pushed = mlflow.push(loaded.store, loaded.pipeline, tracking_uri)
     if as_json:
@@ -54,7 +60,11 @@ def push(file: str, store: str | None, tracking_uri: str | None, as_json: bool) 
 @_server
 @as_json
 def take(uri: str, folder: Path, tracking_uri: str | None, as_json: bool) -> None:
-    """Download MODEL, such as models:/fraud@champion, into FOLDER, and say what to write in a pipeline file."""
+    """Download MODEL, such as models:/clicks@champion, into FOLDER, and say what to write in a pipeline file.
+
+    MODEL is one that others registered, as ONNX or in skops' format. What `push` registers cannot be taken: its bytes are in
+    the store.
+    """
     from eddyline.cli import show
     from eddyline.outlets import mlflow
 

@@ -43,6 +43,17 @@ def kafka(function: F) -> F:
     )(function)
 
 
+def held_up(function: F) -> F:
+    """--held-up: after how long a model that does not come back is spoken of."""
+    return click.option(
+        "--held-up",
+        type=click.FloatRange(min=0.1),
+        default=30.0,
+        metavar="SECONDS",
+        help="Say which model does not come back from an event, after so long.  [default: 30]",
+    )(function)
+
+
 def on_kafka(pipeline: Pipeline, brokers: str | None, kafka_config: str | None) -> Pipeline:
     """The pipeline on the topics that the options name, which are made where they are missing; else as it is."""
     from eddyline.connectors.kafka import connection_of, make_topics, on_topics, read_properties

@@ -14,9 +14,18 @@ from eddyline.cli.asking import by, on_flink_too
 def command(file: str, store: str | None, segment: str, author: str | None, reason: str, as_json: bool) -> None:
     """Keep the examples of SEGMENT from learning until `eddyline release FILE SEGMENT`; its events are answered as ever.
 
-    Segments are those of Watch(segment=...); "" is all of them.
+    Segments are those of Watch(segment=...); "" is all of them. One that no answer was of is taken too, with a note.
     """
     from eddyline.cli.asking import carry_out, who
+    from eddyline.cli.load import load
     from eddyline.stages.commands import Command
+    from eddyline.views.segments import stranger
 
     carry_out(file, store, Command(do="quarantine", to=segment, author=who(author), reason=reason), as_json)
+    if click.get_current_context().meta.get("eddyline.brokers") is None:
+        loaded = load(file, store)
+        note = stranger(loaded.pipeline, loaded.store, segment)
+        if note is not None:
+            click.echo(
+                "note: " + f"{note}, or let it go: eddyline release {file} {segment}".replace("\n", "\n      "), err=True
+            )

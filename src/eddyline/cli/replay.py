@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.options import as_json, kafka, pipeline_file
+from eddyline.cli.options import as_json, held_up, kafka, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded import Engine, Progress
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="The streams are complete: what still waits for its truth reaches its horizon.",
 )
+@held_up
 @kafka
 @as_json
 def command(
@@ -37,6 +38,7 @@ def command(
     limit: int | None,
     batch: int,
     drain: bool,
+    held_up: float,
     brokers: str | None,
     kafka_config: str | None,
     as_json: bool,
@@ -57,11 +59,13 @@ def command(
     from eddyline.engines.embedded import Engine, replay
     from eddyline.engines.embedded.publish import publishing
     from eddyline.engines.embedded.trainer import Trainer
+    from eddyline.engines.embedded.watchdog import Watchdog
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)
     pipeline = on_kafka(loaded.pipeline, brokers, kafka_config)
-    with stopping() as stop, Engine(pipeline, loaded.store) as engine:
+    dog = Watchdog(lambda said: click.echo(said, err=True), limit_s=held_up)
+    with stopping() as stop, dog, Engine(pipeline, loaded.store) as engine:
         training = Trainer(engine, file, wait=True)
         with publishing(engine) as publisher, training as trainer, _bar(engine, silent=as_json) as shown:
             progress = replay(

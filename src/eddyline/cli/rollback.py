@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.argument("version")
 @click.option("--drop", is_flag=True, help="Drop what was learned since: VERSION answers, and learns on from there.")
 @click.option("--dry-run", is_flag=True, help="Say whether it could be done, and what it would come to; ask for nothing.")
+@click.option("--unforget", is_flag=True, help="Even if VERSION learned events that were to be forgotten.")
 @click.option("--author", metavar="NAME", help="Who decides.  [default: you]")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the rollout.")
 @click.option("--brokers", metavar="HOST:PORT,...", help="Ask the job on Flink that reads from this Kafka, not the store.")
@@ -32,6 +33,7 @@ def command(
     version: str,
     drop: bool,
     dry_run: bool,
+    unforget: bool,
     author: str | None,
     reason: str,
     brokers: str | None,
@@ -40,7 +42,10 @@ def command(
 ) -> None:
     """Let VERSION (fraud@15320) answer from here on, a line (fraud.deep), or `live` for the learner again.
 
-    Learning goes on. With --drop it goes on from VERSION: that becomes a line of its own (fraud.b1), which answers and
+    A version that learned events which `eddyline forget` was asked to forget is refused, but with --unforget.
+
+    Lines learn on as long as somebody is asked who sees the same features; --dry-run says where each stands, and which have
+    stopped. With --drop learning goes on from VERSION: that becomes a line of its own (fraud.b1), which answers and
     learns, and the line it came from learns no more; nothing is erased. It is one record in the journal: no restart,
     nothing lost, nothing doubled. Where a run owns the store, that run takes the request within a second. With --brokers,
     the job on Flink takes it, and scorers hear of it at the next checkpoint; there, VERSION is one that was published.
@@ -55,13 +60,13 @@ def command(
     if brokers is not None and (drop or dry_run):
         raise click.UsageError("--drop and --dry-run are for a store; the job on Flink rolls back to what was published")
     if dry_run:
-        _dry_run(loaded, version, drop, as_json)
+        _dry_run(loaded, version, drop, unforget, as_json)
         return
     if brokers is not None:
         _on_flink(loaded, brokers, kafka_config, Command(to=version, author=who, reason=reason), as_json)
         return
     back = drop_back if drop else roll_back
-    change, running = back(loaded.pipeline, loaded.store, version, author=who, reason=reason)
+    change, running = back(loaded.pipeline, loaded.store, version, author=who, reason=reason, unforget=unforget)
     if as_json:
         show.json_document({**show.plain(change), "by_running_engine": running})
         return
@@ -74,23 +79,24 @@ def command(
     )
 
 
-def _dry_run(loaded: Loaded, version: str, drop: bool, as_json: bool) -> None:
+def _dry_run(loaded: Loaded, version: str, drop: bool, unforget: bool, as_json: bool) -> None:
     """Says what would be asked for; refuses what would be refused."""
     from contextlib import closing
 
     from eddyline.cli import show
     from eddyline.stages.commands import version_of
     from eddyline.store.database import Store
+    from eddyline.views.lines import lines
     from eddyline.views.operate import branch, check_target, position_of
 
-    check_target(loaded.pipeline, loaded.store, version, pinned=drop)
-    said = f"{version} would answer; learning goes on"
-    if drop:
-        with closing(Store.read(loaded.store)) as store:
+    check_target(loaded.pipeline, loaded.store, version, pinned=drop, unforget=unforget)
+    with closing(Store.read(loaded.store)) as store:
+        said = "; ".join([f"{version} would answer", *(f"now {one.sentence()}" for one in lines(store, loaded.pipeline))])
+        if drop:
             name = branch(loaded.pipeline, store, version, author="", reason="").to
             line, position = version_of(version)
-            since = position_of(store, line) - position
-        said = f"{version} would answer and learn on as {name}; {line} learns no more; {show.count(since, 'example')} dropped"
+            since = show.count(position_of(store, line) - position, "example")
+            said = f"{version} would answer and learn on as {name}; {line} learns no more; {since} dropped"
     if as_json:
         show.json_document({"would": said})
     else:

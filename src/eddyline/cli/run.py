@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.options import as_json, kafka, pipeline_file
+from eddyline.cli.options import as_json, held_up, kafka, pipeline_file
 from eddyline.cli.run_on_flink import FlinkOptions, on_flink
 from eddyline.cli.run_outlets import OutletOptions, Outlets, on_outlets, telling
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Between status lines.  [default: 5]",
 )
+@held_up
 @kafka
 @on_flink
 @on_outlets
@@ -35,6 +36,7 @@ def command(
     file: str,
     store: str | None,
     every: float,
+    held_up: float,
     brokers: str | None,
     kafka_config: str | None,
     on_engine: str,
@@ -48,7 +50,8 @@ def command(
     one line that changes on a terminal, else a line every few seconds. Requests of `eddyline rollback` take
     effect while it runs. With --brokers, events and labels come from topics, and everything that follows from
     them is published to topics, each record exactly once. With --engine flink, a job does all of it; Ctrl-C
-    stops that with a savepoint, from which --savepoint latest goes on.
+    stops that with a savepoint, from which --savepoint latest goes on. A model that does not come back from an event
+    is named on stderr, with its line of code and what to type.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
@@ -59,6 +62,7 @@ def command(
     from eddyline.engines.embedded import Engine, follow
     from eddyline.engines.embedded.publish import publishing
     from eddyline.engines.embedded.trainer import Trainer
+    from eddyline.engines.embedded.watchdog import Watchdog
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)
@@ -66,9 +70,15 @@ def command(
         follow_on_flink(loaded, brokers, kafka_config, flink, every, as_json)
         return
     pipeline = on_kafka(loaded.pipeline, brokers, kafka_config)
-    with stopping() as stop, Engine(pipeline, loaded.store) as engine:
+    dog = Watchdog(lambda said: click.echo(said, err=True), limit_s=held_up)
+    with stopping() as stop, dog, Engine(pipeline, loaded.store) as engine:
         click.echo(f"{pipeline.name} runs on {loaded.store}; Ctrl-C stops it", err=True)
-        with publishing(engine) as publisher, Trainer(engine, file) as trainer, telling(engine, loaded.base, outlets) as told:
+        with (
+            publishing(engine) as publisher,
+            Trainer(engine, file) as trainer,
+            telling(engine, loaded.base, outlets) as told,
+        ):
+            told.watched_by(dog)
             status = _status(engine, every, publisher, told)
             progress = follow(engine, loaded.base, stop=stop, on_progress=status, publisher=publisher, trainer=trainer)
         say_behind(publisher)

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded import Engine, Progress
+    from eddyline.engines.embedded.watchdog import Watchdog
     from eddyline.outlets.beside import Beside
     from eddyline.outlets.exposition import Served
 
@@ -38,6 +39,11 @@ class Outlets:
         """Takes what only the runner knows."""
         if self.served is not None:
             self.served.lag = progress.lag
+
+    def watched_by(self, watchdog: Watchdog) -> None:
+        """Takes who knows whether a model holds up the loop."""
+        if self.served is not None:
+            self.served.watchdog = watchdog
 
     def trouble(self) -> list[str]:
         """What is in the way of telling, in words for the status line."""

@@ -33,10 +33,11 @@ def command(file: str, store: str | None, out: str | None, junit: str | None, ma
     from contextlib import closing
     from pathlib import Path
 
-    from eddyline.cli.training import bar, write_reports
+    from eddyline.cli.training import bar, make_room, write_reports
     from eddyline.store.database import Store
     from eddyline.views.trial import load_candidate, try_candidate
 
+    make_room(junit, markdown)
     candidate, loaded = load_candidate(file, store)
     started = time.monotonic()
     with closing(Store.read(loaded.store)) as opened, bar(silent=as_json) as on_progress:

@@ -75,6 +75,8 @@ def print_totals(summary: Summary, progress: Progress) -> None:
             value,
             f"over {show.count(metric.count, 'example')}, each measured before it was learned",
         )
+    for name, number in summary.paused.items():
+        made.add_row(f"  {name} paused", f"{number:,}", "answers of lines that make no such feature: no monitor of it saw them")
     made.add_row("  versions kept", f"{summary.versions:,}", f"the learner is at {summary.learner}")
     show.titled(title, made)
     show.console().print(f"store: {summary.store}", soft_wrap=True)

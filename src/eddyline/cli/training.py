@@ -23,6 +23,20 @@ def bar(*, silent: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def make_room(*files: str | None) -> None:
+    """Makes the folders of files that are to be written: before the work, so that it is not lost for a missing folder."""
+    from pathlib import Path
+
+    from eddyline.records.errors import DeclarationError
+
+    for file in files:
+        if file is not None:
+            try:
+                Path(file).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DeclarationError(f"{file} cannot be written: {error.strerror}\nname a file in another folder") from error
+
+
 def write_reports(tried: Tried, seconds: float, junit_file: str | None, markdown_file: str | None) -> None:
     """Writes the files that were asked for, and adds to the page of a job on GitHub Actions."""
     import os

@@ -11,6 +11,7 @@ from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.views.history import Change, KeptVersion, Standing
+    from eddyline.views.lines import Stands
 
 
 @click.command("versions", short_help="Which versions are kept, and who answers now.")
@@ -19,22 +20,24 @@ if TYPE_CHECKING:
 def command(file: str, store: str | None, as_json: bool) -> None:
     """List the versions that are kept as bytes, and who answers now.
 
-    Any position up to the learner's can answer or be rebuilt, not only the kept ones. With --json also their
-    recipes, and every change of who answers.
+    Any position up to a line's learner can answer or be rebuilt, not only the kept ones. Which lines learn, and since when
+    the others have stood still, is told below. With --json also their recipes, and every change of who answers.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
     from eddyline.store.database import Store
     from eddyline.views.history import changes, kept_versions, standing
+    from eddyline.views.lines import lines
 
     loaded = load(file, store)
     with closing(Store.read(loaded.store)) as opened:
         kept, now, past = kept_versions(opened), standing(opened, loaded.pipeline), changes(opened)
+        there = lines(opened, loaded.pipeline)
     if as_json:
         listed = [{"name": one.version.name, **show.plain(one.version), **_beside(one)} for one in kept]
-        show.json_document({"answers": now, "versions": listed, "rollouts": past})
+        show.json_document({"answers": now, "lines": there, "versions": listed, "rollouts": past})
     else:
-        _page(kept, now, past)
+        _page(kept, now, past, there)
 
 
 def _beside(one: KeptVersion) -> dict[str, object]:
@@ -46,7 +49,7 @@ def _beside(one: KeptVersion) -> dict[str, object]:
     }
 
 
-def _page(kept: list[KeptVersion], now: Standing, past: list[Change]) -> None:
+def _page(kept: list[KeptVersion], now: Standing, past: list[Change], there: list[Stands]) -> None:
     from eddyline.cli import show
 
     made = show.table(
@@ -77,8 +80,9 @@ def _page(kept: list[KeptVersion], now: Standing, past: list[Change]) -> None:
     who = f"the learner, now {now.version}" if now.live else now.version
     reason = f": {rollout.reason}" if rollout.reason else ""
     out.print(f"answers now: {who} (rollout {rollout.revision} by {rollout.author}{reason})", soft_wrap=True)
-    if not now.live:
-        out.print(f"the learner is at {now.learner}")
+    if not now.live or len(there) > 1:
+        for line in there:
+            out.print(line.sentence(), soft_wrap=True)
     if past:
         history = show.table("rollout", "from block", "learner at", "champion", "author", "reason")
         for change in past[-20:]:

@@ -12,6 +12,8 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eddyline.cluster import jars, java, ports
@@ -28,11 +30,11 @@ _POLL_SECONDS = 0.1
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{listen}
+advertised.listeners=PLAINTEXT://{host}:{port}{listen}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@{host}:{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
@@ -49,19 +51,52 @@ group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
+_SECURE = """\
+ssl.keystore.type=PEM
+ssl.keystore.location={keystore}
+listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required {users};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """A second listener beside the plain one: TLS with a certificate, and who may come in by a password.
+
+    `certificate` is a PEM file: the private key (PKCS 8, without a password), then the certificate, for 127.0.0.1. `users`
+    come in by PLAIN; users for SCRAM-SHA-512 are made with Kafka's own tools. The passwords are written to `server.properties`:
+    this is for trying out settings on a laptop, not for keeping anybody out.
+    """
+
+    certificate: Path
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    port: int = field(default_factory=ports.any_free)
+
+    @property
+    def brokers(self) -> str:
+        """Where clients of this listener connect."""
+        return f"{ports.HOST}:{self.port}"
+
+    def properties(self) -> str:
+        """The broker's settings for it."""
+        users = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())
+        return _SECURE.format(keystore=self.certificate.absolute(), users=users)
 
 
 class Kafka:
     """One broker; `with Kafka(folder) as kafka:` starts it, waits until it answers and stops it.
 
     `port` 0 takes a free one. Data, settings, log and pid file are in `folder`; the same folder is the same broker again.
-    Needs Java 17 and, the first time, `mvn` and the network. `heap_mb` is the JVM's heap in megabytes.
+    Needs Java 17 and, the first time, `mvn` and the network. `heap_mb` is the JVM's heap in megabytes, `secure` another
+    listener with TLS and passwords.
     """
 
-    def __init__(self, folder: Path, *, port: int = 0, heap_mb: int = 400) -> None:
+    def __init__(self, folder: Path, *, port: int = 0, heap_mb: int = 400, secure: Secure | None = None) -> None:
         self.folder = folder.absolute()
         self.port = port or ports.any_free()
         self.heap_mb = heap_mb
+        self.secure = secure
         self.process = Process(self.folder, "kafka")
         self._settings = self.folder / "server.properties"
         self._data = self.folder / "data"
@@ -91,9 +126,7 @@ class Kafka:
         ports.demand(self.port, what="kafka", option="--kafka-port")
         program, class_path = java.program(), java.class_path(jars.ready("kafka"))
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._settings.write_text(
-            _PROPERTIES.format(host=ports.HOST, port=self.port, controller=ports.any_free(), data=self._data), "utf-8"
-        )
+        self._write_settings()
         command = [program, java.logging(self.folder), "-cp", class_path]
         if not (self._data / "meta.properties").exists():
             self._format(command)
@@ -104,6 +137,12 @@ class Kafka:
         except BaseException:
             self.process.kill()  # a start that failed leaves nothing behind
             raise
+
+    def _write_settings(self) -> None:
+        listen = f",SECURE://{self.secure.brokers}" if self.secure is not None else ""
+        given = {"host": ports.HOST, "port": self.port, "controller": ports.any_free(), "data": self._data, "listen": listen}
+        more = self.secure.properties() if self.secure is not None else ""
+        self._settings.write_text(_PROPERTIES.format(**given) + more, "utf-8")
 
     def stop(self) -> bool:
         """Stops it in order (SIGTERM). False when it had to be killed; the data is kept either way."""

@@ -1,7 +1,8 @@
 """Reads records from the rows of a CSV file with a header; resumes at any row.
 
 Keeps the laws *stop* (a position is a number of rows) and *whole* (a row with too many cells, broken quotes
-or bytes that are not UTF-8 is a fault, never skipped). Memory stays bounded whatever is in the file.
+or bytes that are not UTF-8 is a fault, never skipped; a quote that is not closed costs its own line only). Memory
+stays bounded whatever is in the file.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import csv as stdlib_csv
 import hashlib
 import io
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from eddyline.connectors.files import find, open_bytes, readable
 from eddyline.connectors.lines import KEPT, faulty
-from eddyline.connectors.rows import ColumnItems, Columns, RowReader, check_columns, from_text
+from eddyline.connectors.rows import ColumnItems, Columns, RowReader, Trail, check_columns, from_text
 from eddyline.ports import Line, Source
 from eddyline.records import Reason
 from eddyline.records.errors import DeclarationError, SourceError
@@ -35,11 +37,12 @@ def csv(
 ) -> CsvFile:
     """Records in the rows of a CSV file; `.gz` files are uncompressed on the way.
 
-    The header names the fields. `columns` says which column fills a field that has another name, or makes
-    ids and times for a table that has none. Cells become what the field declares: numbers, true/false/1/0,
-    times; an empty cell is None, or absent. For reading what is there, not for following: rows that are
-    appended while it is read may be seen or not. Resuming at row n reads n rows again; use `jsonl` or
-    `parquet` for large files.
+    The header names the fields. `columns` says which column fills a field that has another name, or makes ids
+    and times for a table that has none. Cells become what the field declares: numbers, true/false/1/0, times;
+    an empty cell is None, or absent. A quoted cell may hold newlines; where no row comes of a quote that was
+    opened, its line is refused, and the lines behind it are rows of their own. For reading what is there, not
+    for following: rows that are appended while it is read may be seen or not. Resuming at row n reads n rows
+    again; use `jsonl` or `parquet` for large files.
 
     >>> from eddyline.connectors import RowId, RowTime
     >>> from eddyline.records.types import Id, Time
@@ -91,6 +94,7 @@ class CsvReader:
         self._path = path
         self._lines: Iterator[Line] = iter(())
         self._position: int | None = None
+        self._trail = Trail()
 
     def read(self, position: int, limit: int) -> list[Line]:
         """Up to `limit` rows after the first `position` rows; an empty list at the end."""
@@ -106,7 +110,16 @@ class CsvReader:
                         )
             lines = [line for _, line in zip(range(limit), self._lines, strict=False)]
         self._position = lines[-1].position if lines else None
+        self._trail.add(lines)
         return lines
+
+    def mark(self, position: int) -> int | None:
+        """A digest of the row that was read last."""
+        return self._trail.mark(position)
+
+    def require(self, position: int, mark: int) -> None:
+        """Raises `SourceError` where the row before a position is another one now."""
+        Trail.require(self, position, mark)
 
     def size(self) -> int | None:
         """Not known before the file is read."""
@@ -151,13 +164,18 @@ def _next_line(rows: Iterator[list[str]], bounded: BoundedLines, reader: RowRead
     except LineTooLongError as long:
         return Line(long.kept, number, Reason.TOO_LARGE.value, long.size, long.sha256)
     except stdlib_csv.Error as problem:
-        reason = Reason.TOO_LARGE if "field larger" in str(problem) else Reason.MALFORMED
-        return faulty(bounded.raw(), number, reason)
+        large = "field larger" in str(problem) and not bounded.several
+        return faulty(*bounded.refused(str(problem), number, Reason.TOO_LARGE if large else Reason.MALFORMED))
     if row is None:
         return None
     if len(row) != width:
-        return faulty(bounded.raw(), number, Reason.MALFORMED)
+        cells = f"{len(row)} cells, and the header has {width}"
+        return faulty(*bounded.refused(cells, number, Reason.MALFORMED))
     return reader.line(row, number)
+
+
+class UnclosedError(stdlib_csv.Error):
+    """A row of several lines does not end within `LONGEST` characters."""
 
 
 class LineTooLongError(Exception):
@@ -175,28 +193,48 @@ class BoundedLines:
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text = text
+        self._again: deque[str] = deque()
+        """lines to be read once more, as rows of their own"""
         self._taken: list[str] = []
+        self._number = 1
+        """the line of the file at which the row begins"""
         self._room = LONGEST
+
+    @property
+    def several(self) -> bool:
+        """Whether the row being read has several lines: a quote is open at the end of the first."""
+        return len(self._taken) > 1
 
     def new_row(self) -> None:
         """Forget the lines of the last row."""
+        self._number += len(self._taken)
         self._taken.clear()
         self._room = LONGEST
 
-    def raw(self) -> bytes:
-        """The bytes of the row being read."""
-        return "".join(self._taken).encode(errors="surrogateescape").rstrip(b"\r\n")
+    def refused(self, problem: str, position: int, reason: Reason) -> tuple[bytes, int, Reason, str]:
+        """The first line of the row being read, and why it is refused; the others will be read as rows of their own."""
+        first, *rest = self._taken or [""]
+        detail = f"line {self._number}: {problem}"
+        if rest:
+            detail = f"line {self._number} opens a quote, and no row comes of it ({problem}); the next lines are read as rows"
+            self._again.extendleft(reversed(rest))
+            del self._taken[1:]
+        return first.encode(errors="surrogateescape").rstrip(b"\r\n"), position, reason, detail
 
     def __iter__(self) -> BoundedLines:
         return self
 
     def __next__(self) -> str:
-        line = self._text.readline(LONGEST)
+        line = self._again.popleft() if self._again else ""
+        if not line.endswith(("\n", "\r")) and not self._again:
+            line += self._text.readline(LONGEST - len(line))
         if not line:
             raise StopIteration
         self._taken.append(line)
         self._room -= len(line)
         if self._room <= 0:
+            if self.several:
+                raise UnclosedError(f"it does not end within {LONGEST:,} characters")
             self._skip()
         return line
 

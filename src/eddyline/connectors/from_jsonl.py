@@ -1,13 +1,14 @@
 """Reads one JSON object per line from a file, resumes at any line, and follows the file as it grows.
 
 Keeps the laws *stop* (a position is the byte after a line; reading resumes exactly there) and *whole* (no
-line is skipped in silence; a file that was cut or replaced is an error, not an end). Refuses to know what
-is in a line.
+line is skipped in silence; a file that was cut, replaced or written anew is an error, not an end: the bytes
+before the place of reading are looked at again). Refuses to know what is in a line.
 """
 
 from __future__ import annotations
 
 import codecs
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from eddyline.records.schema import Schema
 from eddyline.records.types import Event, Label
 
 CHUNK = 1 << 20
+MARKED = 4096
+"""Bytes before a position, and at the beginning, that have to stay as they were."""
 
 
 def jsonl(
@@ -35,6 +38,9 @@ def jsonl(
     its position. Blank lines are skipped. A line longer than `max_line` bytes goes to the dead letters as
     `too_large`; memory stays below twice `max_line` and two megabytes however long it is. Paths are
     relative to the folder of the pipeline file.
+
+    The file may only grow. One that was rotated, cut or written anew, while it is followed or while nobody
+    read, is a `SourceError`: nobody could say which lines were missed. A compressed file is not looked at again.
 
     >>> from eddyline.records.types import Id, Time
     >>> class Payment(Event):
@@ -85,6 +91,10 @@ class JsonlReader:
         """whether the line that was read last had no newline"""
         self._position: int | None = None
         """where the next line to be handed over starts; None when that has to be found in the file first"""
+        self._tail = b""
+        """the last bytes that were read of an uncompressed file"""
+        self._written = 0
+        """when it was written last, as of the last look at those bytes"""
 
     def read(self, position: int, limit: int) -> list[Line]:
         """Up to `limit` lines after `position`; an empty list means that the file has no more for now.
@@ -109,6 +119,22 @@ class JsonlReader:
         with readable(self._path):
             return self._path.stat().st_size
 
+    def mark(self, position: int) -> int | None:
+        """A digest of the bytes before a position and of the first ones; None for a compressed file."""
+        if is_compressed(self._path):
+            return None
+        first, last = self._bytes(0, min(position, MARKED)), self._bytes(max(0, position - MARKED), position)
+        return int.from_bytes(hashlib.blake2b(first + last, digest_size=8).digest(), "big") >> 1
+
+    def require(self, position: int, mark: int) -> None:
+        """Raises `SourceError` where the file holds other bytes there than when this mark was made."""
+        found = self.mark(position)
+        if found is None or found == mark:
+            return
+        if self._path.stat().st_size < position:
+            raise self._changed(f"it ends before position {position}, which was read already")
+        raise self._changed(f"other lines than those that were read stand before position {position}")
+
     def close(self) -> None:
         """Lets go of the file; a later `read` opens it again."""
         if self._file is not None:
@@ -131,6 +157,8 @@ class JsonlReader:
         if position == 0 and after == codecs.BOM_UTF8:
             self._file.seek(len(after))
             position = len(after)
+        if not is_compressed(self._path):
+            self._tail = self._bytes(max(0, position - MARKED), position)
         self._cutter = LineCutter(position=position, longest=self._max_line)
         self._ready, self._given, self._unended = [], 0, False
 
@@ -143,6 +171,7 @@ class JsonlReader:
             if self._unended and chunk[:1] not in (b"\n", b"\r"):
                 raise self._changed("its last line went on after it was read; read it with follow, or end it first")
             self._unended = False
+            self._check_tail(chunk)
             self._ready, self._given = self._cutter.cut(chunk), 0
             return True
         self._check_unchanged()
@@ -158,13 +187,35 @@ class JsonlReader:
             then = os.fstat(self._file.fileno())
         if identity(now) != identity(then):
             raise self._changed("another file has taken its name")
-        if not is_compressed(self._path) and now.st_size < self._cutter.fed:
+        if is_compressed(self._path):
+            return
+        if now.st_size < self._cutter.fed:
             raise self._changed(f"it was cut to {now.st_size} bytes, and {self._cutter.fed} were read")
+        if now.st_mtime_ns != self._written:
+            self._check_tail(b"")
+            self._written = now.st_mtime_ns
+
+    def _check_tail(self, chunk: bytes) -> None:
+        """Looks again at what stands before the bytes that were just read, and remembers these."""
+        if is_compressed(self._path):
+            return
+        fed = self._cutter.fed
+        if self._bytes(fed - len(self._tail), fed) != self._tail:
+            raise self._changed(f"it was written anew: before position {fed} stands something else than was read")
+        self._tail = chunk[-MARKED:] if len(chunk) >= MARKED else (self._tail + chunk)[-MARKED:]
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        """Some bytes of an uncompressed file, wherever reading stands."""
+        if self._file is None:
+            self._file = open_bytes(self._path)
+        with readable(self._path):
+            return os.pread(self._file.fileno(), end - start, start)
 
     def _changed(self, how: str) -> SourceError:
         self.close()
         return SourceError(
             f"{self.name} is not the file it was: {how}\n"
             f"  reading {self._path}\n"
-            f"  a file that is followed may only grow: put the old lines back, or start over with a new store"
+            f"  a file may only grow: put the old lines back, or start over with a new store: --store NEW.eddyline\n"
+            f"  where it was rotated: cat {self._path.name}.1 {self._path.name} > whole.jsonl, and read that one"
         )

@@ -1,7 +1,8 @@
 """Reads records from the rows of a Parquet file, a batch at a time; resumes without reading all before.
 
 Keeps the laws *stop* (a position is a row number) and *finite* (NaN, which Parquet can hold and JSON
-cannot, is a fault and reaches the dead letters). pyarrow is imported when a file is opened, not before.
+cannot, is a fault and reaches the dead letters; so is a time that no date can say). pyarrow is imported when a
+file is opened, not before.
 """
 
 from __future__ import annotations
@@ -13,13 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from eddyline.connectors.files import find
-from eddyline.connectors.rows import ColumnItems, Columns, RowReader, check_columns, from_value
+from eddyline.connectors.lines import faulty
+from eddyline.connectors.rows import ColumnItems, Columns, RowReader, Trail, check_columns, from_value
 from eddyline.ports import Line, Source
+from eddyline.records import Reason
 from eddyline.records.errors import SourceError
 from eddyline.records.schema import Schema
 from eddyline.records.types import Event, Label
 
 BATCH = 8_192
+
+
+class UnsayableCell:
+    """A cell that Python has no value for, such as a time after the year 9999; shows what the file holds."""
+
+    def __init__(self, column: str, shown: str) -> None:
+        self.column = column
+        self.shown = shown
+
+    def __repr__(self) -> str:
+        return self.shown
 
 
 def parquet(
@@ -87,6 +101,7 @@ class ParquetReader:
         self._arrow = pyarrow
         self._lines: Iterator[Line] = iter(())
         self._position: int | None = None
+        self._trail = Trail()
 
     def read(self, position: int, limit: int) -> list[Line]:
         """Up to `limit` rows after the first `position` rows; an empty list at the end."""
@@ -97,7 +112,16 @@ class ParquetReader:
         except (self._arrow.ArrowException, OSError) as problem:
             raise SourceError(f"{self.name} cannot be read at row {position + 1}: {problem}") from problem
         self._position = lines[-1].position if lines else None
+        self._trail.add(lines)
         return lines
+
+    def mark(self, position: int) -> int | None:
+        """A digest of the row that was read last."""
+        return self._trail.mark(position)
+
+    def require(self, position: int, mark: int) -> None:
+        """Raises `SourceError` where the row before a position is another one now."""
+        Trail.require(self, position, mark)
 
     def size(self) -> int | None:
         """How many rows the file has."""
@@ -114,18 +138,33 @@ class ParquetReader:
             number += rows
 
     def _lines_of(self, batch: Any, number: int) -> Iterator[Line]:
-        values = dict(zip(batch.schema.names, map(self._values, batch.columns), strict=True))
+        values = {name: self._values(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
         nothing = [None] * batch.num_rows
         columns = [values.get(name, nothing) for name in self._present]
         for row in zip(*columns, strict=True):
             number += 1
-            yield self._reader.line(row, number)
+            bad = next((cell for cell in row if type(cell) is UnsayableCell), None)
+            if bad is None:
+                yield self._reader.line(row, number)
+            else:
+                detail = f"column {bad.column!r} holds {bad.shown}, which no date can say"
+                yield faulty(repr(row).encode(errors="backslashreplace"), number, Reason.OUT_OF_RANGE, detail)
 
-    def _values(self, column: Any) -> list[Any]:
-        types = self._arrow.types
+    def _values(self, name: str, column: Any) -> list[Any]:
+        types, arrow = self._arrow.types, self._arrow
         if types.is_timestamp(column.type) and column.type.unit == "ns":
-            column = column.cast(self._arrow.timestamp("us", column.type.tz), safe=False)
-        return list(column.to_pylist())
+            column = column.cast(arrow.timestamp("us", column.type.tz), safe=False)
+        try:
+            return list(column.to_pylist())
+        except (OverflowError, ValueError, arrow.ArrowException):
+            return [self._value(name, cell) for cell in column]
+
+    def _value(self, name: str, cell: Any) -> Any:
+        """One cell of a column that cannot be read as a whole."""
+        try:
+            return cell.as_py()
+        except (OverflowError, ValueError, self._arrow.ArrowException):
+            return UnsayableCell(name, f"{getattr(cell, 'value', '?')} as {cell.type}")
 
     def _groups_from(self, position: int) -> tuple[list[int], int]:
         """The row groups that hold the rows after `position`, and how many rows there are before them."""

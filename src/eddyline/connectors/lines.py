@@ -16,13 +16,13 @@ KEPT = 64 * 1024
 """How many bytes of a refused line are handed over."""
 
 
-def faulty(raw: bytes, position: int, reason: Reason) -> Line:
+def faulty(raw: bytes, position: int, reason: Reason, detail: str = "") -> Line:
     """A record that its source has to refuse: the beginning of its bytes, their number, the digest of all.
 
     >>> faulty(b"a;b", 1, Reason.MALFORMED).fault
     'malformed'
     """
-    return Line(raw[:KEPT], position, reason.value, len(raw), hashlib.sha256(raw).hexdigest())
+    return Line(raw[:KEPT], position, reason.value, len(raw), hashlib.sha256(raw).hexdigest(), detail)
 
 
 class LineCutter:

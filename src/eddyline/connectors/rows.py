@@ -7,6 +7,8 @@ Knows nothing of files.
 
 from __future__ import annotations
 
+import zlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -18,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from eddyline.connectors.lines import faulty
-from eddyline.ports import Line
+from eddyline.ports import Line, Source
 from eddyline.records import Reason
 from eddyline.records.errors import DeclarationError, SourceError
 from eddyline.records.fields import Field
@@ -134,7 +136,45 @@ class RowReader:
                     values[name] = value
         except NaiveTimeError:
             return faulty(repr(row).encode(errors="backslashreplace"), number, Reason.NAIVE_TIME)
+        except OverflowError as problem:
+            return faulty(repr(row).encode(errors="backslashreplace"), number, Reason.OUT_OF_RANGE, f"a time: {problem}")
         return row_line(values, number)
+
+
+class Trail:
+    """The last rows that were read, by their digests: what tells another table of the same name from the one that was read.
+
+    >>> trail = Trail()
+    >>> trail.add([Line(b'{"id":1}', 1), Line(b'{"id":2}', 2)])
+    >>> trail.mark(1) == trail.mark(2)
+    False
+    """
+
+    def __init__(self) -> None:
+        self._read: deque[tuple[int, bytes]] = deque(maxlen=100_000)
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """Takes rows as they were read; going back begins anew."""
+        if lines and self._read and lines[0].position <= self._read[-1][0]:
+            self._read.clear()
+        self._read.extend((line.position, line.raw) for line in lines)
+
+    def mark(self, position: int) -> int | None:
+        """A digest of the row that ends at a position; None where it was not read, or long ago."""
+        read = self._read
+        while read and read[0][0] < position:
+            read.popleft()
+        return zlib.crc32(read[0][1]) if read and read[0][0] == position else None
+
+    @staticmethod
+    def require(source: Source, position: int, mark: int) -> None:
+        """Raises `SourceError` where another row than this one stands there now."""
+        found = source.read(position - 1, 1) if position else []
+        if found and zlib.crc32(found[0].raw) != mark:
+            raise SourceError(
+                f"{source.name} is not the table it was: row {position} was read already, and is another now\n"
+                "  put the old rows back, or start over with a new store: --store NEW.eddyline"
+            )
 
 
 class NaiveTimeError(Exception):

@@ -7,7 +7,7 @@ outcome in a live run, in recovery, in an audit and in a test; however they are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Protocol
@@ -25,8 +25,8 @@ from eddyline.records import (
     Unlabelled,
     Watermark,
 )
-from eddyline.records.errors import NotFound, StoreCorrupt
-from eddyline.stages.commands import Command, version_of
+from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt
+from eddyline.stages.commands import LIVE, Command, version_of
 from eddyline.stages.decide import FAILURES, Decided
 from eddyline.stages.deciding import DecideState
 from eddyline.stages.features import Maker
@@ -38,6 +38,7 @@ from eddyline.stages.voices import Seat, Voice
 from eddyline.stages.watch import WatchState
 
 FAR = 2**62
+_UNFORGET = "to have it asked all the same, say --unforget"
 Record = Arrival | Command | Watermark | DeadLetter
 """What may arrive: an event or a label (an arrival with a truth), a command, a watermark, or what was refused at the door."""
 
@@ -59,6 +60,10 @@ class Lines(Protocol):
 
     def rebuild(self, line: str, position: int) -> Model:
         """The model of a line at a position."""
+        ...
+
+    def learned(self, version: str, events: Collection[str]) -> str | None:
+        """The first of some events that a version learned; None where it learned none."""
         ...
 
     def past(self, line: str, after: int, until: int) -> Iterator[Step]:
@@ -315,6 +320,9 @@ class Loop:
         if problem is not None or command.do not in ("roll_out", "enter"):
             return problem
         try:
+            problem = self._unforgotten(command, positions)
+            if problem is not None:
+                return problem
             for who in (command.to, "" if command.place is None else command.place.who):
                 if "@" in who and who not in self.pinned:
                     self.pinned[who] = self.lines.rebuild(*version_of(who))
@@ -322,6 +330,25 @@ class Loop:
                 self.newcomer = self._made(command.entry, positions)
         except Exception as error:
             return f"a version that it needs cannot be made: {type(error).__name__}: {error}"
+        return None
+
+    def _unforgotten(self, command: Command, positions: Mapping[str, int]) -> str | None:
+        """Why nobody may be asked whom a command names: he learned what was to be forgotten."""
+        events = frozenset(event for entry in self.states.decide.entries.values() for event in entry.skip)
+        if not events or command.unforget:
+            return None
+        entry, place = command.entry, command.place
+        to = self.name if command.to == LIVE else command.to
+        for who in (to, "" if place is None else place.who, "" if entry is None else entry.start):
+            line = who.rpartition("@")[0] or who
+            if line not in positions:
+                continue  # nobody, or the newcomer, whose bytes were made without
+            try:
+                event = self.lines.learned(who if "@" in who else f"{who}@{positions[who]}", events)
+            except EddylineError as error:
+                return f"{str(error).splitlines()[0]}, and events were to be forgotten; {_UNFORGET}"
+            if event is not None:
+                return f"{who} learned event {event!r}, which was to be forgotten; {_UNFORGET}"
         return None
 
     def _made(self, entry: Entry, positions: Mapping[str, int]) -> LearnState:

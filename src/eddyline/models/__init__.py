@@ -11,19 +11,21 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from eddyline.models.custom import AdaptedCustomModel, CustomModel
+from eddyline.models.files import FileModel
 from eddyline.models.onnx import OnnxModel
+from eddyline.models.per_key import PerKey
 from eddyline.models.sklearn import Sklearn, SklearnModel
 from eddyline.models.skops import SkopsModel
 from eddyline.ports import Model
 from eddyline.records.errors import DeclarationError
 
-__all__ = ["CustomModel", "OnnxModel", "Sklearn", "SkopsModel", "adapt"]
+__all__ = ["CustomModel", "OnnxModel", "PerKey", "Sklearn", "SkopsModel", "adapt"]
 
 _CONTRACT = ("task", "predict", "learn", "sound", "save", "restored", "digest", "recipe")
 
 
-def adapt(model: Any) -> Model:
-    """The model that a pipeline uses, from what the user gave it as `model=`.
+def adapt(model: Any, *, per: str | None = None) -> Model:
+    """The model that a pipeline uses, from what the user gave it as `model=`; with `per="key"` one of them for each key.
 
     A River estimator or pipeline, `Sklearn(...)` around a scikit-learn estimator, a `CustomModel`, a file
     (`OnnxModel(...)`, `SkopsModel(...)`), or an object that already has all of `Model`. The given object is
@@ -39,6 +41,10 @@ def adapt(model: Any) -> Model:
     eddyline.records.errors.DeclarationError: model: LinearRegression is a class
       write LinearRegression()
     """
+    if per is not None:
+        return _per_key(model)
+    if isinstance(model, PerKey):
+        raise DeclarationError('model: PerKey is what becomes of a model\n  give the model of one key, and write per="key"')
     if isinstance(model, type):
         raise DeclarationError(f"model: {model.__name__} is a class\n  write {model.__name__}()")
     if isinstance(model, str | PurePath) and str(model).endswith((".onnx", ".skops")):
@@ -65,6 +71,17 @@ def adapt(model: Any) -> Model:
         f"model: {name} is not a model: it has no {', '.join(missing)}\n"
         "  give a River estimator, Sklearn(...), or a class of your own: class MyModel(CustomModel)"
     )
+
+
+def _per_key(model: Any) -> PerKey:
+    """One of these models for each key."""
+    recipe = adapt(model)
+    if isinstance(recipe, FileModel):
+        raise DeclarationError(
+            f"model: {type(model).__name__} does not learn, so it would be the same for every key\n"
+            '  leave per="key" out, or give a model that learns'
+        )
+    return PerKey(recipe)
 
 
 def _library(model: Any) -> str | None:

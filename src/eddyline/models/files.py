@@ -76,6 +76,11 @@ class FileModel(ABC):
     def predict(self, features: Features) -> Output:
         """Answers one row."""
 
+    @property
+    def libraries(self) -> dict[str, str]:
+        """The libraries that compute the answers, with their versions: part of the numeric fingerprint."""
+        return self._libraries()
+
     @abstractmethod
     def _libraries(self) -> dict[str, str]:
         """The libraries that compute the answers, with their versions."""

@@ -1,8 +1,8 @@
 """The numeric fingerprint of this installation: whether it computes the same last bits as another one.
 
 `math.exp` differs with and without FMA, a matrix product with the number of BLAS threads, everything with
-versions. A replay on another fingerprint says so instead of claiming equality (law *rebuild*). It knows no
-model.
+versions. A replay on another fingerprint says so instead of claiming equality (law *rebuild*). Of models it knows
+only which libraries they say compute their answers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import math
 import struct
 import sys
+from collections.abc import Iterable
 
 import numpy as np
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
@@ -25,14 +26,19 @@ _WORDS = {
     "np": "numpy",
     "river": "River",
     "sklearn": "scikit-learn",
+    "skops": "skops",
+    "ort": "ONNX Runtime",
 }
+_BESIDE = {"skops": "skops", "onnxruntime": "ort"}
+"""Libraries that count where a model of the pipeline says it is answered by them, and how the fingerprint calls them."""
 
 
-def fingerprint() -> str:
+def fingerprint(models: Iterable[object] = ()) -> str:
     """Versions and a hash over fixed computations, such as `eddy1-cp311-np2.4.6-river0.26.1-1f2e3d4c`.
 
-    scikit-learn's version is part of it once it is imported, ONNX Runtime's is not. The first call costs about 10 ms, the
-    others nothing.
+    `models` are those of a pipeline (`plan.models`): where one of them is an ONNX file, ONNX Runtime's version is part of
+    it, where one is a skops file that of skops; others need neither. scikit-learn's is part of it once it is imported. The
+    first call costs about 10 ms, the others nothing.
 
     >>> fingerprint() == fingerprint()
     True
@@ -43,7 +49,26 @@ def fingerprint() -> str:
     sklearn = sys.modules.get("sklearn")
     if sklearn is not None:
         parts.append(f"sklearn{sklearn.__version__}")
+    used = {name: version for model in models for name, version in getattr(model, "libraries", {}).items()}
+    parts += [f"{short}{used[name].replace('-', '+')}" for name, short in _BESIDE.items() if name in used]
     return "-".join([*parts, _numeric()])
+
+
+def same_numbers(one: str, other: str) -> bool:
+    """Whether two fingerprints of one pipeline stand for the same bits.
+
+    They may differ in scikit-learn where one of the two processes had not imported it: then no model of that pipeline did.
+
+    >>> same_numbers("cp311-np2.4.6-sklearn1.9.0-aaaaaaaa", "cp311-np2.4.6-aaaaaaaa")
+    True
+    >>> same_numbers("cp311-np2.4.6-aaaaaaaa", "cp312-np2.4.6-aaaaaaaa")
+    False
+    """
+    here, there = _parts(one), _parts(other)
+    if "sklearn" not in here or "sklearn" not in there:
+        here.pop("sklearn", None)
+        there.pop("sklearn", None)
+    return here == there
 
 
 def describe_difference(one: str, other: str) -> str | None:

@@ -100,6 +100,8 @@ def still_call(step: Any, method: str) -> Call:
     if copied(step):
         return _on_a_copy(step, method)
     kind = type(step)
+    if kind is preprocessing.StandardScaler and method == "transform_one" and step.with_std and step.window_size is None:
+        return _scaled(step)
     if kind in TABLES:
         return _taken_back(step, call, TABLES[kind])
     if kind in DRAWS:
@@ -153,6 +155,20 @@ def _undrawn(step: Any, x: dict[str, Any]) -> bool:
     attribute, key = DRAWS[type(step)]
     table = getattr(step, attribute)
     return not all(key(name) in table for name in x)
+
+
+def _scaled(step: Any) -> Call:
+    """What `StandardScaler.transform_one` answers, without the entries that it makes: the same arithmetic, name by name."""
+    spreads, means = step.vars, step.means
+
+    def ask(x: Any) -> Any:
+        scaled = {}
+        for name, value in x.items():
+            spread = spreads.get(name)
+            scaled[name] = (value - means[name]) / spread**0.5 if spread else 0.0
+        return scaled
+
+    return ask
 
 
 def _taken_back(step: Any, call: Call, names: tuple[str, ...]) -> Call:

@@ -2,7 +2,8 @@
 
 Keeps the laws *still*, *finite* and *rebuild*: one row at a time in and out (the same row inside a batch
 differs in its last bits), a seed for everything random, the state saved with the version of scikit-learn that
-wrote it. scikit-learn is imported when a model is built, not before. It knows no event, no stage and no
+wrote it. Some estimators answer NaN until they have seen enough (GaussianNB: two values of each feature in each
+class); until a model gave its first finite answer, NaN means "no answer yet", and afterwards that learning spoiled it. scikit-learn is imported when a model is built, not before. It knows no event, no stage and no
 store.
 """
 
@@ -18,9 +19,13 @@ import msgspec
 import numpy as np
 
 from eddyline.models.canonical import digest
-from eddyline.models.plain import plain_value
+from eddyline.models.plain import finite, plain_value
 from eddyline.records import Features, Output, Scores, Task
 from eddyline.records.errors import DeclarationError, StoreMismatch
+
+
+_State = tuple[str, list[str] | None, bool, bool, bytes]
+"""What is saved: scikit-learn's version, the columns, whether it learned, whether it ever answered, the estimator."""
 
 
 class Sklearn:
@@ -31,7 +36,7 @@ class Sklearn:
     beforehand. `features` are the columns, in order; without them, they are the names of the first example,
     sorted, and every later event must have exactly these. Values are numbers and booleans. Choose River for
     text, missing values and names that come and go, and for speed: scikit-learn takes about 100 µs to answer
-    one row and 300 µs to learn it.
+    one row and 400 µs to learn it. An estimator that has seen too little to answer with a number answers None.
 
     >>> from sklearn.linear_model import SGDClassifier
     >>> Sklearn(SGDClassifier(loss="log_loss", random_state=1), classes=[False, True])
@@ -40,7 +45,7 @@ class Sklearn:
 
     def __init__(self, estimator: Any, *, classes: Sequence[Any] | None = None, features: Sequence[str] | None = None) -> None:
         self.estimator = estimator
-        self.classes = None if classes is None else list(classes)
+        self.classes = None if classes is None else _classes(estimator, classes)
         self.features = None if features is None else list(features)
 
     def __repr__(self) -> str:
@@ -67,28 +72,23 @@ class SklearnModel:
         self._classes = declared.classes
         self._declared_features = declared.features is not None
         self._recipe = _recipe(declared)
-        self._own(copy.deepcopy(declared.estimator), declared.features, learned=False)
+        self._own(copy.deepcopy(declared.estimator), declared.features, learned=False, ready=False)
 
     def predict(self, features: Features) -> Output:
-        """Answers one row; None before the first example."""
+        """Answers one row; None before the first example, and while the estimator has no finite answer yet."""
         if not self._learned:
             return Output(None)
-        row = self._row(features)
-        for step in self._front:
-            row = step.transform(row)
-        last = self._last
-        if self.task is Task.ANOMALY:
-            return Output(-float(last.score_samples(row)[0]))
-        value = plain_value(last.predict(row)[0])
-        if self.task is Task.REGRESSION:
-            return Output(value)
-        return Output(value, self._scores(row))
+        if self._ready:
+            return self._answer(self._row(features))
+        with np.errstate(all="ignore"):
+            output = self._answer(self._row(features))
+        return output if _is_finite(output) else Output(None)
 
     def learn(self, features: Features, truth: Any) -> None:
         """Learns one row: every step in order, each before it transforms, as River's pipelines do it."""
         if self._features is None:
             self._features = sorted(features)
-        row = self._row(features)
+        row = given = self._row(features)
         for step in self._front:
             if hasattr(step, "partial_fit"):
                 step.partial_fit(row)
@@ -100,18 +100,24 @@ class SklearnModel:
         else:
             self._last.partial_fit(row)
         self._learned = True
+        if not self._ready:
+            with np.errstate(all="ignore"):
+                self._ready = _is_finite(self._answer(given))
 
     def sound(self, features: Features) -> bool:
-        """Whether every number the estimator has learned is finite."""
-        return all(_finite(value) for step in (*self._front, self._last) for value in vars(step).values())
+        """Whether every number the estimator has learned is finite, and its answer here, once it had one."""
+        if not all(_finite(value) for step in (*self._front, self._last) for value in vars(step).values()):
+            return False
+        return not self._ready or _is_finite(self._answer(self._row(features)))
 
     def save(self) -> bytes:
         """The whole state: a pickle, behind the version of scikit-learn that can read it."""
-        return msgspec.msgpack.encode([_version(), self._features, self._learned, pickle.dumps(self._estimator, protocol=5)])
+        body = pickle.dumps(self._estimator, protocol=5)
+        return msgspec.msgpack.encode([_version(), self._features, self._learned, self._ready, body])
 
     def restored(self, state: bytes) -> SklearnModel:
         """The model with this saved state. Raises StoreMismatch when another scikit-learn wrote it."""
-        version, features, learned, body = msgspec.msgpack.decode(state, type=tuple[str, list[str] | None, bool, bytes])
+        version, features, learned, ready, body = msgspec.msgpack.decode(state, type=_State)
         if version != _version():
             raise StoreMismatch(
                 f"model: saved by scikit-learn {version}, this is scikit-learn {_version()}\n"
@@ -122,22 +128,34 @@ class SklearnModel:
         other._classes = self._classes
         other._declared_features = self._declared_features
         other._recipe = self._recipe
-        other._own(pickle.loads(body), features, learned=learned)
+        other._own(pickle.loads(body), features, learned=learned, ready=ready)
         return other
 
     def digest(self) -> str:
         """The identity of the state."""
-        return digest((self._estimator, self._features, self._learned))
+        return digest((self._estimator, self._features, self._learned, self._ready))
 
     def recipe(self) -> dict[str, Any]:
         """How this model was made, as plain data."""
         return dict(self._recipe)
 
-    def _own(self, estimator: Any, features: list[str] | None, *, learned: bool) -> None:
+    def _own(self, estimator: Any, features: list[str] | None, *, learned: bool, ready: bool) -> None:
         self._estimator = estimator
+        self._ready = ready
         *self._front, self._last = _steps(estimator)
         self._features = features
         self._learned = learned
+
+    def _answer(self, row: np.ndarray[Any, Any]) -> Output:
+        for step in self._front:
+            row = step.transform(row)
+        last = self._last
+        if self.task is Task.ANOMALY:
+            return Output(-float(last.score_samples(row)[0]))
+        value = plain_value(last.predict(row)[0])
+        if self.task is Task.REGRESSION:
+            return Output(value)
+        return Output(value, self._scores(row))
 
     def _row(self, features: Features) -> np.ndarray[Any, Any]:
         names = self._features
@@ -160,6 +178,20 @@ class SklearnModel:
         if not hasattr(self._last, "predict_proba"):
             return None
         return dict(zip(self._last.classes_.tolist(), self._last.predict_proba(row)[0].tolist(), strict=True))
+
+
+def _classes(estimator: Any, declared: Sequence[Any]) -> list[Any]:
+    """Classes of one kind, each once: scikit-learn would turn `1` beside "a" into text, and answer what was never a truth."""
+    given = list(declared)
+    kinds = {bool if isinstance(one, bool) else str if isinstance(one, str) else float for one in given}
+    if len(kinds) > 1 or any(given.count(one) > 1 for one in given):
+        wrong = "are of several kinds" if len(kinds) > 1 else "name one twice"
+        raise DeclarationError(
+            f"model: classes={given!r} {wrong}\n"
+            f'  write each class once, all booleans, all text or all numbers: Sklearn({type(estimator).__name__}(...), '
+            "classes=[False, True])"
+        )
+    return given
 
 
 def _steps(estimator: Any) -> list[Any]:
@@ -217,6 +249,10 @@ def _require_seeds(estimator: Any) -> None:
                     f"model: {type(step).__name__} answers differently in every run without a seed\n"
                     f"  write {type(step).__name__}({name}=42)"
                 )
+
+
+def _is_finite(output: Output) -> bool:
+    return finite(output.value) and finite(output.scores)
 
 
 def _finite(value: Any) -> bool:

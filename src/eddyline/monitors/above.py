@@ -11,6 +11,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from eddyline.statistics import average, cusum, shiryaev_roberts
+
 BETS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """Each bet λ as a share of 1/objective, the largest that keeps every factor positive."""
 Statistic = Literal["shiryaev-roberts", "cusum"]
@@ -61,10 +63,7 @@ class Above(msgspec.Struct):
         """Folds the zeros that wait and then one number in; gives the evidence."""
         self.settle()
         slope = (number - self.objective) / self.objective
-        if self.cusum:
-            self.bets = [(1.0 + share * slope) * (m if m > 1.0 else 1.0) for share, m in zip(BETS, self.bets, strict=True)]
-        else:
-            self.bets = [(1.0 + share * slope) * (m + 1.0) for share, m in zip(BETS, self.bets, strict=True)]
+        self.bets = (cusum if self.cusum else shiryaev_roberts)(BETS, self.bets, slope)
         self.walk += number - self.objective
         if self.walk > 0.0:
             self.count += 1
@@ -93,7 +92,7 @@ class Above(msgspec.Struct):
     @property
     def evidence(self) -> float:
         """M as of the last number that was folded in."""
-        return sum(self.bets) / len(self.bets)
+        return average(self.bets)
 
     @property
     def mean(self) -> float:

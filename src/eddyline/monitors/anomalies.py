@@ -72,8 +72,10 @@ class Anomalies(Monitor[AnomalyMemory]):
     every: int = 16
     reference: int = 500
     budget: Budget = WEEKLY
+    word = "anomaly"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole("Anomalies", "every", self.every, 1, 10_000)
         whole("Anomalies", "reference", self.reference, WINDOW, 10_000)
 
@@ -116,7 +118,7 @@ class Anomalies(Monitor[AnomalyMemory]):
             f"events look stranger or less strange than they did: evidence {kept.evidence.mean:.4g} after "
             f"{kept.count} looked at, above the line of {line:.4g}; {recent:.1%} of the last {scored} have p ≤ {STRANGE:g}"
         )
-        alert = Alert("anomaly", "events", since.at, since.position, STRANGE, recent, reason)
+        alert = Alert(self.word, "events", since.at, since.position, STRANGE, recent, reason)
         memory.kept, memory.trees = Kept(skip=kept.skip, strange=kept.strange, count=kept.count), None
         return [alert]
 

@@ -124,8 +124,10 @@ class Conformal(Monitor[ConformalMemory]):
     reference: int = 500
     by_segment: bool = False
     budget: Budget = WEEKLY
+    word = "conformal"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "of", names("Conformal", self.of))
         whole("Conformal", "reference", self.reference, 50, 100_000)
 
@@ -184,7 +186,7 @@ class Conformal(Monitor[ConformalMemory]):
             f"{told(one.name)} no longer looks drawn as before: evidence {found:.4g} after {before} values, "
             f"above the line of {line:.4g}"
         )
-        return tick.alert("conformal", one, line, found, reason, effect)
+        return tick.alert(self.word, one, line, found, reason, effect)
 
     def measurements(self, memory: ConformalMemory) -> Iterator[Measurement]:
         for (name, segment), stream in memory.streams.items():

@@ -9,13 +9,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 import numpy as np
 
-from eddyline.monitors.budget import Pace
+from eddyline.monitors.budget import WEEKLY, Budget, Pace
 from eddyline.monitors.judging import Judged
+from eddyline.monitors.pausing import Paused
 from eddyline.records import Alert, Measurement, Prediction, Task, Value
 from eddyline.records.errors import DeclarationError
 
@@ -28,6 +29,8 @@ ANSWER = "(answer)"
 """The answer as it was given."""
 TIE = "(tie)"
 """A whole number below 2**32 drawn by the event id: what breaks ties, the same in every replay."""
+OWN = frozenset((SCORE, CONFIDENCE, ANSWER, TIE))
+"""The columns that are not features."""
 FEW = 10
 """Fewer labelled examples than this, on either side, show no effect."""
 
@@ -73,6 +76,9 @@ class Slice:
     losses: Sequence[float]
 
 
+_NOBODY: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+
+
 @dataclass(slots=True)
 class Tick:
     """What happened since the last tick, column by column."""
@@ -81,24 +87,30 @@ class Tick:
     pace: Pace
     members: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
     """for each segment its answers and its labelled examples, by their number"""
+    paused: Paused = field(default_factory=dict)
 
     def slices(self, names: Sequence[str], by_segment: bool) -> Iterator[Slice]:
-        """Each named column whole, and then by segment if so declared."""
+        """Each named column whole, and then by segment if so declared; without the answers for which it is paused."""
         since = self.since
         ties: Any = since.columns.get(TIE, ())
         for name in names:
             values, labelled = since.columns[name], since.labelled[name]
-            yield Slice(name, None, values, ties, labelled, since.losses)
-            if by_segment:
-                for segment, (answers, examples) in self._members().items():
-                    yield Slice(
-                        name,
-                        segment,
-                        [values[i] for i in answers],
-                        [ties[i] for i in answers] if ties else (),
-                        [labelled[i] for i in examples],
-                        [since.losses[i] for i in examples],
-                    )
+            out, out_labelled = self.paused.get(name, _NOBODY)
+            if not out and not out_labelled:
+                yield Slice(name, None, values, ties, labelled, since.losses)
+            parts = self._members().items() if by_segment else ()
+            everyone = ((None, (range(len(values)), range(len(labelled)))),) if out or out_labelled else ()
+            for segment, (answers, examples) in (*everyone, *parts):
+                here = [i for i in answers if i not in out]
+                there = [i for i in examples if i not in out_labelled]
+                yield Slice(
+                    name,
+                    segment,
+                    [values[i] for i in here],
+                    [ties[i] for i in here] if ties else (),
+                    [labelled[i] for i in there],
+                    [since.losses[i] for i in there],
+                )
 
     def _members(self) -> dict[str, tuple[list[int], list[int]]]:
         if not self.members:
@@ -147,8 +159,46 @@ class Losses(msgspec.Struct):
         return self.total / self.count - self.others_total / self.others
 
 
+@dataclass(frozen=True, repr=False)
 class Monitor(ABC, Generic[M]):
-    """What all monitors that come with Eddyline have in common. Declare one of its kinds in `Watch(monitors=...)`."""
+    """What all monitors that come with Eddyline have in common. Declare one of its kinds in `Watch(monitors=...)`.
+
+    `name` is how its alerts are called, for policies (`on="strict"`) and in the ledger. By default that is its `word`, the
+    kind in lower case, such as "error_above"; two of one kind need names.
+    """
+
+    word: ClassVar[str] = ""
+    """how alerts of this kind are called where the declaration gives no name"""
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuses what any kind may be given wrongly; kinds go on from here."""
+        kind = type(self).__name__
+        declared: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        if not isinstance(declared.get("budget", WEEKLY), Budget):
+            raise DeclarationError(f"watch: {kind}(budget={declared['budget']!r}) is not a budget\nwrite budget=per_week(1)")
+        if type(declared.get("by_segment", False)) is not bool:
+            fault = f"watch: {kind}(by_segment={declared['by_segment']!r}) is not True or False"
+            raise DeclarationError(f'{fault}\nwrite Watch(segment="carrier", ...) for the segments, and by_segment=True here')
+        first, second = declared.get("of"), list(declared.values())[2:3]  # after the name and `of`
+        if isinstance(first, str) and second and isinstance(second[0], str):
+            self._two(first, second[0])
+
+    def _two(self, first: str, second: str) -> None:
+        """Refuses a second name beside the first: several names are one argument."""
+        kind = type(self).__name__
+        raise DeclarationError(
+            f'watch: {kind}("{first}", "{second}") names two features side by side\nwrite {kind}(("{first}", "{second}"))'
+        )
+
+    @property
+    def called(self) -> str:
+        """How its alerts are called."""
+        return self.name or self.word
+
+    def signed(self, alert: Alert) -> Alert:
+        """An alert under the name that the declaration gave."""
+        return alert if self.name is None else msgspec.structs.replace(alert, monitor=self.name)
 
     def columns(self) -> tuple[str, ...]:
         """The columns it reads at ticks."""
@@ -187,7 +237,7 @@ class Monitor(ABC, Generic[M]):
 
     def __repr__(self) -> str:
         said: list[str] = []
-        for one in fields(self):  # type: ignore[arg-type]
+        for one in sorted(fields(self), key=lambda one: one.name == "name"):  # what every kind has comes last
             value = getattr(self, one.name)
             default = one.default_factory() if one.default_factory is not MISSING else one.default
             if value != default:
@@ -198,7 +248,7 @@ class Monitor(ABC, Generic[M]):
 def names(kind: str, of: Any) -> tuple[str, ...]:
     """The declared features, one or several, as a tuple."""
     several = (of,) if isinstance(of, str) else of
-    if not isinstance(several, list | tuple) or not several or not all(isinstance(name, str) for name in several):
+    if not isinstance(several, list | tuple) or not several or not all(isinstance(name, str) and name for name in several):
         raise DeclarationError(f'watch: {kind}({of!r}) names no feature\nwrite {kind}("amount") or {kind}(("amount", SCORE))')
     return tuple(dict.fromkeys(several))
 

@@ -72,8 +72,10 @@ class ErrorAbove(Monitor[ErrorAboveMemory]):
     by_segment: bool = False
     statistic: Statistic = "shiryaev-roberts"
     budget: Budget = WEEKLY
+    word = "error_above"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         numbers = [self.objective] if self.clip is None else [self.objective, self.clip]
         if any(isinstance(n, bool) or not isinstance(n, int | float) or not 0 < n < 1e100 for n in numbers):
             raise DeclarationError(
@@ -173,7 +175,7 @@ class ErrorAbove(Monitor[ErrorAboveMemory]):
             f"above its objective of {self.objective:g}"
         )
         at, position = cause.at, cause.prediction.position
-        return Alert("error_above", "error", at, position, self.objective, unit * above.mean, reason, segment, effect)
+        return Alert(self.word, "error", at, position, self.objective, unit * above.mean, reason, segment, effect)
 
     def measurements(self, memory: ErrorAboveMemory) -> Iterator[Measurement]:
         everyone = [(None, memory.all), *memory.segments.items()]

@@ -59,6 +59,7 @@ class Estimated(Monitor[EstimateMemory]):
     window: int = 1_000
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole("Estimated", "window", self.window, 50, 1_000_000)
 
     def check(self, task: Task) -> None:

@@ -15,7 +15,8 @@ from zlib import crc32
 import msgspec
 
 from eddyline.monitors.budget import Pace
-from eddyline.monitors.declared import ANSWER, CONFIDENCE, SCORE, TIE, Monitor, Seen, Since, Tick
+from eddyline.monitors.declared import ANSWER, CONFIDENCE, OWN, SCORE, TIE, Monitor, Seen, Since, Tick
+from eddyline.monitors.pausing import Pausing
 from eddyline.records import Alert, Features, Measurement, Prediction, Value
 from eddyline.records.errors import StoreMismatch
 
@@ -29,6 +30,7 @@ class Shared(msgspec.Struct):
     pace: Pace
     segments: list[str]
     """those watched by name, in the order they came"""
+    pausing: Pausing = msgspec.field(default_factory=Pausing)
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class Host:
     tick: int
     max_segments: int
     columns: tuple[str, ...]
+    features: tuple[str, ...]
+    """those of the columns that are features, by name"""
     segmented: bool
 
     @classmethod
@@ -54,7 +58,8 @@ class Host:
         """A host for monitors that have been checked."""
         columns = dict.fromkeys(name for monitor in monitors for name in monitor.columns())
         segmented = any(monitor.segmented() for monitor in monitors)
-        return cls(tuple(monitors), tick, max_segments, tuple(columns), segmented)
+        features = tuple(name for name in columns if name not in OWN)
+        return cls(tuple(monitors), tick, max_segments, tuple(columns), features, segmented)
 
     def new_state(self) -> HostState:
         """Before the first record."""
@@ -75,31 +80,34 @@ class Host:
         """Shows the monitors a part that does not go beyond the next tick; alerts with their places."""
         since, pace = state.shared.since, state.shared.pace
         assert since.records + len(seen.batch) <= self.tick, "a part of a batch goes beyond a tick"
-        self._gather(since, seen)
+        self._gather(state.shared, seen)
         found: list[tuple[int, Alert]] = []
         for monitor, memory in zip(self.monitors, state.memories, strict=True):
-            found += monitor.feed(memory, seen, pace)
+            found += [(place, monitor.signed(alert)) for place, alert in monitor.feed(memory, seen, pace)]
         if since.records == self.tick:
             pace.add(since.ats, len(since.losses))
             since.segments = self._named(state.shared, since.segments)
             since.labelled_segments = self._named(state.shared, since.labelled_segments)
-            tick = Tick(since, pace)
+            tick = Tick(since, pace, paused=state.shared.pausing.settle())
             alerts = [
-                a for monitor, memory in zip(self.monitors, state.memories, strict=True) for a in monitor.look(memory, tick)
+                monitor.signed(alert)
+                for monitor, memory in zip(self.monitors, state.memories, strict=True)
+                for alert in monitor.look(memory, tick)
             ]
             found += [(len(seen.batch) - 1, alert) for alert in sorted(alerts, key=_by_effect)]
             state.shared.since = self._since()
             state.shared.since.at, state.shared.since.position = since.at, since.position
         return found
 
-    def _gather(self, since: Since, seen: Seen) -> None:
-        predictions = seen.predictions
+    def _gather(self, shared: Shared, seen: Seen) -> None:
+        since, predictions = shared.since, seen.predictions
         since.records += len(seen.batch)
         if predictions:
             since.ats += [prediction.at for prediction in predictions]
             since.position = predictions[-1].position
             since.at = max(since.at, max(since.ats[-len(predictions) :]))
             features = [prediction.features for prediction in predictions]
+            shared.pausing.answered(self.features, predictions, features, len(since.ats) - len(predictions))
             for name in self.columns:
                 since.columns[name] += column(name, predictions, features)
             if self.segmented:
@@ -108,6 +116,7 @@ class Host:
             answered = [example.prediction for example in seen.judged.examples]
             since.losses += seen.judged.errors
             features = [prediction.features for prediction in answered]
+            shared.pausing.labelled(self.features, answered, features, len(since.losses) - len(answered))
             for name, kept in since.labelled.items():
                 kept += column(name, answered, features)
             if self.segmented:
@@ -130,6 +139,7 @@ class Host:
             numbers = [msgspec.structs.replace(one, metric=f"{one.metric} ({place})") if again else one for one in numbers]
             told.update((one.metric, one.segment) for one in numbers)
             yield from numbers
+        yield from state.shared.pausing.measurements()
 
     def plain(self, state: HostState) -> tuple[bytes, list[bytes]]:
         """Everything as bytes."""

@@ -16,6 +16,9 @@ from eddyline.records import Value
 class Missing(Shares):
     """Alerts when a feature, or the `SCORE`, is None or absent more often than it was.
 
+    Where a line answers that makes no such feature (it was in no answer of that line, not even as None), it pauses for those
+    answers, as every monitor of a feature does: `feature age paused` counts them.
+
     Without `at_most` the share is learned from the first `reference` answers: what they allow with confidence
     99.9 %, and at least 1 %. `Alert.effect` is the mean loss where it is missing minus that where it is
     there. False alarms come no oftener than `budget` says, however misses follow each other. Costs about
@@ -33,6 +36,7 @@ class Missing(Shares):
     word = "missing"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "of", names("Missing", self.of))
         whole("Missing", "reference", self.reference, 100, 100_000)
         if self.at_most is not None:

@@ -75,8 +75,10 @@ class Psi(Monitor[PsiMemory]):
     window: int = 1_000
     by_segment: bool = False
     budget: Budget = WEEKLY
+    word = "psi"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "of", names("Psi", self.of))
         whole("Psi", "reference", self.reference, 100, 100_000)
         whole("Psi", "window", self.window, 100, 1_000_000)
@@ -149,7 +151,7 @@ class Psi(Monitor[PsiMemory]):
             f"{told(one.name)} is distributed otherwise than in its first {reference} values: "
             f"PSI {stream.psi:.3g} over {window}, above the line of {stream.line:.3g}"
         )
-        return tick.alert("psi", one, stream.line, stream.psi, reason, effect)
+        return tick.alert(self.word, one, stream.line, stream.psi, reason, effect)
 
     def measurements(self, memory: PsiMemory) -> Iterator[Measurement]:
         for (name, segment), stream in memory.streams.items():

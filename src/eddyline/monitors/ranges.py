@@ -35,16 +35,17 @@ class Ranges(Shares):
     word = "range"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole("Ranges", "reference", self.reference, 100, 100_000)
         share("Ranges", "at_most", self.at_most)
         if not isinstance(self.of, Mapping):
             object.__setattr__(self, "of", names("Ranges", self.of))
             return
-        object.__setattr__(self, "of", {name: tuple(self.of[name]) for name in names("Ranges", list(self.of))})
-        for name, ends in self.of.items():
-            plain = len(ends) == 2 and all(type(end) in (int, float) for end in ends)
+        for name, ends in ((name, self.of[name]) for name in names("Ranges", list(self.of))):
+            plain = isinstance(ends, list | tuple) and len(ends) == 2 and all(type(end) in (int, float) for end in ends)
             if not plain or not ends[0] <= ends[1]:
                 raise DeclarationError(f'watch: Ranges({{"{name}": {ends!r}}})\nwrite the least and the largest: (0, 10_000)')
+        object.__setattr__(self, "of", {name: tuple(ends) for name, ends in self.of.items()})
 
     def declared(self, name: str) -> tuple[list[Value], float] | None:
         return (list(self.of[name]), self.at_most) if isinstance(self.of, Mapping) else None

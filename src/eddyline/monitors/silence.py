@@ -53,8 +53,10 @@ class Silence(Monitor[SilenceMemory]):
 
     longer_than: timedelta | None = None
     reference: int = 1_000
+    word = "silence"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole("Silence", "reference", self.reference, 10, 1_000_000)
         if self.longer_than is not None and (not isinstance(self.longer_than, timedelta) or self.longer_than <= timedelta(0)):
             raise DeclarationError(
@@ -97,7 +99,7 @@ class Silence(Monitor[SilenceMemory]):
                 memory.alarms += 1
                 position = seen.predictions[index].position
                 reason = f"no event for {show_duration(gap)} of event time, longer than {show_duration(limit)}"
-                alert = Alert("silence", "events", at, position, limit / 1e6, gap / 1e6, reason)
+                alert = Alert(self.word, "events", at, position, limit / 1e6, gap / 1e6, reason)
                 yield seen.place(Prediction, index), alert
 
     def measurements(self, memory: SilenceMemory) -> Iterator[Measurement]:

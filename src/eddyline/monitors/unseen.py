@@ -11,6 +11,7 @@ from eddyline.monitors.budget import WEEKLY, Budget
 from eddyline.monitors.declared import Slice, names, share, told, whole
 from eddyline.monitors.shares import LEAST, Shares, ShareStream, at_most, objective
 from eddyline.records import Value
+from eddyline.records.errors import DeclarationError
 
 MOST = 10_000
 """Categories of one feature that are remembered: the first that came in the reference."""
@@ -39,11 +40,22 @@ class Unseen(Shares):
     word = "unseen"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "of", names("Unseen", self.of))
         whole("Unseen", "reference", self.reference, 100, 100_000)
         share("Unseen", "at_most", self.at_most)
         if self.known is not None:
+            plain = isinstance(self.known, list | tuple) and self.known
+            if not plain or not all(type(one) in (str, int, float, bool) for one in self.known):
+                fault = f"watch: Unseen(known={self.known!r}), expected the categories, one or several"
+                raise DeclarationError(f'{fault}\nwrite Unseen("{self.of[0]}", known=("UA", "AA"))')
             object.__setattr__(self, "known", tuple(self.known))
+
+    def _two(self, first: str, second: str) -> None:
+        raise DeclarationError(
+            f'watch: Unseen("{first}", "{second}"), expected the known categories, one or several\n'
+            f'write Unseen("{first}", known=("{second}",)), or Unseen(("{first}", "{second}")) for two features'
+        )
 
     def declared(self, name: str) -> tuple[list[Value], float] | None:
         return None if self.known is None else (list(self.known), self.at_most)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eddyline.engines.embedded import Engine
+from eddyline.engines.embedded.watchdog import Watchdog
 from eddyline.outlets import metrics as m
 from eddyline.outlets.look import Tally, look
 from eddyline.outlets.metrics import DELAYS_S, METRICS, Readings
@@ -30,17 +31,22 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1:9464"
 FRESH_S = 1.0
 PART = 0.01
+PATIENCE_S = 3.0
+"""How long a scrape waits for a batch to be done; then it shows the look before, and for how long a model holds it up."""
 READING_S = 0.5
 """How long one scrape reads the journal at most; the next one goes on."""
 
 
 class Served:
-    """An endpoint at work: where it is, and what it shows. `lag` is what the runner knows and the engine does not."""
+    """An endpoint at work: where it is, and what it shows. `lag` and `watchdog` are what the runner knows and the engine does
+    not.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.url = ""
         self.lag: int | None = None
+        self.watchdog: Watchdog | None = None
         self._store = Store.read(engine.path)
         self._tally = Tally()
         self._one = threading.Lock()
@@ -58,11 +64,15 @@ class Served:
     def _look(self) -> tuple[Readings, float]:
         engine, now = self.engine, Readings(self.engine.pipeline.name)
         self._tally.read(self._store, seconds=READING_S)
-        with engine.looking():
+        with engine.looking(PATIENCE_S) as mine:
             started = time.perf_counter()
-            look(now, engine.plan, engine.loop.states)
+            if mine:
+                look(now, engine.plan, engine.loop.states)
+            else:
+                now.series, now.delays = dict(self._readings.series), self._readings.delays
             took = time.perf_counter() - started
         self._tally.fill(now)
+        now.series[m.HELD_UP] = {(): 0.0 if self.watchdog is None else self.watchdog.seconds}
         now.set(m.LOOK, took)
         if self.lag is not None:
             now.set(m.LAG, self.lag)

@@ -193,6 +193,13 @@ SOURCE = Metric("eddyline_source_position", "How far a source, or a part of one,
 LAG = Metric(
     "eddyline_source_lag_records", "Records in the topics that were not taken yet; only with Kafka.", "gauge", "Stream"
 )
+HELD_UP = Metric(
+    "eddyline_held_up_seconds",
+    "For how long one model has been working on one event, where that is longer than a second or two; 0 otherwise.",
+    "gauge",
+    "Stream",
+    unit="s",
+)
 LOOK = Metric("eddyline_look_seconds", "How long the last look kept the loop waiting.", "gauge", "Stream", unit="s")
 DROPPED = Metric("eddyline_series_dropped", f"Series left out because a metric has more than {MOST}.", "gauge", "Stream")
 

@@ -52,7 +52,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 def push(path: Path, pipeline: Pipeline, tracking_uri: str | None = None) -> Pushed:
-    """Mirrors the store at `path` to a tracking server, by default the one that MLflow's environment names.
+    """Mirrors the store at `path`, every line in it, to a tracking server, by default the one that MLflow's environment names.
 
     Versions that are there already stay as they are; metrics are written where they changed; the aliases champion, former
     and challenger-<line> follow the rollout, each to the newest kept version that it means. Needs
@@ -64,7 +64,8 @@ def push(path: Path, pipeline: Pipeline, tracking_uri: str | None = None) -> Pus
     plan, name = pipeline.plan(), pipeline.name
     with closing(Store.read(path)) as store:
         measured = plan.watch.measurements(current(store, pipeline, plan).states.watch)
-        kept, wanted = kept_versions(store), aliases(name, standing(store, pipeline), store.versions())
+        kept = kept_versions(store)
+        wanted = aliases(name, standing(store, pipeline), [one.version for one in kept])
     try:
         experiment = _experiment(client, f"eddyline-{name}")
         known = _registered(client, name)
@@ -107,7 +108,7 @@ def aliases(name: str, now: Standing, versions: Sequence[ModelVersion]) -> dict[
 
 
 def take(uri: str, folder: Path, tracking_uri: str | None = None) -> Taken:
-    """Downloads a model, such as `models:/fraud@champion`, into a folder, and says which file it is and what reads it.
+    """Downloads a model, such as `models:/clicks@champion`, into a folder, and says which file it is and what reads it.
 
     Takes ONNX, and scikit-learn in skops' format. Raises DeclarationError for anything else, with what to write when
     logging it; NotFound where there is no such model.

@@ -70,6 +70,14 @@ ALERTINGS = (
         "Nothing was answered and nothing was learned. Either nothing comes, or the engine does not take it.",
     ),
     Alerting(
+        "EddylineHeldUp",
+        f"{m.HELD_UP.name} > 30",
+        "0m",
+        "critical",
+        "{{ $labels.pipeline }} is held up: a model has been at one event for {{ $value }} s",
+        "Which model, which event and where in its code, and what to type, is in the output of eddyline run.",
+    ),
+    Alerting(
         "EddylineDeadLetters",
         f"{DEAD_SHARE.name} > 0.05",
         "10m",

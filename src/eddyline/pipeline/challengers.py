@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from eddyline.pipeline.per import Per, require_per
 from eddyline.records import Mode
 from eddyline.records.errors import DeclarationError
 
@@ -61,10 +62,13 @@ class Challenger:
 
     `model` is whatever a pipeline takes; leave it out to try other features with the pipeline's own. `features` as in a
     pipeline, and may ask for any of its aggregates. `mode` is `Shadow()`, `Canary(0.05)` or `Split(0.5)`. `learns=False`
-    keeps it as it is: for models from files, and for a frozen copy to compare with.
+    keeps it as it is: for models from files, and for a frozen copy to compare with. `per="key"` holds one model for each key;
+    a challenger without a model of its own has the pipeline's, and is per key where that is.
 
     >>> Challenger("deep", mode=Canary(0.05)).sentence()
     'deep answers 5 % of keys (canary), and learns'
+    >>> Challenger("own", per="key").sentence()
+    'own answers in the shadow with one model per key, and learns'
     """
 
     name: str
@@ -72,6 +76,7 @@ class Challenger:
     features: Callable[..., Mapping[str, Any]] | None = None
     mode: Shadow | Canary | Split = Shadow()
     learns: bool = True
+    per: Per | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -83,12 +88,14 @@ class Challenger:
             raise DeclarationError(
                 f"challenger {self.name}: mode={self.mode!r}\nwrite mode=Shadow(), mode=Canary(0.05) or mode=Split(0.5)"
             )
+        require_per(f"challenger {self.name}", self.per)
 
     def sentence(self) -> str:
         """What it does, for people."""
         asked = "answers in the shadow" if self.mode.mode == "shadow" else f"answers {100 * self.mode.share:g} % of keys"
         how = "" if self.mode.mode == "shadow" else f" ({self.mode.mode})"
-        return f"{self.name} {asked}{how}, and {'learns' if self.learns else 'stays as it is'}"
+        own = "" if self.per is None else " with one model per key"
+        return f"{self.name} {asked}{how}{own}, and {'learns' if self.learns else 'stays as it is'}"
 
 
 def _check_share(word: str, share: Any) -> None:

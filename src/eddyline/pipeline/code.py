@@ -21,6 +21,7 @@ def code_digest(function: Callable[..., Any]) -> str:
     >>> code_digest(one) == code_digest(two).replace("two", "one")
     True
     """
+    function = inspect.unwrap(function)
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):

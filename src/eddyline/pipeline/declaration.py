@@ -19,22 +19,26 @@ from typing import Any
 from eddyline.models import adapt
 from eddyline.pipeline.challengers import Challenger
 from eddyline.pipeline.code import code_digest
+from eddyline.pipeline.naming import check_alerts, check_challengers
+from eddyline.pipeline.per import Per, key_of, require_per
 from eddyline.pipeline.plain import plain_features
 from eddyline.policies.policy import Policy
+from eddyline.policies.roll_back import RollBack
 from eddyline.ports import Model, SourceConfig
 from eddyline.records import Event, Label, Place
 from eddyline.records.errors import DeclarationError
 from eddyline.records.schema import Schema
-from eddyline.records.time import show_duration, to_us
+from eddyline.records.time import days, show_duration, to_us
 from eddyline.stages.aggregates import Aggregates
 from eddyline.stages.decide import LOOK_EVERY, Decide
-from eddyline.stages.features import Maker
-from eddyline.stages.join import Join, JoinStage
+from eddyline.stages.features import Maker, keyed
+from eddyline.stages.join import UNSET, Join, JoinStage
 from eddyline.stages.learn import Learn, Publish
 from eddyline.stages.lines import Line
 from eddyline.stages.serve import Serve
 from eddyline.stages.watch import Watch, WatchStage
 
+AHEAD = days(3650)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -44,15 +48,30 @@ class Versions:
 
     A snapshot costs its bytes once; rebuilding costs learning at most `every` examples again.
 
+    On Flink a version travels to the scorers as what changed since the one before, where that is at most half of it, and whole
+    every `whole_every` versions. Take `deltas=False` where other readers than Eddyline's read the topic of versions, or where
+    the learner is the limit: making a patch costs it about five times what compressing the whole costs. How versions travel is
+    no part of what the pipeline means: `digest` stays the same, and a running job is upgraded to it.
+
     >>> Versions(every=5_000)
     Versions(every=5000)
     """
 
     every: int = 10_000
+    deltas: bool = field(default=True, repr=False)
+    whole_every: int = field(default=20, repr=False)
 
     def __post_init__(self) -> None:
         if type(self.every) is not int or self.every < 1:
             raise DeclarationError(f"versions: every={self.every!r} is not a number of examples\nwrite Versions(every=10_000)")
+        if type(self.deltas) is not bool:
+            raise DeclarationError(
+                f"versions: deltas={self.deltas!r}\nwrite deltas=True, or deltas=False to tell every version whole"
+            )
+        if type(self.whole_every) is not int or self.whole_every < 1:
+            raise DeclarationError(
+                f"versions: whole_every={self.whole_every!r} is not a number of versions\nwrite Versions(whole_every=20)"
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,8 +80,10 @@ class Pipeline:
 
     `events` and `labels` are sources of your `Event` and `Label` types. `features` takes the event, and by parameter name
     any of the `aggregates`, and gives a dict for the `model`: a River estimator or pipeline, `Sklearn(...)`, or your own.
-    `join` says how long a prediction waits for its truth, `lateness` how far out of order events may come, `publish` that
-    answers come from published versions (default: live), `versions` when a version is kept, `watch` what is measured.
+    `per="key"` makes one such model for each key, for many small things that are alike in kind and not in numbers.
+    `join` says how long a prediction waits for its truth, `lateness` how far out of order events may come, `ahead` how far
+    after the newest event before it one may be dated (a later one is refused, so that a wrong year cannot move time),
+    `publish` that answers come from published versions (default: live), `versions` when one is kept, `watch` what is measured.
     `challengers` answer beside the model until they have earned its place, and `decide` says who may be moved, and when;
     policies look every `look_every` inputs.
 
@@ -92,12 +113,14 @@ class Pipeline:
     aggregates: Mapping[str, Any] = field(default_factory=dict)
     join: Join = field(default_factory=Join)
     lateness: timedelta = timedelta(0)
+    ahead: timedelta = AHEAD
     publish: Publish | None = None
     versions: Versions = field(default_factory=Versions)
     watch: Watch = field(default_factory=Watch)
     challengers: Sequence[Challenger] = ()
     decide: Sequence[Policy] = ()
     look_every: int = LOOK_EVERY
+    per: Per | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -109,8 +132,10 @@ class Pipeline:
         _check_source("labels", self.labels, Label)
         if not isinstance(self.lateness, timedelta) or self.lateness < timedelta(0):
             raise DeclarationError(f"lateness={self.lateness!r} is not a duration\nwrite lateness=minutes(5)")
+        if not isinstance(self.ahead, timedelta) or self.ahead <= timedelta(0):
+            raise DeclarationError(f"ahead={self.ahead!r} is not a duration\nwrite ahead=days(30)")
         if self.publish is not None and not isinstance(self.publish, Publish):
-            raise DeclarationError(f"publish={self.publish!r}\nwrite publish=every(1000)")
+            raise DeclarationError(f"publish={self.publish!r}\nwrite publish=every(1000), or publish=every(minutes(5))")
         for word, value, kind in (
             ("join", self.join, Join),
             ("versions", self.versions, Versions),
@@ -120,6 +145,7 @@ class Pipeline:
                 raise DeclarationError(f"{word}={value!r}\nwrite {word}={kind.__name__}(...)")
         if type(self.look_every) is not int or self.look_every < 1:
             raise DeclarationError(f"look_every={self.look_every!r} is not a number of inputs\nwrite look_every=100")
+        require_per("per", self.per)
         object.__setattr__(self, "aggregates", dict(self.aggregates))
         object.__setattr__(self, "challengers", _several("challengers", self.challengers, Challenger))
         object.__setattr__(self, "decide", _several("decide", self.decide, Policy))
@@ -146,7 +172,9 @@ class Pipeline:
 
     def plan(self) -> Plan:
         """The stages that this declaration lowers to: fresh, with a model of their own."""
-        model = adapt(self.model)
+        model = adapt(self.model, per=self.per)
+        check_alerts(self.decide, self.watch, model.task)
+        check_challengers(self.decide, self.name, [one.name for one in self.challengers])
         lateness_us = to_us(self.lateness)
         aggregates = Aggregates(self.aggregates, lateness_us) if self.aggregates else None
         if aggregates is not None:
@@ -156,7 +184,7 @@ class Pipeline:
                     f"aggregates go by key, and {self.events.type.__name__} has no Key\n"
                     f"give it one (card: Key), or say by which field: {next(iter(self.aggregates))}=...(by='field')"
                 )
-        maker = self._maker(self.features)
+        maker = self._maker(self.features, self.per, f"pipeline {self.name}")
         return Plan(
             model=model,
             serve=Serve(
@@ -164,11 +192,12 @@ class Pipeline:
                 aggregates=aggregates,
                 segment=self.watch.segment_of(self.events.type),
                 lateness_us=lateness_us,
+                ahead_us=to_us(self.ahead),
             ),
             join=JoinStage.of(self.join),
             learn=Learn(
                 snapshot_every=self.versions.every,
-                publish_every=self.publish.examples if self.publish else None,
+                publish=self.publish,
                 learn_revisions=self.join.revisions == "learn",
             ),
             watch=self.watch.bind(model.task, self.versions.every, model, self.truth_type),
@@ -183,24 +212,44 @@ class Pipeline:
             lines={line.name: line for line in (Line(self.name, model), *(self._line(one, model) for one in self.challengers))},
         )
 
-    def _maker(self, features: Callable[..., Mapping[str, Any]] | None) -> Maker:
-        """How features are made: by the user's function, else the event's fields and the aggregates as they are."""
+    def _maker(self, features: Callable[..., Mapping[str, Any]] | None, per: Per | None, whose: str) -> Maker:
+        """How features are made: by the user's function, else the event's fields and the aggregates as they are.
+
+        A model per key finds the key of the event among them.
+        """
         if features is not None:
-            return Maker(features, _wanted(features, tuple(self.aggregates)))
-        plain, trusted = plain_features(self.event_schema, bool(self.aggregates))
-        return Maker(plain, tuple(self.aggregates), trusted)
+            maker = Maker(features, _wanted(features, tuple(self.aggregates)))
+        else:
+            taken = sorted(self.event_schema.fields.keys() & self.aggregates.keys())
+            if taken:
+                raise DeclarationError(
+                    f"aggregate {taken[0]!r} has the name of a field of {self.events.type.__name__}, and would hide it\n"
+                    f"rename the aggregate ({taken[0]}_1h), or write features=, which gets it by name beside the event"
+                )
+            plain, trusted = plain_features(self.event_schema, bool(self.aggregates))
+            maker = Maker(plain, tuple(self.aggregates), trusted)
+        return maker if per is None else keyed(maker, key_of(whose, self.event_schema, self.events.type.__name__))
 
     def _line(self, challenger: Challenger, own: Model) -> Line:
         """A challenger as a line; where it declares no model it has the pipeline's, where it has no features theirs."""
-        model = adapt(self.model if challenger.model is None else challenger.model)
+        model = self._model_of(challenger)
         if model.task is not own.task:
             raise DeclarationError(
                 f"challenger {challenger.name}: its model answers {model.task.value}, the pipeline's answers {own.task.value}\n"
                 "challengers answer the same question"
             )
-        maker = None if challenger.features is None else self._maker(challenger.features)
+        maker, per = None, self._per_of(challenger)
+        if challenger.features is not None or per != self.per:
+            maker = self._maker(challenger.features or self.features, per, f"challenger {challenger.name}")
         mode = challenger.mode
         return Line(f"{self.name}.{challenger.name}", model, maker, challenger.learns, mode.mode, mode.share)
+
+    def _model_of(self, challenger: Challenger) -> Model:
+        return adapt(self.model if challenger.model is None else challenger.model, per=self._per_of(challenger))
+
+    def _per_of(self, challenger: Challenger) -> Per | None:
+        """A challenger without a model of its own has the pipeline's, and is per key where that is."""
+        return self.per if challenger.model is None and challenger.per is None else challenger.per
 
     def _places(self) -> tuple[Place, ...]:
         """The seats that are taken from the start."""
@@ -211,16 +260,20 @@ class Pipeline:
         return tuple(Place(f"{self.name}.{one.name}", one.mode.mode, one.mode.share) for one in self.challengers)
 
     def parts(self) -> dict[str, Any]:
-        """What the digest is made of, part by part, as plain values: the meaning, without paths."""
+        """What the digest is made of, part by part, as plain values: the meaning, without paths and versions of libraries.
+
+        Those stand in the recipe and the numeric fingerprint of each version.
+        """
         return {
             "name": self.name,
             "events": self.event_schema.digest_parts(),
             "labels": self.label_schema.digest_parts(),
             "aggregates": {name: repr(spec) for name, spec in sorted(self.aggregates.items())},
             "features": code_digest(self.features) if self.features else "the fields",
-            "model": adapt(self.model).recipe(),
+            "model": _meant(adapt(self.model, per=self.per)),
             "join": repr(self.join),
             "lateness": show_duration(to_us(self.lateness)),
+            **({"ahead": show_duration(to_us(self.ahead))} if self.ahead != AHEAD else {}),
             "publish": repr(self.publish),
             "versions": repr(self.versions),
             "watch": self.watch.describe(),
@@ -231,7 +284,7 @@ class Pipeline:
     def _meaning(self, challenger: Challenger) -> dict[str, Any]:
         return {
             "name": challenger.name,
-            "model": adapt(self.model if challenger.model is None else challenger.model).recipe(),
+            "model": _meant(self._model_of(challenger)),
             "features": code_digest(challenger.features) if challenger.features else "the pipeline's",
             "mode": repr(challenger.mode),
             "learns": challenger.learns,
@@ -250,14 +303,14 @@ class Pipeline:
 
     def describe(self) -> str:
         """The pipeline in sentences, one a line."""
-        serving = "live" if self.publish is None else f"from versions published every {self.publish.examples} examples"
+        serving = "live" if self.publish is None else f"from versions published {self.publish.sentence()}"
         lines = [
             f"{self.name} ({self.digest})",
             f"  events    {self.events.describe()}: {self.event_schema.describe()}",
             f"  labels    {self.labels.describe()}: {self.label_schema.describe()}",
             *(f"  aggregate {name} = {spec!r}" for name, spec in self.aggregates.items()),
             f"  features  {getattr(self.features, '__name__', 'the fields of the event and the aggregates')}",
-            f"  model     {' '.join(str(self.model).split())}",
+            f"  model     {' '.join(str(self.model).split())}{'' if self.per is None else ', one for each key'}",
             f"  join      {self.join.sentence()}",
             f"  serving   {serving}; a version is kept every {self.versions.every} examples",
             f"  watch     {self.watch.describe()}",
@@ -265,6 +318,39 @@ class Pipeline:
             *(f"  decide    {policy.sentence()}" for policy in self.decide),
         ]
         return "\n".join(lines)
+
+    def notes(self) -> list[str]:
+        """What is allowed and has an effect that is easily overlooked, with what to write instead; `eddyline check` shows it.
+
+        >>> from river import linear_model
+        >>> from eddyline import Id, Join, RollBack, Time, Truth, days, memory
+        >>> class Mail(Event):
+        ...     id: Id
+        ...     at: Time
+        ...     words: float
+        >>> class Report(Label):
+        ...     id: Id
+        ...     at: Time
+        ...     spam: Truth[bool]
+        >>> mails = Pipeline(name="mails", events=memory([], Mail), labels=memory([], Report), decide=(RollBack(),),
+        ...                  model=linear_model.LogisticRegression(), join=Join(wait=days(7)))
+        >>> print(mails.notes()[0].splitlines()[0])
+        roll_back: labels may never come, and where they do not, each disagreement speaks against the champion
+        >>> mails.replace(join=Join(wait=days(7), absent=False)).notes()
+        []
+        """
+        return [_UNLABELLED.format(policy.called) for policy in self.decide if self._may_gain_by_silence(policy)]
+
+    def _may_gain_by_silence(self, policy: Policy) -> bool:
+        """Whether labels that never come may send an equal champion back."""
+        return isinstance(policy, RollBack) and policy.unlabelled == "against the champion" and self.join.absent is UNSET
+
+
+_UNLABELLED = (
+    "{}: labels may never come, and where they do not, each disagreement speaks against the champion\n"
+    "where more than a few in a hundred are missing, that goes back from a champion that is as good as the one before it\n"
+    'write RollBack(unlabelled="against the former"), or say what silence means: join=Join(absent=False)'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +364,16 @@ class Plan:
     watch: WatchStage
     decide: Decide
     lines: Mapping[str, Line]
+
+    @property
+    def models(self) -> list[Model]:
+        """The models of all lines: what they are answered by is part of the numeric fingerprint."""
+        return [line.model for line in self.lines.values()]
+
+
+def _meant(model: Model) -> dict[str, Any]:
+    """What a model means: its recipe, whatever the versions of the libraries and of Python."""
+    return {name: part for name, part in model.recipe().items() if name != "libraries"}
 
 
 def _rule(policy: Policy) -> dict[str, Any]:

@@ -28,6 +28,8 @@ def plain_features(schema: Schema, aggregates: bool) -> tuple[Callable[..., dict
                 out.update(value)
             else:
                 out[name] = value
+        if seen and (both := out.keys() & seen.keys()):
+            raise ValueError(f"the open map has an entry {min(both)!r}, and so is an aggregate called; rename the aggregate")
         out.update((name, value) for name, value in seen.items() if value is not None)
         return out
 

@@ -42,19 +42,23 @@ class Contest:
         """A contest before its first pair."""
         return cls(loss, PairSums() if loss.counted else MeanSums(loss.clip))
 
-    def add(self, champion: Answer | None, challenger: Answer | None, truth: Any = None, *, known: bool = True) -> None:
+    def add(
+        self, champion: Answer | None, challenger: Answer | None, truth: Any = None, *, known: bool = True
+    ) -> tuple[str, ...] | None:
         """Takes a matured pair: what each said (None where it could not answer), and the truth.
 
-        `known` is False when the horizon passed without a label. Pairs must come in event order.
+        `known` is False when the horizon passed without a label. Pairs must come in event order. Gives why losses could
+        not be computed, where they could not.
         """
         loss = self.loss
         if not known or (type(self.sums) is PairSums and champion is not None and challenger is not None):
             low, high = loss.reaches(champion, challenger)
             if not known or low == high:
                 self.sums.add(low, high)
-                return
-        gain = loss.gain(truth, champion, challenger)
-        self.sums.add(gain, gain)
+                return None
+        (ours, fault), (theirs, other) = loss.judged(truth, champion), loss.judged(truth, challenger)
+        self.sums.add(ours - theirs, ours - theirs)
+        return None if fault is None and other is None else tuple(why for why in (fault, other) if why is not None)
 
     def count(self, *, wins: int = 0, losses: int = 0, ties: int = 0, unlabelled: int = 0) -> None:
         """Takes many pairs of 0/1 losses at once, already told apart: the same as adding them one by one."""

@@ -7,6 +7,7 @@ they are.
 from __future__ import annotations
 
 from eddyline.records.errors import DeclarationError
+from eddyline.statistics import average, shiryaev_roberts
 
 GRID = tuple(step / 8 for step in range(1, 8))
 """The shares of the largest bet, 1/objective, that are averaged over."""
@@ -47,12 +48,12 @@ class ErrorDetector:
         self.losses += 1
         self.total += loss
         bet = loss / self.objective - 1.0
-        self.sums = [min((1.0 + share * bet) * (held + 1.0), CAP) for share, held in zip(GRID, self.sums, strict=True)]
+        self.sums = [min(held, CAP) for held in shiryaev_roberts(GRID, self.sums, bet)]
 
     @property
     def value(self) -> float:
         """The evidence: compare it with the number of losses to a false alarm."""
-        return sum(self.sums) / len(GRID)
+        return average(self.sums)
 
     @property
     def mean(self) -> float:

@@ -20,8 +20,8 @@ class FreezeLearning(Policy):
     learning, a person resumes it.
 
     >>> from eddyline.records.time import hours
-    >>> FreezeLearning(on=("label_share",), until=hours(6)).sentence()
-    'freeze learning when label_share alerts, and go on after 6 hours without one'
+    >>> FreezeLearning(on=("error_above",), until=hours(6)).sentence()
+    'freeze learning when error_above alerts, and go on after 6 hours without one'
     """
 
     on: str | tuple[str, ...] = ()

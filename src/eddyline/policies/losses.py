@@ -75,9 +75,18 @@ class Loss:
 
     def cost(self, truth: Any, answer: Answer | None) -> float:
         """What this answer costs: in [0, clip], `clip` where there was none or where it cannot be computed. Never raises."""
+        return self.judged(truth, answer)[0]
+
+    def judged(self, truth: Any, answer: Answer | None) -> tuple[float, str | None]:
+        """The same, and why it could not be computed: in words that every replay finds again, so without the error's own.
+
+        >>> from eddyline.records import Output
+        >>> own(lambda truth, value, scores: scores[truth], clip=2.0).judged(True, Output(True))
+        (2.0, 'raised TypeError')
+        """
         if answer is None or answer.value is None:
-            return self.clip
-        return _paid(self.raw, truth, answer.value, answer.scores, self.clip)
+            return self.clip, None
+        return _judged(self.raw, truth, answer.value, answer.scores, self.clip)
 
     def gain(self, truth: Any, champion: Answer | None, challenger: Answer | None) -> float:
         """The champion's loss less the challenger's: positive where the challenger was better."""
@@ -235,11 +244,18 @@ _CLIPPED: Mapping[str, Callable[[float], Loss]] = {"log_loss": log_loss, "absolu
 
 def _paid(raw: Callable[[Any, Any, Scores | None], float], truth: Any, value: Any, scores: Scores | None, clip: float) -> float:
     """What `raw` gives, in [0, clip]; `clip` where it gives no number."""
+    return _judged(raw, truth, value, scores, clip)[0]
+
+
+def _judged(
+    raw: Callable[[Any, Any, Scores | None], float], truth: Any, value: Any, scores: Scores | None, clip: float
+) -> tuple[float, str | None]:
+    """What `raw` gives, in [0, clip]; `clip` where it gives no number, and why."""
     try:
         cost = float(raw(truth, value, scores))
-    except Exception:  # whatever an answer or a user's function raises: a loss that cannot be computed is the largest
-        return clip
-    return min(max(cost, 0.0), clip) if cost == cost else clip
+    except Exception as error:  # whatever an answer or a user's function raises: a loss that cannot be computed is the largest
+        return clip, f"raised {type(error).__name__}"
+    return (min(max(cost, 0.0), clip), None) if cost == cost else (clip, "gave NaN")
 
 
 def _scores(value: Any, scores: Scores | None) -> Scores:

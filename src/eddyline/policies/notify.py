@@ -13,6 +13,11 @@ from eddyline.records import Alert
 class Notify(Policy):
     """Raises an incident when one of the monitors `on` alerts; "any" means all of them.
 
+    Alerts are called `error_drift`, `feature_drift`, `watch`, `error_above`, `psi`, `conformal`, `missing`, `unseen`, `range`,
+    `silence`, `anomaly`, or by the `name` of the monitor; `Watch` says which raises which. A name that no monitor of the
+    pipeline raises is refused. "any" includes `error_drift`, which is ADWIN on the error: it has no budget of false alarms
+    as the other monitors have, so name the alerts that you want to be woken by, or say `Watch(error=False)`.
+
     `effect_above` leaves out alerts whose effect on the labelled loss is known and not above it. One look tells of the
     worst alert and counts the others; `cool_down` keeps a swarm to one message.
 

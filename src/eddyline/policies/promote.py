@@ -20,10 +20,11 @@ class Promote(Policy):
 
     An equal challenger is promoted with probability at most 1/`evidence`, however often this looks; with
     `evidence=ELond(0.05)` at most 5 % of all promotions over the years are false. E ≥ `evidence` and "the lower bound of
-    the mean gain is above `better_by`" are the same statement. `challenger` is a line (`fraud.deep`, or `deep`), None
-    means any of them. `loss` is "zero_one", "brier", or with a `clip` "log_loss", "absolute", "squared", or a function of
-    yours; `better_by` is in its unit. At the `deadline`, counted from when it took its place, an open contest keeps the
-    champion. Needs labels; disagreements that nobody labels by the horizon count against the challenger.
+    the mean gain is above `better_by`" are the same statement. `challenger` is a declared one (`fraud.deep`, or `deep`),
+    None means any, those that are retrained too. `loss` is "zero_one", "brier", or with a `clip` "log_loss", "absolute",
+    "squared", or a function of yours; `better_by` is in its unit. At the `deadline`, counted from when it took its place,
+    an open contest keeps the champion. Needs labels; disagreements that nobody labels by the horizon count against the
+    challenger.
 
     >>> from eddyline.records.time import days
     >>> Promote(evidence=100, better_by=0.002, deadline=days(14)).sentence()

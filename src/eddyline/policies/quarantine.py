@@ -17,10 +17,11 @@ class Quarantine(Policy):
     """Sets the segment of an alert apart for a while: its events are answered, and not learned from.
 
     Choose it where one shop, country or device can break by itself; `FreezeLearning` stops everybody's learning. Alerts
-    without a segment are left to others. `for_` is how long, in event time.
+    without a segment are left to others, so it needs a monitor that looks at segments:
+    `Watch(segment="shop", monitors=(Missing("amount", by_segment=True),))`. `for_` is how long, in event time.
 
-    >>> Quarantine(on=("missing_rate",), for_=hours(12)).sentence()
-    'quarantine a segment for 12 hours when missing_rate alerts on it'
+    >>> Quarantine(on=("missing",), for_=hours(12)).sentence()
+    'quarantine a segment for 12 hours when missing alerts on it'
     """
 
     on: str | tuple[str, ...] = ()

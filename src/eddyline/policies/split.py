@@ -51,19 +51,21 @@ class SplitContest:
         assert 0.0 < share < 1.0, "both arms of a split have a share"
         return cls(loss, share, MeanSums(loss.clip / min(share, 1.0 - share), widest=loss.clip, start=START), 0.0)
 
-    def add(self, arm: Arm, answer: Answer | None, truth: Any = None, *, known: bool = True) -> None:
+    def add(self, arm: Arm, answer: Answer | None, truth: Any = None, *, known: bool = True) -> tuple[str, ...] | None:
         """Takes a matured event, in event order: which arm answered it, what it said, and the truth.
 
-        Without a label (`known` False) the answer may have cost nothing or everything: both are kept.
+        Without a label (`known` False) the answer may have cost nothing or everything: both are kept. Gives why the loss
+        could not be computed, where it could not.
         """
         clip = self.loss.clip
-        cost = self.loss.cost(truth, answer) if known else None
+        cost, fault = self.loss.judged(truth, answer) if known else (None, None)
         base = self._base()
         worst, best = (0.0, clip) if arm == "champion" else (clip, 0.0)
         self.sums.add(
             self._gain(arm, worst if cost is None else cost, base), self._gain(arm, best if cost is None else cost, base)
         )
         self._loss_total += base if cost is None else cost
+        return None if fault is None else (fault,)
 
     def _base(self) -> float:
         """The mean loss of the events before: rounding may carry a mean out of what it is the mean of."""

@@ -1,6 +1,7 @@
 """The things that travel: frozen, without behaviour. Floor 0: imports nothing of ours."""
 
 from eddyline.records.stream import (
+    KEY_FEATURE,
     LIMIT,
     NOT_ASKED,
     UNSEEN,
@@ -41,6 +42,7 @@ from eddyline.records.types import (
 )
 
 __all__ = [
+    "KEY_FEATURE",
     "LIMIT",
     "NOT_ASKED",
     "UNSEEN",

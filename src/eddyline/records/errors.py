@@ -72,3 +72,7 @@ class NotFound(EddylineError):  # noqa: N818
     """No such event, version or dead letter."""
 
     exit_code = 6
+
+
+class StoreWarning(UserWarning):
+    """Something could not be kept beside what was committed; recovery makes up for it, and nothing is lost."""

@@ -80,6 +80,7 @@ class Schema:
         "declared",
         "fields",
         "id_field",
+        "id_wire",
         "key_field",
         "kind",
         "numeric_fields",
@@ -98,6 +99,7 @@ class Schema:
         self.declared = declared
         self.fields: dict[str, Any] = {field.name: field.type for field in declared}
         self.id_field = by_role[Role.ID].name
+        self.id_wire = by_role[Role.ID].wire
         self.key_field = by_role[Role.KEY].name if Role.KEY in by_role else None
         self.time_field = by_role[Role.TIME].name
         self.truth_field = by_role[Role.TRUTH].name if Role.TRUTH in by_role else None
@@ -130,7 +132,7 @@ class Schema:
         is the first. Epoch numbers are converted exactly and rounded to the nearest microsecond, halves up.
 
         Raises `Rejected` with one of these reasons: `malformed` (not JSON, not UTF-8, nested more than 32
-        deep, a key twice), `invalid` (a field is missing or of another type), `naive_time`, `out_of_range`
+        deep, a key twice), `invalid` (a field is missing or of another type, or the id is empty), `naive_time`, `out_of_range`
         (NaN, infinity, above 1e100, a time outside the years 1 to 9999).
         """
         try:
@@ -158,6 +160,8 @@ class Schema:
             require_utf8(raw)
         if not self._within_limit(value):
             raise self._out_of_range(value)
+        if not name:
+            raise Rejected(Reason.INVALID.value, f"the id is empty, and no truth could find it - at `$.{self.id_wire}`")
         return Arrival(name, key, self._instant(moment), value, truth if self._told else None)
 
     def arrival(self, value: Event | Label) -> Arrival:

@@ -16,6 +16,8 @@ Value = float | int | str | bool | None
 """One feature, as a model sees it."""
 Features = dict[str, Value]
 """What a model sees: finite numbers, text, booleans and None by name, in the sorted order of the names."""
+KEY_FEATURE = "@key"
+"""The one name that eddyline keeps for itself among the features: the event's key, for models that are one per key."""
 Scores = dict[Any, float | int]
 """The probability of each class the model knows."""
 Known = Literal["label", "absence"]
@@ -217,7 +219,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     `number` counts the decisions of a store from 1. `status` is "done", "proposed" (waits for `eddyline approve`), "dry run",
     "approved", "rejected" or "lapsed". `action` is what is to happen: promote, roll_back, retire, retrain, freeze, resume,
-    quarantine, release, alert; or what was asked for: roll_out, enter, leave, turn_away. `subject` is whom it is about.
+    quarantine, release, alert; or what was asked for: roll_out, enter, leave, turn_away, hold. `subject` is whom it is about.
     """
 
     number: int
@@ -263,6 +265,8 @@ class Reason(enum.Enum):
     """the model answered, or would answer after learning this, NaN or infinity"""
     ID_CONFLICT = "id_conflict"
     """an event with this id but other fields was answered before"""
+    TOO_FAR_AHEAD = "too_far_ahead"
+    """dated further after the newest event before it than the pipeline allows (`ahead`)"""
     LABEL_LATE = "label_late"
     """known later than the join waits"""
     LABEL_UNMATCHED = "label_unmatched"

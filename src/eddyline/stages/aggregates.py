@@ -165,7 +165,7 @@ class Plan:
         end = len(times) if times[-1] <= at else bisect_right(times, at)
         for over, asks in self.windows:
             since = edge - over
-            start = bisect_right(times, since, 0, end)
+            start = 0 if times[0] > since else bisect_right(times, since, 0, end)
             if start < end:
                 for name, ask in asks:
                     values[name] = ask(past, start, end, since, at)
@@ -204,16 +204,15 @@ class Table:
         """Looks at the key whose turn it is, and drops it when nothing of it is after `horizon`."""
         turns = self.turns
         if turns:
-            owner = turns[0]
+            owner = turns.popleft()
             past = self.pasts[owner]
             times = past.times
             if times[-1] <= horizon:
                 del self.pasts[owner]
-                turns.popleft()
             else:
                 if times[len(times) >> 1] <= horizon:
                     past.forget(horizon)
-                turns.rotate(-1)
+                turns.append(owner)
 
 
 class AggregatesState:
@@ -328,7 +327,11 @@ class Aggregates:
         The `watermark` matters only to a late event, and only where it is ahead of that of the last `enter`.
         """
         values = self._empty.copy()
-        edge = max(at, watermark, state.watermark)
+        edge = state.watermark
+        if at > edge:
+            edge = at
+        if watermark > edge:
+            edge = watermark
         for table in state.tables:
             plan = table.plan
             owner = key if plan.by is None else _owner(getattr(event, plan.by))

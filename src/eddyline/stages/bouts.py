@@ -22,6 +22,8 @@ KEYS = 1_000_000
 UNASKED: tuple[str | None, ...] = (NOT_ASKED, UNSEEN)
 DROPPED = ["", "dropped"]
 """The outcome of a pair that counts for nobody."""
+Fault = tuple[str, str]
+"""Why a loss could not be computed, and of which event."""
 Party = tuple[str, int]
 """A line and a position; -1 where it speaks for its line as it stands."""
 
@@ -140,18 +142,21 @@ class Bout:
         """Nobody told the truth about an event by its horizon."""
         self.order.settle(event_id, [])
 
-    def ripen(self, watermark: int) -> None:
-        """Counts what is mature, in the order of events."""
+    def ripen(self, watermark: int) -> list[Fault]:
+        """Counts what is mature, in the order of events; gives the events whose loss could not be computed."""
+        faults: list[Fault] = []
         contest = self.contest
-        for _, _, (one, other), outcome in self.order.ready(watermark):
+        for _, event_id, (one, other), outcome in self.order.ready(watermark):
             if outcome == DROPPED:
                 continue
             known = bool(outcome)
             truth = outcome[0] if known else None
             if isinstance(contest, SplitContest):
-                contest.add(one, output_of(other), truth, known=known)
+                why = contest.add(one, output_of(other), truth, known=known)
             else:
-                contest.add(output_of(one), output_of(other), truth, known=known)
+                why = contest.add(output_of(one), output_of(other), truth, known=known)
+            faults += [(fault, event_id) for fault in why or ()]
+        return faults
 
     def plain(self) -> list[Any]:
         """Everything as plain values."""

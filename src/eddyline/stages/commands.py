@@ -15,7 +15,18 @@ from eddyline.stages.lines import Entry
 
 LIVE = "live"
 Do = Literal[
-    "roll_out", "enter", "leave", "approve", "reject", "freeze", "resume", "quarantine", "release", "observe", "turn_away"
+    "roll_out",
+    "enter",
+    "leave",
+    "approve",
+    "reject",
+    "freeze",
+    "resume",
+    "quarantine",
+    "release",
+    "observe",
+    "turn_away",
+    "hold",
 ]
 
 
@@ -29,7 +40,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     freeze      nobody learns; resume: everybody does again
     quarantine  examples of the segment `to` are not learned ("" is all of them); release: they are again
     turn_away   the candidate `to` has not passed its gates, and never enters
+    hold        the candidate `place` will catch up with the line `to` from here on: where nobody can read the examples again,
+                what that line learns is kept for it until it enters, at most `number` of them
     observe     an engine measured that `to` took `value` milliseconds for an answer
+
+    Whoever learned an event that was to be forgotten is not asked again, unless `unforget` says so.
     """
 
     to: str = ""
@@ -40,6 +55,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     place: Place | None = None
     number: int = 0
     value: float = 0.0
+    unforget: bool = False
 
 
 def version_of(name: str) -> tuple[str, int]:

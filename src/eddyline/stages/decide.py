@@ -37,7 +37,7 @@ from eddyline.records import (
 )
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
-from eddyline.stages.bouts import DROPPED, Bout, Roll, output_of, plain_answer
+from eddyline.stages.bouts import DROPPED, Bout, Fault, Roll, output_of, plain_answer
 from eddyline.stages.commands import Command
 from eddyline.stages.deciding import ALL, DecideState, beat, beat_together, restored_state, saved_state, settled
 from eddyline.stages.lines import Entry
@@ -47,6 +47,8 @@ from eddyline.stages.rollouts import champion_of, place_of, put_in_force, withou
 Decided = Rollout | Decision | Entry | DeadLetter
 """What deciding comes to, in order."""
 LOOK_EVERY = 100
+REASONS = 100
+"""So many policies and reasons are told apart when losses cannot be computed."""
 GUARDRAIL = RollBack(name="guardrail")
 """What keeps challengers that fail away from callers where the pipeline declares no `RollBack` of its own."""
 _OF_ALL = ("retrain", "freeze", "resume")
@@ -154,8 +156,8 @@ class Decide:
 
     def look(self, state: DecideState, watermark: int) -> list[Decided]:
         """Lets every policy look, in the order of their declaration; each sees what those before it have done."""
-        self._ripen(state, watermark)
         out: list[Decided] = []
+        self._ripen(state, watermark, out)
         self._lapse(state, watermark, out)
         for policy in self.policies if self.guards else (GUARDRAIL, *self.policies):
             matching = [alert.at for alert in state.alerts if policy.matches(alert)]
@@ -167,22 +169,41 @@ class Decide:
         state.alerts.clear()
         return out
 
-    def _ripen(self, state: DecideState, watermark: int) -> None:
+    def _ripen(self, state: DecideState, watermark: int, out: list[Decided]) -> None:
         """Counts what is mature in the order of events, and what failed since the last look."""
         for bout in state.bouts:
-            bout.ripen(watermark)
-        for _, _, answer, outcome in state.expected.ready(watermark):
+            for fault in bout.ripen(watermark):
+                self._uncounted(state, bout.loss, fault, watermark, out)
+        for _, event_id, answer, outcome in state.expected.ready(watermark):
             if outcome != DROPPED:
                 for policy in self.policies:
                     detector, loss = state.errors.get(policy.called), policy.loss_used
                     if detector is not None and loss is not None:
-                        detector.add(loss.cost(outcome[0], output_of(answer)) / loss.clip)
+                        cost, why = loss.judged(outcome[0], output_of(answer))
+                        detector.add(cost / loss.clip)
+                        if why is not None:
+                            self._uncounted(state, loss, (why, event_id), watermark, out)
         for who, (exceptions, not_finite) in state.failing.items():
             pulse = state.pulses.get(who)
             for kind, many in (("exception", exceptions), ("not_finite", not_finite)):
                 for _ in range(many if pulse is not None else 0):
                     pulse.add(kind)  # type: ignore[union-attr]
         state.failing.clear()
+
+    def _uncounted(self, state: DecideState, loss: Loss, fault: Fault, at: int, out: list[Decided]) -> None:
+        """A loss could not be computed: counted for each policy that looks at it, and told once for each reason."""
+        why, event_id = fault
+        for policy in self.policies:
+            if policy.loss_used is None or policy.loss_used.key != loss.key:
+                continue
+            mark = f"{policy.called}: its loss {loss.name} {why}"
+            if mark not in state.uncounted:
+                if len(state.uncounted) >= REASONS:
+                    continue
+                reason = f"its loss {loss.name} {why} on event {event_id!r}; such answers cost the clip of {loss.clip:g}"
+                evidence = {"event": event_id, "loss": loss.name, "why": why, "clip": loss.clip}
+                out.append(self.decided(state, policy.called, "alert", loss.name, "done", at, reason=reason, evidence=evidence))
+            state.uncounted[mark] = state.uncounted.get(mark, 0) + 1
 
     def _now(self, state: DecideState, policy: Policy, at: int) -> Now:
         rollout, loss = state.rollout, policy.loss_used
@@ -328,6 +349,7 @@ class Decide:
         state.pulses = {who: state.pulses.get(who) or Pulse() for who in roll.parties}
         state.latency_ms = {who: ms for who, ms in state.latency_ms.items() if who in roll.parties}
         state.told.clear()
+        state.uncounted.clear()
 
     def decided(
         self,

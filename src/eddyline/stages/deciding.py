@@ -57,6 +57,8 @@ class DecideState:
     """what waits for approval, by number"""
     told: set[str] = field(default_factory=set)
     """what was written down already and not carried out: it is written once under one rollout"""
+    uncounted: dict[str, int] = field(default_factory=dict)
+    """by policy and reason, under this rollout: how often a loss could not be computed, and cost the clip"""
     trials: dict[str, int] = field(default_factory=dict)
     promoted: int = 0
     tried: int = 0
@@ -126,6 +128,7 @@ class Saved(msgspec.Struct, frozen=True):
     bouts: list[Any]
     errors: dict[str, tuple[float, list[float], int, float]]
     pulses: dict[str, list[list[int]]]
+    uncounted: dict[str, int] = {}
 
 
 _PLAIN = tuple(name for name in Saved.__struct_fields__ if name not in ("bouts", "errors", "pulses", "expected"))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
+from math import hypot
 from typing import Any
 
-from eddyline.records import LIMIT, Features, Reason, Value
+from eddyline.records import KEY_FEATURE, LIMIT, Features, Reason, Value
 from eddyline.records.errors import Rejected
+from eddyline.records.numbers import SURE
 
 _PLAIN = frozenset((float, int, bool, str, type(None)))
 _NUMBERS = frozenset((float, int, bool))
@@ -29,6 +32,27 @@ class Maker:
     features: Callable[..., Mapping[str, Any]]
     wanted: tuple[str, ...] = ()
     trusted: bool = False
+
+
+def keyed(maker: Maker, field: str) -> Maker:
+    """The same features and, under its reserved name, the key of the event, which is in this field.
+
+    >>> from types import SimpleNamespace
+    >>> plain = Maker(lambda event: {"heat": event.heat})
+    >>> keyed(plain, "oven").features(SimpleNamespace(oven=7, heat=180.0))
+    {'heat': 180.0, '@key': '7'}
+    """
+    features = maker.features
+
+    @wraps(features)
+    def with_key(event: Any, **seen: Any) -> Mapping[str, Any]:
+        made = {**features(event, **seen)}
+        if KEY_FEATURE in made:
+            raise ValueError(f"the name {KEY_FEATURE!r} is kept for the key of the event; call this feature something else")
+        made[KEY_FEATURE] = str(getattr(event, field))
+        return made
+
+    return Maker(with_key, maker.wanted)
 
 
 def said(error: Exception) -> str:
@@ -52,7 +76,7 @@ def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, .
         features = {name: raw[name] for name in order}
         kinds = set(map(type, features.values()))
         if kinds == _ONLY_FLOATS:
-            if sum(map(abs, features.values())) <= LIMIT:
+            if hypot(*features.values()) <= SURE:
                 return features
         elif kinds <= _NUMBERS and sum(map(abs, features.values())) < INT_LIMIT:
             return features

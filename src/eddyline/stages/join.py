@@ -4,6 +4,7 @@
     a label known within `wait` of its event            Example(known="label")
     the same truth again                                nothing (counted)
     another truth                                       Example(revision=1, 2, ...), never an overwrite
+    a truth that was said and corrected before          nothing: no one can tell it from a label that is sent again
     a label before its event                            waits for it as long as a prediction would wait
     nothing within `wait`                               Example(known="absence") if `absent` is declared, else Unlabelled
     a label known after `wait`, or for no event         a dead letter that says so

@@ -12,33 +12,69 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from eddyline.ports import Model
 from eddyline.records import LIMIT, DeadLetter, Example, Features, Reason, Task
 from eddyline.records.errors import DeclarationError
+from eddyline.records.time import show_duration, to_us
 from eddyline.stages.refuse import refuse_example
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Publish:
-    """Serve published versions: a new one every `examples` learned, instead of the learner itself."""
+    """Serve published versions instead of the learner itself: a new one every so many examples, or microseconds."""
 
-    examples: int
+    examples: int | None
+    span_us: int | None = None
+
+    def __repr__(self) -> str:
+        parts = {"examples": self.examples, "span_us": self.span_us}
+        return f"Publish({', '.join(f'{name}={part}' for name, part in parts.items() if part is not None)})"
+
+    def sentence(self) -> str:
+        """When a version is published, for people."""
+        said = [] if self.examples is None else [f"{self.examples} examples"]
+        said += [] if self.span_us is None else [f"{show_duration(self.span_us)} of event time"]
+        return f"every {' or '.join(said)}"
+
+    def due(self, position: int, passed_us: int) -> bool:
+        """Whether a version is due at a position, when so much event time has passed since the last one."""
+        counted = self.examples is not None and position % self.examples == 0
+        return counted or (self.span_us is not None and passed_us >= self.span_us)
 
 
-def every(examples: int) -> Publish:
-    """Publish a version every so many examples; answers come from the last published one.
+def every(first: int | timedelta, second: timedelta | None = None) -> Publish:
+    """Publish a version every so many examples, or every so much event time; answers come from the last published one.
 
     Choose it when scorers and the learner must be apart, or when an answer must not change between two labels. The
     default, live serving, lets a label change the very next answer.
 
-    >>> every(1000).examples
-    1000
+    Examples are counted from the first: `every(1000)` publishes `fraud@1000`, `fraud@2000`, ... Time is event time, so that a
+    replay publishes the same: an example counts as of when its truth became known (`Example.at`), examples are taken in the
+    order in which they are learned, and a version falls due with the first that is so much later than the last version, or
+    than the first example. While nothing is learned nothing is published, however much time passes. Of both, each publishes;
+    time begins anew with every version.
+
+    >>> every(1000).sentence(), every(timedelta(seconds=30)).sentence()
+    ('every 1000 examples', 'every 30 seconds of event time')
+    >>> every(1000, timedelta(seconds=30)).sentence()
+    'every 1000 examples or 30 seconds of event time'
     """
-    if type(examples) is not int or examples < 1:
-        raise DeclarationError(f"publish=every({examples!r}): write a whole number of examples, such as every(1000)")
-    return Publish(examples)
+    examples: int | None = None
+    span: timedelta | None
+    if isinstance(first, timedelta):
+        span, fits = first, second is None
+    else:
+        examples, span, fits = first, second, type(first) is int and first >= 1
+    if not fits or not (span is None or (isinstance(span, timedelta) and to_us(span) >= 1)):
+        given = ", ".join(repr(one) for one in (first, second) if one is not None)
+        raise DeclarationError(
+            f"publish=every({given}): write a whole number of examples, a duration, or both, "
+            "such as every(1000), every(minutes(5)) or every(1000, minutes(5))"
+        )
+    return Publish(examples, None if span is None else to_us(span))
 
 
 @dataclass(slots=True)
@@ -53,6 +89,8 @@ class LearnState:
     since: list[tuple[Features, Any]] = field(default_factory=list)
     published: Model | None = None
     published_position: int = 0
+    published_at: int | None = None
+    """event time as it counts for publishing: of the last version, or of the first example"""
 
 
 ENTERED = "entered"
@@ -75,14 +113,14 @@ class Learn:
     """The configuration of learning: when to snapshot, when to publish, how many steps to remember for undoing."""
 
     snapshot_every: int
-    publish_every: int | None
+    publish: Publish | None
     learn_revisions: bool
     remember: int = 4096
 
     def new_state(self, model: Model, position: int = 0, name: str = "") -> LearnState:
         """A learner that starts from this model, which it owns from here on; `name` is its line."""
         state = LearnState(model=model, position=position, saved=model.save(), name=name)
-        if self.publish_every is not None:
+        if self.publish is not None:
             state.published, state.published_position = model.restored(state.saved), position
         return state
 
@@ -135,10 +173,17 @@ class Learn:
         since.append((features, truth))
         if len(since) >= self.remember or position % self.snapshot_every == 0:
             self._save(state, extras)
-        if self.publish_every is not None and position % self.publish_every == 0:
-            state.published = model.restored(model.save())
-            state.published_position = position
+        if self.publish is not None:
+            self._publish(self.publish, state, example.at)
         return position
+
+    def _publish(self, publish: Publish, state: LearnState, at: int) -> None:
+        """Publishes the version that was just learned, where it is due; `at` is event time as the example tells it."""
+        last = at if state.published_at is None else state.published_at
+        state.published_at = last
+        if publish.due(state.position, at - last):
+            state.published = state.model.restored(state.model.save())
+            state.published_position, state.published_at = state.position, max(last, at)
 
     def _save(self, state: LearnState, extras: list[Snapshot | DeadLetter]) -> None:
         state.saved = state.model.save()

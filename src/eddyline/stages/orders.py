@@ -71,8 +71,7 @@ def _check_enter(decide: Decide, state: DecideState, command: Command, positions
         if who == champion_of(state.rollout, decide.model):
             raise RefusedError(f"{who} is the champion; a seat beside it is for somebody else")
         return
-    own = re.escape(decide.model)
-    if not re.fullmatch(rf"{own}\.[a-z0-9][a-z0-9_-]{{0,62}}", entry.name):
+    if not _names_line(decide, entry.name):
         raise RefusedError(f"{entry.name[:200]!r} is not the name of a line; write {decide.model}.name, in lower case")
     if entry.name in positions or entry.name in state.entries:
         raise RefusedError(f"there is a line {entry.name} already; give the newcomer a name of its own")
@@ -88,6 +87,11 @@ def _check_enter(decide: Decide, state: DecideState, command: Command, positions
             raise RefusedError(f"{entry.name}: {entry.after} was not reached; known: {_known(positions)}")
         if _root(state, source) != like:
             raise RefusedError(f"{entry.name} is like {like}, and cannot learn what {source} saw")
+
+
+def _names_line(decide: Decide, name: str) -> bool:
+    """Whether a newcomer may be called so."""
+    return re.fullmatch(rf"{re.escape(decide.model)}\.[a-z0-9][a-z0-9_-]{{0,62}}", name) is not None
 
 
 def _check_leave(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> None:
@@ -181,6 +185,28 @@ def _simple(decide: Decide, state: DecideState, command: Command, at: int, posit
     _written(decide, state, command, command.to, at, out)
 
 
+def _check_hold(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> None:
+    if command.place is None or not _names_line(decide, command.place.who):
+        raise RefusedError(f"hold says for whom: place=Place({decide.model + '.r1'!r}, 'shadow')")
+    if command.place.who in positions or command.place.who in state.entries:
+        raise RefusedError(f"there is a line {command.place.who} already; give the newcomer a name of its own")
+    if "@" in command.to:
+        raise RefusedError(f"{command.to} is a version, and learns nothing; name a line: {_known(positions)}")
+    _check(decide, state, command.to, positions)
+
+
+def _hold(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
+    """Nothing changes here; the decision says from which position on."""
+    assert command.place is not None
+    known = {"line": command.to, "position": positions[command.to]}
+    out.append(
+        decide.decided(
+            state, "operator", "hold", command.place.who, "done", at,
+            reason=command.reason, author=command.author, evidence=known,
+        )
+    )  # fmt: skip
+
+
 def _observe(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     if state.roll is not None and command.to in state.roll.parties:
         state.latency_ms[command.to] = command.value
@@ -198,6 +224,7 @@ _DO: dict[str, _Obey] = {
     "quarantine": _simple,
     "release": _simple,
     "turn_away": _simple,
+    "hold": _hold,
     "observe": _observe,
 }
 
@@ -208,6 +235,7 @@ _CHECKS: dict[str, Callable[[Decide, DecideState, Command, Mapping[str, int]], N
     "leave": _check_leave,
     "approve": _check_proposal,
     "reject": _check_proposal,
+    "hold": _check_hold,
 }
 
 

@@ -2,8 +2,8 @@
 
 Aggregates and features are computed here and nowhere else, and travel inside the prediction, so that learning, auditing
 and re-answering never compute them again. Keeps `twice` (a re-sent event gets its first answer), `named`, `still`,
-`finite` and `whole`. An event that is refused leaves no trace in the windows. It refuses to know which engine runs it,
-where the model came from, and what becomes of its answers.
+`finite` and `whole`. An event that is refused leaves no trace in the windows, nor in event time. It refuses to know which
+engine runs it, where the model came from, and what becomes of its answers.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eddyline.ports import Ledger
-from eddyline.records import Arrival, DeadLetter, Prediction, Reason, Value
+from eddyline.records import Arrival, DeadLetter, Event, Prediction, Reason, Value
 from eddyline.records.errors import Rejected
-from eddyline.records.time import BEGINNING
+from eddyline.records.schema import Schema
+from eddyline.records.time import BEGINNING, DAY_US, END, show_duration, show_instant
 from eddyline.stages.aggregates import Aggregates, AggregatesState
 from eddyline.stages.features import INT_LIMIT, Maker, canonical, said
 from eddyline.stages.refuse import refuse
@@ -46,6 +47,8 @@ class Serve:
     aggregates: Aggregates | None
     segment: Callable[[Any], str | None] | None
     lateness_us: int
+    ahead_us: int = END
+    """how far after the newest event before it an event may be dated; the first may have any time"""
 
     def new_state(self) -> ServeState:
         """The memory before the first event."""
@@ -63,16 +66,21 @@ class Serve:
         slot = ledger.find(event_id)
         if slot is not None:
             return self._again(state, ledger, arrival, slot)
-        watermark = (at if at > state.frontier else state.frontier) - self.lateness_us
+        aggregates, windows, frontier = self.aggregates, state.windows, state.frontier
+        if at > frontier:
+            if at - frontier > self.ahead_us and frontier != BEGINNING:
+                return self._too_far_ahead(frontier, arrival)
+            frontier = at
+        watermark = frontier - self.lateness_us
         seen: dict[str, Value] | None = None
         try:
-            if self.aggregates is None:
+            if aggregates is None:
                 raw = maker.features(event)
             else:
-                if state.aggregated and (name := _too_large(event, state.aggregated)) is not None:
+                if (name := _too_large(event, state.aggregated)) is not None:
                     detail = f"{name!r} is an integer beyond 64 bits, and an aggregate reads it; make it a float or text"
                     return refuse("events", Reason.OUT_OF_RANGE, detail, event, event_id=event_id)
-                seen = self.aggregates.values(state.windows, arrival.key, at, event, watermark)
+                seen = aggregates.values(windows, arrival.key, at, event, watermark)
                 raw = maker.features(event, **{name: seen[name] for name in maker.wanted})
             segment = None if self.segment is None else self.segment(event)
             if segment is not None and not segment.isascii():
@@ -93,10 +101,9 @@ class Serve:
             shown = f"an integer of {value.bit_length()} bits" if type(value) is int else repr(value)
             detail = f"{voice.name}@{voice.position} answered {shown} {scores!r}"
             return refuse("events", Reason.NOT_FINITE, detail, event, event_id=event_id)
-        if self.aggregates is not None:
-            self.aggregates.enter(state.windows, arrival.key, at, event, watermark)
-        if at > state.frontier:
-            state.frontier = at
+        if aggregates is not None:
+            aggregates.enter(windows, arrival.key, at, event, watermark)
+        state.frontier = frontier
         prediction = Prediction(
             event_id,
             arrival.key,
@@ -115,11 +122,31 @@ class Serve:
         ledger.add(prediction, arrival)
         return prediction
 
+    def _too_far_ahead(self, frontier: int, arrival: Arrival) -> DeadLetter:
+        """Event time never goes back: one event with a wrong year would end the wait for every truth."""
+        days = -((frontier - arrival.at) // DAY_US)
+        detail = (
+            f"{show_instant(arrival.at)} is more than {show_duration(self.ahead_us)} after the newest event before it "
+            f"({show_instant(frontier)}): check the unit of its time; if it is right, declare Pipeline(ahead=days({days}))"
+        )
+        return refuse("events", Reason.TOO_FAR_AHEAD, detail, arrival.value, event_id=arrival.id)
+
     def _again(self, state: ServeState, ledger: Ledger, arrival: Arrival, slot: int) -> DeadLetter | None:
         state.repeated += 1
-        if ledger.arrival(slot).value == arrival.value:
+        if says_the_same(ledger.arrival(slot), arrival):
             return None
         return refuse("events", Reason.ID_CONFLICT, _CONFLICT, arrival.value, event_id=arrival.id)
+
+
+def says_the_same(known: Arrival, again: Arrival) -> bool:
+    """Whether two events with one id say the same, whichever way they were written: `7` and `"7"` are one id."""
+    if known.value == again.value:
+        return True
+    cls = type(again.value)
+    if type(known.value) is not cls or not issubclass(cls, Event):
+        return False
+    schema = Schema.of(cls)
+    return schema.identity(known) == schema.identity(again)
 
 
 _CONFLICT = "an event with this id and other fields was answered before; the first answer stands"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import pickle
+import re
 from collections import UserList
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from eddyline.monitors.days import day_numbers
 from eddyline.monitors.declared import Monitor, Seen
 from eddyline.monitors.delay import DelayHistogram
 from eddyline.monitors.drift import Drift
+from eddyline.monitors.error_above import ErrorAbove
 from eddyline.monitors.host import Host, HostState
 from eddyline.monitors.judging import NOTHING, Judged, all_fit, judge
 from eddyline.monitors.metrics import gauges, metric_name
@@ -33,6 +35,9 @@ Record = Prediction | Example | Unlabelled
 FORMAT = 2
 """The layout of a saved state; another one is refused."""
 _revision = attrgetter("revision")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_OWN_ALERTS = ("error_drift", "feature_drift", "watch")
+"""How the alerts are called that no declared monitor raises."""
 _NUMBERS = frozenset((float, int, bool))
 
 
@@ -56,8 +61,14 @@ class Watch:
     arguments, with update(record) -> Alert | list of them | None and, if it has a number to show, get() ->
     float. Ours say how many false alarms a week they may raise (`budget=per_week(1)`). Most of them look every
     `tick` records (a prediction and its example are two); alerts of one tick come ranked by `Alert.effect`, the
-    difference in labelled loss that goes with what was found. Make `tick` smaller where a thousand records take
-    days: ten monitors cost about 5 µs an event at 1,000, and half as much again at 200.
+    difference in labelled loss that goes with what was found. Two of one kind need names: `Psi("age", name="psi-age")`.
+    Make `tick` smaller where a thousand records take days: ten monitors cost about 5 µs an event at 1,000, and half as
+    much again at 200.
+
+    Policies act on alerts by name (`Notify(on="psi")`): `error_drift` for the error, `feature_drift` for `drift`, `watch` where
+    a metric or monitor of yours raised, and for monitors `error_above`, `psi`, `conformal`, `missing`, `unseen`, `range`,
+    `silence`, `anomaly`, or the `name` that you gave; your own monitors call theirs as they like. A monitor of a feature pauses
+    while a line answers that makes no such feature (`feature age paused` counts those answers).
 
     A metric or monitor of yours that raises is not stopped: the example is left out of it and counted, and
     the first time is an alert. Costs about 2 µs an example with one metric, and 0.3 µs more for each further
@@ -113,8 +124,15 @@ class Watch:
                 said = f'"{value}"' if isinstance(value, str) else getattr(value, "__name__", repr(value))
                 raise DeclarationError(f"watch: {word}={value!r} is not several\nwrite {word}=({said},)")
             object.__setattr__(self, word, tuple(value))
+        for kind in self.monitors:
+            if isinstance(kind, type) and issubclass(kind, Monitor):
+                write = "ErrorAbove(0.08)" if kind is ErrorAbove else f"{kind.__name__}()"
+                write = f'{kind.__name__}("amount")' if "of" in kind.__dataclass_fields__ else write
+                fault = f"watch: monitors=({kind.__name__},) names a kind of monitor, not one"
+                raise DeclarationError(f"{fault}\nwrite monitors=({write},)")
+        _check_names([monitor for monitor in self.monitors if isinstance(monitor, Monitor)])
         for name in self.drift:
-            if not isinstance(name, str):
+            if not isinstance(name, str) or not name:
                 raise DeclarationError(f'watch: drift={name!r} is not the name of a feature\nwrite drift=("amount",)')
         if self.segment is not None and not isinstance(self.segment, str) and not callable(self.segment):
             raise DeclarationError(
@@ -160,6 +178,23 @@ class Watch:
                 "keep only plain values in its attributes, no lambdas, files or connections"
             ) from error
         return stage
+
+    def alert_names(self, task: Task) -> tuple[str, ...]:
+        """How the alerts are called that a pipeline of this task can raise, but for those of monitors of your own.
+
+        >>> from eddyline.monitors.psi import Psi
+        >>> Watch(monitors=(Psi("amount"), Psi("age", name="psi-age"))).alert_names(Task.CLASSIFICATION)
+        ('error_drift', 'psi', 'psi-age', 'watch')
+        """
+        ours = [monitor.called for monitor in self.monitors if isinstance(monitor, Monitor) and monitor.called]
+        drift = ["feature_drift"] if self.drift else []
+        error = ["error_drift"] if self.error and task is not Task.ANOMALY else []
+        return tuple(sorted([*ours, *drift, *error, "watch"]))
+
+    @property
+    def has_own_monitors(self) -> bool:
+        """Whether there are monitors of the user's own: how their alerts are called, only they know."""
+        return any(not isinstance(monitor, Monitor) for monitor in self.monitors)
 
     def segment_of(self, event_type: type) -> Callable[[Any], str | None] | None:
         """The function by which serve names an event's segment; None where there are no segments."""
@@ -395,6 +430,22 @@ class WatchStage:
     def _owned(self) -> list[Any]:
         kinds = [monitor if isinstance(monitor, type) else type(monitor) for monitor in self.monitors]
         return [*(gauge.own for gauge in self.quality.gauges if gauge.own is not None), *kinds]
+
+
+def _check_names(monitors: Sequence[Monitor[Any]]) -> None:
+    """Refuses names that nobody could tell apart: policies and the ledger call alerts by them."""
+    taken: dict[str, str] = dict.fromkeys(_OWN_ALERTS, "Watch itself")
+    for monitor in monitors:
+        kind, name = type(monitor).__name__, monitor.name
+        if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
+            fault = f"watch: {kind}(name={name!r}) is not lower-case letters, digits, - and _"
+            raise DeclarationError(f'{fault}\nwrite {kind}(..., name="strict")')
+        if monitor.called and monitor.called in taken:
+            raise DeclarationError(
+                f"watch: the alerts of {monitor!r} are called {monitor.called!r}, and so are those of {taken[monitor.called]}\n"
+                f'name one of them: {kind}(..., name="{monitor.word}-2"), and write on="{monitor.word}-2" to act on it'
+            )
+        taken[monitor.called] = repr(monitor)
 
 
 def _several(metrics: Any) -> tuple[Any, ...]:

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol
 
 from eddyline.records import LIMIT, Value
 
+_UNIT, _SCALE = 1 << 64, 2.0**64
 Group = tuple[int, int]
 """Moments `start` up to and without `end`, which are to become one."""
 
@@ -130,7 +131,7 @@ class Total:
         """`before[i] * 2**-bits` is the sum before moment i, counted from an arbitrary start"""
         self.numbers: list[float | None] = []
         """a moment's only number, as it is saved; None where it has none or the exact sum of several"""
-        self._set_bits(64)
+        self.bits, self.unit, self.scale = 64, _UNIT, _SCALE  # as `_set_bits(64)` would: most keys come and go with it
 
     def sum(self, start: int, end: int) -> float:
         return (self.before[end] - self.before[start]) / self.unit
@@ -492,7 +493,7 @@ class Past:
 
     def __init__(self, needs: Iterable[Need]) -> None:
         self.times: list[int] = []
-        self.columns: tuple[Any, ...] = tuple(column(field) for column, field in needs)
+        self.columns: tuple[Any, ...] = tuple([column(field) for column, field in needs])
 
     def enter(self, at: int, event: Any) -> None:
         """Puts an event where its time belongs."""

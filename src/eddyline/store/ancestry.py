@@ -6,7 +6,7 @@ line without certain events (forgetting), or those of a training. The first two 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 from eddyline.records.errors import EddylineError
@@ -52,6 +52,18 @@ class Ancestry:
             yield from (step for step in self.past(source, known) if step.event_id not in skip)
         yield from self._caught_up(entry, entered - start)
         yield from self.lines.past(line, entered, until)
+
+    def first_of(self, line: str, until: int, events: Collection[str]) -> str | None:
+        """The first of some events that a line learned up to a position; None where it learned none of them.
+
+        Raises `EddylineError` for a line that was retrained with some of them there to choose.
+        """
+        entry = self.entries.get(line)
+        if entry is not None and version_of(entry.start)[0] == line:
+            events = frozenset(events).difference(entry.skip)  # bytes of its own were made without these
+        if not events:
+            return None
+        return next((step.event_id for step in self.past(line, until) if step.event_id in events), None)
 
     def _caught_up(self, entry: Entry, many: int) -> Iterator[Step]:
         """What a newcomer learned of another line before it took its place."""

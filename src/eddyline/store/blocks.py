@@ -83,6 +83,12 @@ class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
     rollouts: list[Rollout] = []
     decisions: list[Decision] = []
     entered: list[Entry] = []
+    kept: dict[str, bytes] = {}
+    """the versions that this block vouches for, each with the digest of what is registered about it"""
+    fingerprint: str = ""
+    """how this block and those after it were computed, where that is not how those before it were"""
+    published: int = -1
+    """where the pipeline's own line stood when it was published last; -1: it answers live"""
 
 
 class Block(msgspec.Struct, frozen=True):

@@ -10,9 +10,10 @@ Keeps I11 (acknowledged is durable), I12 (fail-stop), I14 (loud corruption), I18
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,16 @@ import msgspec
 
 from eddyline.records import ModelVersion, Prediction
 from eddyline.records.errors import NotFound, StoreCorrupt, StoreError, StoreMismatch
+from eddyline.stages.commands import version_of
 from eddyline.store import blocks
 from eddyline.store.blocks import Block, ExampleRow, Notes
 from eddyline.store.lock import WriterLock
 
 SCHEMA = 2
 GENESIS = bytes(32)
+Registered = tuple[ModelVersion, bytes, str]
+"""A version to register: with the bytes of its state, and its recipe."""
+
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE blocks (
@@ -59,6 +64,7 @@ class Store:
         self.path = path
         self.db = connection
         self._lock = lock
+        self._pid = os.getpid()
         self.broken: str | None = None
         self.pipeline: str = self.get("pipeline") or ""
         self.before_commit: Callable[[], None] = _nothing
@@ -78,8 +84,8 @@ class Store:
 
     @classmethod
     def write(cls, path: Path, *, pipeline: str) -> Store:
-        """Opens the store for its one writer, making it when it is new."""
-        lock = WriterLock(path)
+        """Opens the store for its one writer, making it when it is new. Every name of the file leads to the same lock."""
+        lock = WriterLock(path.resolve())
         try:
             db = _connect(path, f"file:{_quote(path)}?mode=rwc")
             with in_words(path):
@@ -91,20 +97,31 @@ class Store:
 
     @classmethod
     def read(cls, path: Path) -> Store:
-        """Opens the store for looking. It never blocks the writer and never waits for it."""
+        """Opens the store for looking, also where nothing can be written. It never blocks the writer, nor waits for it."""
         if not path.exists():
             raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
         with in_words(path):
-            db = _connect(path, f"file:{_quote(path)}?mode=rw")
-            db.execute("PRAGMA query_only=ON")
-            _check_schema(db, path)
-            return cls(path, db, None)
+            return cls(path, _looking(path), None)
 
     def close(self) -> None:
-        """Closes the file and lets the next writer in."""
-        self.db.close()
+        """Closes the file and lets the next writer in. A fork of the process that opened it lets go of its part alone."""
+        if self.ours:
+            self.db.close()
         if self._lock is not None:
             self._lock.release()
+
+    @property
+    def ours(self) -> bool:
+        """Whether this is the process that opened it, and not a fork of that one."""
+        return os.getpid() == self._pid
+
+    def require_owner(self) -> None:
+        """Refuses a process that was forked from the one that opened this: a connection is for one process."""
+        if not self.ours:
+            raise StoreError(
+                f"store {self.path.name}: process {self._pid} opened it, and this is its fork, process {os.getpid()}\n"
+                "fork first and open the engine in the one process that needs it, or ask the process that has it"
+            )
 
     # Commits -------------------------------------------------------------------------------------------------------
 
@@ -113,6 +130,7 @@ class Store:
         """All or nothing. After an I/O error nothing more is acknowledged on this connection (fail-stop)."""
         if self.broken:
             raise StoreError(self.broken)
+        self.require_owner()
         slots, examples, seq, head = self.slots, self.examples, self.seq, self.head
         try:
             self.db.execute("BEGIN IMMEDIATE")
@@ -122,7 +140,7 @@ class Store:
         except BaseException as error:
             self.slots, self.examples, self.seq, self.head = slots, examples, seq, head
             if isinstance(error, sqlite3.Error):
-                self.broken = _said(self.path, error)
+                self.broken = _said(self.path, error, "; nothing was acknowledged")
                 raise _kind(error)(self.broken) from error
             self.broken = f"store {self.path.name}: a commit was given up ({type(error).__name__}); open it again"
             raise
@@ -134,10 +152,23 @@ class Store:
         predictions: int,
         examples: int,
         notes: Notes,
+        versions: Iterable[Registered] = (),
     ) -> None:
-        """Adds one block inside the current transaction: (inputs, predictions, examples, dead) as bytes."""
-        noted = blocks.encode_notes(notes)
+        """Adds one block inside the current transaction: (inputs, predictions, examples, dead) as bytes.
+
+        Registers the `versions` that fell due in it, each before the next one is asked for, and notes the record of each in
+        the block, so that the chain vouches for them too.
+        """
         seq = self.seq + 1
+        named = [version_of(entry.start) for entry in notes.entered]
+        for registered in versions:
+            _register(self.db, registered, seq)
+            named.append((registered[0].model, registered[0].position))
+        if named or seq == 1:
+            notes = msgspec.structs.replace(notes, kept=self._records(named))
+        if notes.fingerprint:
+            self.put("fingerprint", notes.fingerprint)
+        noted = blocks.encode_notes(notes)
         head = link(self.head, (seq, self.slots, self.examples, deads), (*parts, noted))
         self.db.execute(
             "INSERT INTO blocks VALUES (?,?,?,?,?,?,?,?,?,?)",
@@ -146,6 +177,13 @@ class Store:
         self.seq, self.head = seq, head
         self.slots += predictions
         self.examples += examples
+
+    def _records(self, named: list[tuple[str, int]]) -> dict[str, bytes]:
+        """The records of the versions that a block vouches for; the first block does for those that were there before it."""
+        if not self.seq:
+            return {f"{line}@{position}": record for line, position, record, _ in self.records()}
+        found = ((line, position, self.record(line, position)) for line, position in named)
+        return {f"{line}@{position}": record for line, position, record in found if record is not None}
 
     # Reading blocks ------------------------------------------------------------------------------------------------
 
@@ -226,11 +264,34 @@ class Store:
         """Every block as (seq, hash as stored, hash as computed, its five parts as bytes), for verifying."""
         yield from self._links(0, self.seq)
 
+    def computed_as(self) -> list[str]:
+        """The numeric fingerprints under which its blocks were computed, in their order; reads the notes of all blocks."""
+        rows = self.db.execute("SELECT seq, notes FROM blocks WHERE seq<=? ORDER BY seq", (self.seq,))
+        found = []
+        for seq, packed in rows:
+            with _as_written(self.path, f"block {seq}"):
+                found.append(blocks.decode_notes(packed).fingerprint)
+        said = [one for one in found if one] or [self.get("fingerprint")]
+        return [one for one in said if one]
+
     # Versions and checkpoints --------------------------------------------------------------------------------------
 
     def keep_version(self, version: ModelVersion, state: bytes, recipe: str) -> None:
-        """Registers a version with its bytes, inside the current transaction. The same bytes are kept once."""
+        """Registers a version with its bytes, inside the current transaction. The same bytes are kept once.
+
+        For what belongs to no block of its own; what falls due in a block is given to `append`.
+        """
         _register(self.db, (version, state, recipe), self.seq)
+
+    def record(self, line: str, position: int) -> bytes | None:
+        """The digest of what is registered about a version; None where there is none."""
+        row = self.db.execute(f"{_RECORDS} WHERE model=? AND position=?", (line, position)).fetchone()
+        return None if row is None else _record(row)
+
+    def records(self) -> list[tuple[str, int, bytes, int]]:
+        """Of every version that is registered: its line, its position, the digest of its record, and its block."""
+        rows = self.db.execute(f"{_RECORDS} ORDER BY model, position")
+        return [(row[0], row[1], _record(row), row[4]) for row in rows]
 
     def versions(self, model: str | None = None) -> list[ModelVersion]:
         """The kept versions, by position: of the pipeline's own line, or of another by name."""
@@ -308,7 +369,7 @@ class Store:
         self.db.executemany("UPDATE inbox SET taken=1 WHERE number=?", [(number,) for number in numbers])
 
 
-def post(path: Path, body: bytes, version: tuple[ModelVersion, bytes, str] | None = None) -> int:
+def post(path: Path, body: bytes, version: Registered | None = None) -> int:
     """Leaves a request for whoever runs on this store, now or next; it takes effect when it is journaled.
 
     Gives its number. `version` is registered with it: the version, the bytes of its state, its recipe.
@@ -330,7 +391,7 @@ def post(path: Path, body: bytes, version: tuple[ModelVersion, bytes, str] | Non
             db.close()
 
 
-def _register(db: sqlite3.Connection, registered: tuple[ModelVersion, bytes, str], seq: int = 0) -> None:
+def _register(db: sqlite3.Connection, registered: Registered, seq: int = 0) -> None:
     version, state, recipe = registered
     snapshot = content_name(state)
     db.execute("INSERT OR IGNORE INTO snapshots VALUES (?,?)", (snapshot, blocks.pack(state)))
@@ -371,6 +432,13 @@ def unpacked_state(path: Path, name: str, snapshot: str, packed: bytes | None) -
     return state
 
 
+_RECORDS = "SELECT model, position, version, snapshot, seq FROM versions"
+
+
+def _record(row: tuple[Any, ...]) -> bytes:
+    return hashlib.blake2b(msgspec.msgpack.encode(row), digest_size=16).digest()
+
+
 _version: Callable[[bytes], ModelVersion] = msgspec.msgpack.Decoder(ModelVersion).decode
 
 
@@ -408,6 +476,34 @@ def _connect(path: Path, uri: str) -> sqlite3.Connection:
     return db
 
 
+def _looking(path: Path) -> sqlite3.Connection:
+    """A connection for looking; where nothing can be written and no log waits to be read, to the file as it stands."""
+    ways = ["mode=rw"]
+    folder = path.resolve().parent
+    if not os.access(folder, os.W_OK):  # SQLite makes a file beside its log even for reading
+        log = folder / f"{path.resolve().name}-wal"
+        if log.exists() and log.stat().st_size:
+            ways.append("mode=ro")
+        else:
+            ways = ["mode=ro&immutable=1"]
+    for way in ways:
+        db = _connect(path, f"file:{_quote(path)}?{way}")
+        try:
+            db.execute("PRAGMA query_only=ON")
+            _check_schema(db, path)
+        except sqlite3.OperationalError as error:
+            db.close()
+            if way == ways[-1]:
+                hint = "\nit was not closed and cannot be written here: copy it, with its -wal, to where it can"
+                raise StoreError(_said(path, error) + (hint if len(ways) > 1 else "")) from error
+        except BaseException:
+            db.close()
+            raise
+        else:
+            return db
+    raise AssertionError("one way or none")
+
+
 def _prepare(db: sqlite3.Connection, path: Path, pipeline: str) -> None:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
@@ -433,7 +529,9 @@ def _prepare(db: sqlite3.Connection, path: Path, pipeline: str) -> None:
 def _check_schema(db: sqlite3.Connection, path: Path) -> None:
     try:
         row = db.execute("SELECT value FROM meta WHERE key='schema'").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorname", "") != "SQLITE_ERROR":
+            raise  # what hinders us from looking is no word about what is there
         row = None
     if row is None:
         raise StoreMismatch(f"{path} is not an Eddyline store")
@@ -462,15 +560,15 @@ def _kind(error: sqlite3.Error) -> type[StoreError]:
     return StoreCorrupt if code.startswith("SQLITE_CORRUPT") or code == "SQLITE_NOTADB" else StoreError
 
 
-def _said(path: Path, error: sqlite3.Error) -> str:
+def _said(path: Path, error: sqlite3.Error, then: str = "") -> str:
     code = getattr(error, "sqlite_errorname", "") or type(error).__name__
-    if code == "SQLITE_FULL":
-        return f"store {path.name}: the disk is full; nothing was acknowledged\nmake room and go on: nothing is lost"
+    if code in ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"):  # the second: no room for the index of its log
+        return f"store {path.name}: the disk is full{then}\nmake room and go on: nothing is lost"
     if code.startswith("SQLITE_CORRUPT") or code == "SQLITE_NOTADB":
         return (
             f"store {path.name}: the file is damaged ({error})\nrestore it from a backup; eddyline verify says what can be read"
         )
-    return f"store {path.name}: {error} ({code}); nothing was acknowledged"
+    return f"store {path.name}: {error} ({code}){then}"
 
 
 def _nothing() -> None:

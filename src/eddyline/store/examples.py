@@ -36,8 +36,8 @@ _BLOCKS = 64
 class Examples:
     """Which examples of the log: those of a `window` of event time or from an instant on, the `last` so many, a `sample`.
 
-    Only first truths count (revision 0), and only those that the learner learned; `unlearned=True` takes those of a time
-    when learning was frozen, too. Events that were forgotten are left out. What is given is applied in this order: `since`
+    Only first truths count (revision 0), and only those that a learner learned, whichever; `unlearned=True` takes those of a
+    time when learning was frozen, too. Events that were forgotten are left out. What is given is applied in this order: `since`
     (a position of the learner), `from_at` (event time in µs), `window` (back from the newest event with a known truth),
     `last`, `sample` (a share of the event ids, by hash with `seed`). Of what is left, `held_back` is never learned: the last
     share in the order of the log, or with `held_back_by="sample"` a share of the event ids.
@@ -115,8 +115,10 @@ class Sample(NamedTuple):
     fault: str
 
 
-def choose(store: Store, examples: Examples, until: int, *, learns: bool = True) -> Chosen:
+def choose(store: Store, examples: Examples, until: int, *, learns: bool = True, line: str | None = None) -> Chosen:
     """The examples of the blocks up to `until`. A model that does not learn is judged by all of them.
+
+    `line` is whose positions `since` counts (None: the pipeline's own).
 
     Those of events that were forgotten by then (`eddyline forget`) are neither learned nor judged by.
     """
@@ -125,12 +127,14 @@ def choose(store: Store, examples: Examples, until: int, *, learns: bool = True)
     by_id = examples.sample is not None or examples.held_back_by == "sample"
     by_time = examples.window is not None or examples.from_at is not None
     predictions = PredictionReader(store) if by_id or by_time or unwanted else None
-    reached = 0
+    reached = counted = 0
     for number, row in _log(store, 0, until):
         reached = max(reached, row.position)
-        if row.revision or not (row.position >= 0 or examples.unlearned):
+        position = stood(row, line or store.pipeline, store.pipeline)
+        counted = max(counted, position)
+        if row.revision or not (row.position >= 0 or row.also or examples.unlearned):
             continue
-        if examples.since is not None and (reached < examples.since if row.position < 0 else row.position <= examples.since):
+        if examples.since is not None and (counted < examples.since if position < 0 else position <= examples.since):
             continue
         prediction = None if predictions is None else predictions.read(row.slot)
         if prediction is not None and prediction.event_id in unwanted:

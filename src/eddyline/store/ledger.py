@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
@@ -89,6 +89,7 @@ class DiskLedger:
         self.moved_at = 0
         store.before_commit = self._move_ids
         self.looked_up: dict[str, int | None] = {}
+        self.checked: dict[int, Prediction] = {}
         self.chunks: dict[int, Chunk] = {}
         self.current = Chunk(array("q"), array("Q"))
         self.current_min = _FAR
@@ -110,11 +111,13 @@ class DiskLedger:
         if slot is not None or not self.flushed:
             return slot
         try:
-            return self.looked_up[event_id]
+            found = self.looked_up[event_id]
         except KeyError:
             row = self.store.db.execute("SELECT slot FROM ids WHERE id=? AND slot<?", (event_id, self.count)).fetchone()
             found = self.looked_up[event_id] = None if row is None else int(row[0])
-            return found
+        if found is not None and found not in self.checked:
+            self._check(found, event_id)
+        return found
 
     def add(self, prediction: Prediction, arrival: Arrival) -> None:
         slot, at, chunk = self.count, prediction.at, self.current
@@ -134,7 +137,7 @@ class DiskLedger:
         return self.arrivals[fresh] if fresh >= 0 else self._journaled(slot, self.prediction(slot).event_id)
 
     def prediction(self, slot: int) -> Prediction:
-        prediction = self.predictions.get(slot)
+        prediction = self.predictions.get(slot) or self.checked.get(slot)
         return prediction if prediction is not None else self._kept(slot)
 
     def settle(self, slot: int, mark: int) -> int:
@@ -206,6 +209,13 @@ class DiskLedger:
 
     # Predictions and events of long ago --------------------------------------------------------------------------------
 
+    def _check(self, slot: int, event_id: str) -> None:
+        """What stands on disk about an id is believed when the answer there is the answer to that id."""
+        prediction = self.predictions.get(slot) or self.reader.read(slot)
+        if prediction.event_id != event_id:
+            raise misplaced(self.store, event_id, prediction.event_id)
+        self.checked[slot] = prediction
+
     def _kept(self, slot: int) -> Prediction:
         prediction = self.reader.read(slot)
         event_id = prediction.event_id
@@ -257,6 +267,7 @@ class DiskLedger:
         """Is told the records of a batch before the stages see them, and looks their ids up together."""
         self.arrivals = []
         self.looked_up.clear()
+        self.checked.clear()
         if not self.flushed:
             return
         ids = [record.id for record in batch if type(record) is Arrival]
@@ -288,7 +299,10 @@ class DiskLedger:
             rows.append((partial, self.current))
         store.db.executemany(
             "INSERT OR REPLACE INTO slots VALUES (?,?)",
-            [(number, seal(msgspec.msgpack.encode((chunk.ats.tobytes(), chunk.marks.tobytes())))) for number, chunk in rows],
+            [
+                (number, seal(number, msgspec.msgpack.encode((chunk.ats.tobytes(), chunk.marks.tobytes()))))
+                for number, chunk in rows
+            ],
         )
         settled = {number for number, chunk in rows if chunk.settled()}
         for _, chunk in rows:
@@ -351,14 +365,37 @@ class DiskLedger:
                 return
 
 
-def seal(raw: bytes) -> bytes:
-    """Bytes with a digest of them in front, so that a flipped bit is seen when they are read."""
+def require_chunks(store: Store, remembered: Mapping[str, int]) -> None:
+    """Refuses a store in which a chunk is missing of those that its checkpoint counts on."""
+    many = (remembered["count"] + CHUNK - 1) >> _SHIFT
+    there = {number for (number,) in store.db.execute("SELECT chunk FROM slots WHERE chunk<?", (many,))}
+    missing = next((number for number in range(many) if number not in there), None)
+    if missing is not None:
+        raise StoreCorrupt(
+            f"store {store.path.name}: chunk {missing} of the ledger is missing; its checkpoint counts on {many}\n"
+            "restore it from a backup"
+        )
+
+
+def misplaced(store: Store, asked: str, found: str) -> StoreCorrupt:
+    """The words for an id that leads to the answer to another."""
+    return StoreCorrupt(
+        f"store {store.path.name}: where the answer to {asked!r} is said to be is the answer to {found!r}\nrun eddyline verify"
+    )
+
+
+def seal(number: int, raw: bytes) -> bytes:
+    """A chunk's bytes with a digest of them and its number in front: a flipped bit, or another's bytes, are seen."""
     packed = blocks.pack(raw)
-    return hashlib.blake2b(packed, digest_size=16).digest() + packed
+    return _sealed_by(number, packed) + packed
+
+
+def _sealed_by(number: int, packed: bytes) -> bytes:
+    return hashlib.blake2b(packed, digest_size=16, salt=number.to_bytes(8, "big")).digest()
 
 
 def sealed(store: Store, number: int, row: bytes) -> bytes:
     """The bytes of one chunk, checked."""
-    if hashlib.blake2b(row[16:], digest_size=16).digest() != row[:16]:
+    if _sealed_by(number, row[16:]) != row[:16]:
         raise StoreCorrupt(f"store {store.path.name}: chunk {number} of the ledger was changed on disk")
     return blocks.unpack(row[16:])

@@ -5,7 +5,7 @@ Keeps `rebuild`. Needs models to restore into and a store to read; runs no stage
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
@@ -68,6 +68,13 @@ class StoredLines:
         line, position = version_of(version)
         kept, _ = self.store.nearest_version(position, line)
         return kept.digest if kept.position == position else ""
+
+    def learned(self, version: str, events: Collection[str]) -> str | None:
+        """The first of some events that a version learned; None where it learned none. See `Ancestry.first_of`."""
+        from eddyline.store.ancestry import Ancestry  # which is told by the lines of a store
+
+        line, position = version_of(version)
+        return Ancestry(self.store, self).first_of(line, position, events)
 
     def rebuild(self, line: str, position: int) -> Model:
         """The model of a line at a position, to the bit."""

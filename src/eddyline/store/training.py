@@ -203,7 +203,7 @@ def train(
         finished = trained_in(out_dir)
         if finished is not None:
             return finished
-        chosen = choose(store, spec.examples, plan.until, learns=spec.learns)
+        chosen = choose(store, spec.examples, plan.until, learns=spec.learns, line=spec.line)
         work = _Work(store, pipeline, spec, out_dir, chosen)
         work.go(every, on_progress)
         return work.finish(plan)
@@ -223,7 +223,7 @@ def trained_in(out_dir: Path) -> Trained | None:
 
 def chosen_by(store: Store, spec: Spec, trained: Trained) -> Chosen:
     """The examples that a finished training learned and held back: chosen again, to the example."""
-    return choose(store, spec.examples, trained.lineage.until, learns=spec.learns)
+    return choose(store, spec.examples, trained.lineage.until, learns=spec.learns, line=spec.line)
 
 
 def reader_of(store: Store, pipeline: Pipeline, spec: Spec) -> Reader:
@@ -265,8 +265,9 @@ class _Work:
 
     def __init__(self, store: Store, pipeline: Pipeline, spec: Spec, out_dir: Path, chosen: Chosen) -> None:
         self.spec, self.out_dir, self.chosen = spec, out_dir, chosen
+        self.models = pipeline.plan().models
         self.reader = reader_of(store, pipeline, spec)
-        self.learn = Learn(snapshot_every=_NEVER, publish_every=None, learn_revisions=False)
+        self.learn = Learn(snapshot_every=_NEVER, publish=None, learn_revisions=False)
         self.saved = _read_state(out_dir / "state.bin") or _Saved(0, spec.model.save(), 0, b"", 0, 0, 0, "", None, None, [])
         model = spec.model.restored(self.saved.model)
         self.state = LearnState(model=model, position=self.saved.position, saved=self.saved.model, name=spec.name)
@@ -324,7 +325,7 @@ class _Work:
             reached=self.chosen.reached,
             until=plan.until,
             head=plan.head,
-            fingerprint=fingerprint(),
+            fingerprint=fingerprint(self.models),
         )
         made = Trained(spec.name, model.digest(), saved.position, saved.model, recipe, lineage)
         _write(self.out_dir / "model.bin", _sealed(saved.model))
@@ -369,7 +370,7 @@ def _meaning(pipeline: Pipeline, spec: Spec) -> dict[str, str]:
         "features": "as served" if spec.maker is None else code_digest(spec.maker.features),
         "line": spec.line or pipeline.name,
         "parent": spec.parent or "none",
-        "numbers": fingerprint(),
+        "numbers": fingerprint(pipeline.plan().models),
     }
 
 

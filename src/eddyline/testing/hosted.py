@@ -15,11 +15,13 @@ from zlib import crc32
 import msgspec
 
 from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.deltas import Reader
 from eddyline.engines.flink import batch as b
 from eddyline.engines.flink.audit_topics import STREAMS, Message
 from eddyline.engines.flink.batch import Given as Sent
 from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.hosts import host_of
+from eddyline.engines.flink.job import partition
 from eddyline.engines.flink.learn import Request
 from eddyline.engines.flink.serve import ServeHost
 from eddyline.engines.flink.taken import decides
@@ -126,6 +128,12 @@ _STREAMS = {
 }
 
 
+def name_of(raw: bytes) -> str:
+    """The name of the version that a message holds."""
+    told = wire.peek_version(raw)
+    return f"{told.model}@{told.position}"
+
+
 @dataclass
 class Written:
     """The topics: what was committed and what would be with the next checkpoint."""
@@ -150,7 +158,16 @@ class Written:
     @property
     def versions(self) -> list[tuple[ModelVersion, bytes]]:
         """The versions that were published, with their states."""
-        return list(map(wire.decode_version, self.of("versions")))
+        reader = Reader()
+        return [reader.version(raw, self._told) for raw in self.of("versions")]
+
+    def _told(self, line: str, position: int) -> list[bytes]:
+        return [raw for raw in self.of("versions") if name_of(raw) == f"{line}@{position}"]
+
+    def whole(self, name: str) -> bytes:
+        """The message of a version that was published, as it can be read by itself; empty where there is none."""
+        found = [raw for raw in self.of("versions") if name_of(raw) == name]
+        return Reader().whole(found[0], self._told) if found else b""
 
     @property
     def rollouts(self) -> list[Rollout]:
@@ -194,7 +211,8 @@ class Hosted:
         self.plan = pipeline.plan()
         self.parallelism = parallelism
         self.lateness_us = max(self.plan.serve.lateness_us, self.plan.join.lateness_us)
-        self.serve_by = "key" if pipeline.event_schema.key_field else "id"
+        self.ahead_us = self.plan.serve.ahead_us
+        self.serve_by = partition(pipeline)[0].lower()
         self.decides = decides(self.plan)
         self.frontier: int | None = None
         self.written = Written()
@@ -220,7 +238,8 @@ class Hosted:
         joining: list[Sent] = []
         for one in given:
             if isinstance(one, Command):
-                body = msgspec.json.encode(Request.of(one, self._published(one)))
+                asked = one if isinstance(one, Request) else Request.of(one, self._published(one))
+                body = msgspec.json.encode(asked)
                 self._learned(self.learn.step([(b.COMMAND, "", one.to, b.NEVER, body, "")], self._watermark()))
             elif isinstance(one, Event):
                 joining += self._answered(one)
@@ -233,8 +252,7 @@ class Hosted:
         """The version that a command names, where it was published."""
         place = "" if command.place is None else command.place.who
         name = place or command.to if command.entry is None else command.entry.start
-        found = (raw for raw in self.written.of("versions") if wire.decode_version(raw)[0].name == name)
-        return next(found, b"") if "@" in name else b""
+        return self.written.whole(name) if "@" in name else b""
 
     def drain(self) -> None:
         """Event time comes to its end, as when a job is stopped with `--drain`."""
@@ -249,17 +267,15 @@ class Hosted:
         told, self._coming = self._coming, []
         self._keep()
         self._since.clear()
-        for kind, _, _, _, body, _ in told:
-            self.serve.tell(kind, body)
         self._told = told
+        self._tell()
 
     def crash(self) -> None:
         """Goes back to the last checkpoint, and takes what came since once more."""
         memories, written, frontier = self._kept
         self.written, self.frontier, self._coming = written.copy(), frontier, []
         self._open([memory.copy() for memory in memories])
-        for kind, _, _, _, body, _ in self._told:
-            self.serve.tell(kind, body)
+        self._tell()
         since, self._since = self._since, []
         for given in since:
             self._take(given)
@@ -269,6 +285,18 @@ class Hosted:
         self.checkpoint()
         self.parallelism = parallelism
         self.crash()
+
+    def _tell(self) -> None:
+        """Serve hears what was committed: versions and rollouts, and examples where it learns them itself."""
+        returned = [one for one in self._told if one[0] == b.EXAMPLE]
+        for kind, _, _, _, body, _ in self._told:
+            if kind != b.EXAMPLE:
+                self.serve.tell(kind, body)
+        if returned:
+            refused = self.serve.step(returned, self._watermark())
+            for one in refused:
+                self._write(one)
+            self._taken(refused)
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -301,7 +329,8 @@ class Hosted:
             self._write(given)
             if given[0] == b.PREDICTION:
                 at = given[3]
-                self.frontier = at if self.frontier is None else max(self.frontier, at)
+                if self.frontier is None or 0 < at - self.frontier <= self.ahead_us:
+                    self.frontier = at
                 predictions.append(given)
             else:
                 refused.append(given)
@@ -329,7 +358,8 @@ class Hosted:
     def _learned(self, given: list[Sent]) -> None:
         for one in given:
             self._write(one)
-            if one[0] in (b.VERSION, b.ROLLOUT):
+            comes_back = one[0] == b.EXAMPLE and "|" in one[5]
+            if comes_back or one[0] in (b.VERSION, b.ROLLOUT):
                 self._coming.append(one)
 
     def _write(self, one: Sent) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from eddyline.engines.loop import Loop, Outcome
 from eddyline.pipeline import Pipeline
@@ -129,6 +129,13 @@ class RememberedLines:
     def digest(self, version: str) -> str:
         """The digest of a version, made again."""
         return self.rebuild(*version_of(version)).digest()
+
+    def learned(self, version: str, events: Collection[str]) -> str | None:
+        """The first of some events that a version learned; None where it learned none."""
+        line, position = version_of(version)
+        entry = self.entries.get(line)
+        before = None if entry is None else self.learned(entry.start, events)
+        return before or next((step.event_id for step in self.past(line, 0, position) if step.event_id in events), None)
 
     def rebuild(self, line: str, position: int) -> Model:
         """The model of a line at a position: from where it started, every example again."""

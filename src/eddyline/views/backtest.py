@@ -18,6 +18,7 @@ import msgspec
 
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import imported
+from eddyline.pipeline.naming import check_alerts
 from eddyline.policies.losses import zero_one
 from eddyline.policies.policy import Policy
 from eddyline.records import Alert, DeadLetter, Decision, Example, Prediction, Rollout, Task, Unlabelled
@@ -29,7 +30,7 @@ from eddyline.stages.decide import FAILURES, Decide, Decided
 from eddyline.stages.deciding import DecideState
 from eddyline.store.database import Store
 from eddyline.views.regret import Losses, Move, Sums, said_under
-from eddyline.views.retelling import OnProgress, Retelling
+from eddyline.views.retelling import OnProgress, Retelling, Teller
 
 MOVES = ("promote", "roll_back", "roll_out")
 CARRIED_OUT = ("done", "approved")
@@ -113,14 +114,19 @@ def backtest(
     recorded: list[tuple[int, Decision]] = []
     for block, _ in Retelling(store, pipeline, other).told(on_progress):
         recorded += [(block.seq, decision) for decision in block.notes.decisions]
+    return found_by(other, start, [decision for _, decision in recorded])
+
+
+def found_by(other: Hypothetical, start: int, recorded: Sequence[Decision]) -> Backtest:
+    """What policies that have heard a record would have done; `recorded` are the run's own decisions."""
     sums = None if other.losses is None else other.losses.sums()
     return Backtest(
-        policies=[policy.sentence() for policy in policies],
+        policies=[policy.sentence() for policy in other.decide.policies],
         since=start,
         record=other.began,
         records=other.heard,
         tried=[_with_gain(decision, block, other.moves.get(decision.number)) for block, decision in other.decisions],
-        recorded=[decision for _, decision in recorded if decision.record >= other.began],
+        recorded=[decision for decision in recorded if decision.record >= other.began],
         not_followed=other.unheard,
         not_followed_since=other.unheard_since,
         sums=sums,
@@ -147,8 +153,10 @@ class Hypothetical:
     """A decide stage that listens to a journal, from the first look at or after `start` (event time, µs) on."""
 
     def __init__(self, pipeline: Pipeline, policies: tuple[Policy, ...], start: int) -> None:
+        plan = pipeline.plan()
+        check_alerts(policies, pipeline.watch, plan.model.task)
         self.own, self.start = pipeline.name, start
-        self.decide: Decide = replace(pipeline.plan().decide, policies=policies)
+        self.decide: Decide = replace(plan.decide, policies=policies)
         self.state: DecideState | None = self.decide.new_state() if start == BEGINNING else None
         self.began = self.heard = self.slot = self.block = self.revision = self.first_slot = 0
         self.decisions: list[tuple[int, Decision]] = []
@@ -172,7 +180,7 @@ class Hypothetical:
 
     # Listening -------------------------------------------------------------------------------------------------------
 
-    def begins(self, loop: Retelling) -> int:
+    def begins(self, loop: Teller) -> int:
         """Notes under which rollout the next answers are given; gives how many records there are until the next look."""
         self.slot, self.block = loop.disk.count, loop.block
         lived = loop.states.rollout
@@ -200,7 +208,7 @@ class Hypothetical:
         decided = self.decide.step(self.state, command, at, positions, problem=refused)
         self._effect(self.state, decided, positions)
 
-    def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Retelling) -> None:
+    def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Teller) -> None:
         """Hears what was answered and found out, under its own rollout, and looks where it is time to."""
         every, before = self.decide.look_every, self.heard
         self.heard += len(records) + sum(one.stream == "events" and one.reason in FAILURES for one in dead)
@@ -214,7 +222,7 @@ class Hypothetical:
 
     # Deciding --------------------------------------------------------------------------------------------------------
 
-    def _begin(self, loop: Retelling) -> None:
+    def _begin(self, loop: Teller) -> None:
         """Takes over as the run stands; contests begin here."""
         lived = loop.states.decide
         state = replace(self.decide, places=lived.rollout.places).new_state()
@@ -262,7 +270,7 @@ class Hypothetical:
 
     # Hearing ---------------------------------------------------------------------------------------------------------
 
-    def _mine(self, record: Prediction | Example | Unlabelled, loop: Retelling) -> Prediction | Example | Unlabelled:
+    def _mine(self, record: Prediction | Example | Unlabelled, loop: Teller) -> Prediction | Example | Unlabelled:
         """A record as it would have been under its own rollouts: the same words, under another number."""
         if type(record) is Prediction:
             return self._answered(record)
@@ -282,7 +290,7 @@ class Hypothetical:
         self.changed[prediction.event_id] = self.revision
         return msgspec.structs.replace(prediction, revision=self.revision)
 
-    def _found_out(self, example: Example, loop: Retelling) -> Example:
+    def _found_out(self, example: Example, loop: Teller) -> Example:
         given = example.prediction
         event_id = given.event_id
         revision = self.changed.get(event_id, given.revision)

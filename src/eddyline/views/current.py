@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eddyline.engines.embedded import codec
 from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.embedded.opening import stood
 from eddyline.engines.loop import Loop, States
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline, Plan
@@ -37,7 +37,7 @@ def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
     checkpoint, loop = _at_checkpoint(store, pipeline, plan)
     if checkpoint == store.seq:
         return Reached(checkpoint, loop.states, "")
-    here, there = fingerprint(), store.get("fingerprint")
+    here, there = fingerprint(plan.models), store.get("fingerprint")
     if here != there:
         why = f"the store was written as {there}, this machine computes as {here}"
         return Reached(checkpoint, loop.states, why)
@@ -55,12 +55,5 @@ def current(store: Store, pipeline: Pipeline, plan: Plan) -> Reached:
 
 
 def _at_checkpoint(store: Store, pipeline: Pipeline, plan: Plan) -> tuple[int, Loop]:
-    ledger = DiskLedger(store, plan.join.wait_us, pipeline.event_schema.decode)
-    found = store.checkpoint()
-    if found is None:
-        seq, states = 0, Loop.first_states(plan)
-    else:
-        seq, raw = found
-        states, remembered = codec.load_states(raw, plan, pipeline.label_schema)
-        ledger.restore(remembered, states.serve.frontier - max(plan.serve.lateness_us, plan.join.lateness_us))
-    return seq, Loop(plan, states, ledger, StoredLines(store, plan))
+    at = stood(store, pipeline, plan)
+    return at.block, Loop(plan, at.states, at.restored(store, pipeline, plan), StoredLines(store, plan))

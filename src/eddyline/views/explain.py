@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from eddyline.models.fingerprint import fingerprint
+from eddyline.models.fingerprint import fingerprint, same_numbers
 from eddyline.pipeline import Pipeline
 from eddyline.records import DeadLetter, Prediction
 from eddyline.records.errors import NotFound, Rejected
@@ -14,6 +14,7 @@ from eddyline.records.schema import Schema
 from eddyline.store import blocks
 from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
+from eddyline.store.ledger import misplaced
 from eddyline.store.rebuild import StoredLines, reached
 
 
@@ -70,7 +71,10 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
     row = store.db.execute("SELECT slot FROM ids WHERE id=?", (event_id,)).fetchone()
     if row is not None:
         first, group = store.prediction_group(row[0])
-        return row[0], group[row[0] - first]
+        prediction = group[row[0] - first]
+        if prediction.event_id != event_id:
+            raise misplaced(store, event_id, prediction.event_id)
+        return row[0], prediction
     needle = event_id.encode()
     for first_slot, packed in store.db.execute("SELECT first_slot, predictions FROM blocks ORDER BY seq DESC"):
         for offset, group in blocks.groups_containing(packed, needle):
@@ -86,10 +90,11 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
 
 def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction) -> tuple[str, str]:
     """Rebuilds the version that answered and asks it again: ("equal" | "different" | "not claimed", why)."""
-    here, there = fingerprint(), store.nearest_version(prediction.position, prediction.model)[0].fingerprint
-    output = StoredLines(store, pipeline.plan()).rebuild(prediction.model, prediction.position).predict(prediction.features)
+    plan = pipeline.plan()
+    here, there = fingerprint(plan.models), store.nearest_version(prediction.position, prediction.model)[0].fingerprint
+    output = StoredLines(store, plan).rebuild(prediction.model, prediction.position).predict(prediction.features)
     same = output_bytes(output.value, output.scores) == output_bytes(prediction.value, prediction.scores)
-    if here != there:
+    if here != there or not same_numbers(here, store.get("fingerprint") or here):  # or it changed since that version
         said = "the same bytes" if same else f"{output.value!r} {output.scores!r}"
         return "not claimed", f"answered on {there}, this machine is {here}; here it gives {said}"
     return ("equal", "bit for bit") if same else ("different", f"now {output.value!r} {output.scores!r}")

@@ -26,7 +26,8 @@ from eddyline.stages.commands import Command, version_of
 from eddyline.stages.lines import Entry, Step
 from eddyline.store.ancestry import FORGETTING, Ancestry
 from eddyline.store.database import Store, content_digest
-from eddyline.store.rebuild import StoredLines, entered_as, forgotten
+from eddyline.store.rebuild import StoredLines, entered_as, forgotten, kept_entries
+from eddyline.views.explain import find_prediction
 from eddyline.views.operate import ask, position_of
 
 
@@ -56,29 +57,33 @@ def forget(
 
     Whoever runs on the store goes on meanwhile: most is folded beside it, and the newcomer learns what came since before it
     is asked anything. Versions beside the champion (`fraud@15320`) that learned one leave; where the champion is one, its
-    line's successor answers. What was forgotten before stays so: the newcomers never learn that either. Raises `NotFound`
-    when nobody who is asked learned any of them.
+    line's successor answers. What was forgotten before stays so: the newcomers never learn that either. An event that was
+    answered and that nobody learned yet is forgotten beforehand: a label that comes later is not learned. Raises `NotFound`
+    when nobody who is asked learned any of them, or ever could.
     """
     reason = reason or f"forget {_shown(events)}"
     commands: list[Command] = []
+    replaced: set[str] = set()
     with closing(Store.read(path)) as store:
         asked = _lines_asked(store, pipeline)
         unwanted = frozenset(events) | forgotten(store)
+        answered = frozenset(event for event in events if _answered(store, event))
     for line, place in asked:
         with closing(Store.read(path)) as store:
-            made = _without(store, pipeline, line, place, unwanted)
+            made = _without(store, pipeline, line, place, unwanted, answered)
         if made is not None:
             command, version = made
             said = msgspec.structs.replace(command, author=author, reason=reason)
             ask(pipeline, path, said, version=version, patience_s=patience_s)
             commands.append(said)
+            replaced.add(line)
     with closing(Store.read(path)) as store:
-        leaving = _tainted(store, pipeline, unwanted)
+        leaving = _leaving(store, pipeline, unwanted, replaced)
     for who in leaving:
         ask(pipeline, path, Command(do="leave", to=who, author=author, reason=reason), patience_s=patience_s)
     if not commands and not leaving:
         raise NotFound(
-            f"nobody who answers has learned {_shown(events)}\n"
+            f"nobody who answers has learned {_shown(events)}, or is going to\n"
             "ids are compared as text, exactly; see what became of one: eddyline explain FILE ID"
         )
     with closing(Store.read(path)) as store:
@@ -98,11 +103,11 @@ def _lines_asked(store: Store, pipeline: Pipeline) -> list[tuple[str, Place | No
     return [(champion, None), *((place.who, place) for place in places)]
 
 
-def _tainted(store: Store, pipeline: Pipeline, unwanted: frozenset[str]) -> list[str]:
-    """Who has a seat beside the champion and learned one of these events: versions, and lines that have a successor."""
+def _leaving(store: Store, pipeline: Pipeline, unwanted: frozenset[str], replaced: Collection[str]) -> list[str]:
+    """Whose seat beside the champion ends: versions that learned one of these events, and lines that have a successor."""
     past = Ancestry(store, StoredLines(store, pipeline.plan()))
     places = store.block(store.seq).notes.rollout.places if store.seq else ()
-    return [place.who for place in places if _learned(past, place.who, unwanted)]
+    return [place.who for place in places if place.who in replaced or _learned(past, place.who, unwanted)]
 
 
 def _learned(past: Ancestry, who: str, unwanted: frozenset[str]) -> bool:
@@ -111,14 +116,34 @@ def _learned(past: Ancestry, who: str, unwanted: frozenset[str]) -> bool:
     return any(step.event_id in unwanted for step in past.past(line, until))
 
 
-def _without(store: Store, pipeline: Pipeline, line: str, place: Place | None, unwanted: frozenset[str]) -> _Made | None:
+def _answered(store: Store, event_id: str) -> bool:
+    """Whether an event was answered: a label may still come, and be learned."""
+    try:
+        find_prediction(store, event_id)
+    except NotFound:
+        return False
+    return True
+
+
+def _may_learn(store: Store, pipeline: Pipeline, line: str, answered: frozenset[str]) -> bool:
+    """Whether a line may come to learn one of these events, whose truth may be told later."""
+    entry = next((entry for entry in kept_entries(store) if entry.name == line), None)
+    if entry is not None:
+        return entry.learns and not answered <= frozenset(entry.skip)
+    declared = {f"{pipeline.name}.{one.name}": one.learns for one in pipeline.challengers}
+    return bool(answered) and declared.get(line, True)
+
+
+def _without(
+    store: Store, pipeline: Pipeline, line: str, place: Place | None, unwanted: frozenset[str], answered: frozenset[str]
+) -> _Made | None:
     """The command by which a line's successor takes its place, and the version it starts from; None where it has nothing to
-    forget.
+    forget, now or later.
     """
     lines, now = StoredLines(store, pipeline.plan()), position_of(store, line)
     past = Ancestry(store, lines)
     first = next((step for step in past.past(line, now) if step.event_id in unwanted), None)
-    if first is None:
+    if first is None and not _may_learn(store, pipeline, line, answered):
         return None
     model, position = _folded(past, line, now, unwanted, before=first)
     name = _name(store, pipeline)
@@ -131,7 +156,9 @@ def _without(store: Store, pipeline: Pipeline, line: str, place: Place | None, u
 
 def _registered(pipeline: Pipeline, model: Model, name: str, position: int, parent: str) -> tuple[ModelVersion, bytes, str]:
     recipe = json.dumps({"pipeline": pipeline.digest, **model.recipe()}, sort_keys=True, default=repr)
-    version = ModelVersion(name, position, model.digest(), content_digest(recipe), parent, fingerprint(), FORGETTING)
+    version = ModelVersion(
+        name, position, model.digest(), content_digest(recipe), parent, fingerprint(pipeline.plan().models), FORGETTING
+    )
     return version, model.save(), recipe
 
 
@@ -143,7 +170,7 @@ def _folded(
     Where the line is a declared one, the newest kept version before the first unwanted example is taken up instead.
     """
     store, root = past.store, past.root(line)
-    start = before.position - 1 if before is not None and root == line else 0
+    start = 0 if root != line else until if before is None else before.position - 1
     version, state = store.nearest_version(start, root)
     model, position = past.lines.blank(root).restored(state), version.position
     steps = past.lines.past(line, position, until) if root == line else past.past(line, until)

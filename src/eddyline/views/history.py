@@ -71,8 +71,6 @@ def standing(store: Store, pipeline: Pipeline) -> Standing:
     if row is None:
         return Standing(f"{pipeline.name}@0", pipeline.publish is None, 0, pipeline.plan().decide.new_state().rollout)
     notes = blocks.decode_notes(row[0])
-    position = notes.learner
-    if pipeline.publish is not None:
-        position -= position % pipeline.publish.examples
+    position = notes.learner if notes.published < 0 else notes.published
     live = notes.rollout.champion is None and pipeline.publish is None
     return Standing(notes.rollout.champion or f"{pipeline.name}@{position}", live, notes.learner, notes.rollout)

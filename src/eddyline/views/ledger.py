@@ -7,6 +7,7 @@ evidence alone, and the decision itself from the journal (I17). Reads only; deci
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -108,9 +109,14 @@ def decisions(store: Store) -> list[Entered]:
 
 def tenures(store: Store, pipeline: Pipeline) -> list[Tenure]:
     """Who was in production, one after the other, from the start."""
+    return tenures_of(noted(store), pipeline)
+
+
+def tenures_of(said: Iterable[tuple[int, Notes]], pipeline: Pipeline) -> list[Tenure]:
+    """The same, of what was noted, wherever that is kept."""
     start = pipeline.plan().decide.new_state().rollout
     found = [Tenure(start, start.champion or pipeline.name, None, 0, None, 0.0)]
-    for seq, notes in noted(store):
+    for seq, notes in said:
         if seq == 1:
             found[0] = msgspec.structs.replace(found[0], received_at=notes.received_at)
         for rollout in notes.rollouts:
@@ -135,6 +141,11 @@ def in_production(store: Store, pipeline: Pipeline, at: float, *, clock: Clock =
         tenure = past[0]
     else:
         tenure = [one for one in past if one.received_at <= at or one is past[0]][-1]
+    return held(past, tenure, answer)
+
+
+def held(past: list[Tenure], tenure: Tenure, answer: Prediction | None = None) -> Held:
+    """What a tenure among others means: who put its champion there, and until when. `answer` is the last one under it."""
     first = last = past.index(tenure)
     while first and past[first - 1].champion == tenure.champion:
         first -= 1
@@ -184,7 +195,7 @@ def check(store: Store, pipeline: Pipeline, on_progress: OnProgress | None = Non
     return Check(
         decisions=[Checked(one, same_evidence(one.evidence), one.number not in differing) for one in retold.recorded],
         missing=[one for one in retold.again if one.number not in known],
-        comparable=store.get("fingerprint") in (None, fingerprint()),
+        comparable=set(store.computed_as()) <= {fingerprint(pipeline.plan().models)},
     )
 
 

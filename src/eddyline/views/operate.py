@@ -76,30 +76,48 @@ def ask(
 
 
 def roll_back(
-    pipeline: Pipeline, path: Path, to: str, *, author: str, reason: str = "", patience_s: float = 10.0
+    pipeline: Pipeline,
+    path: Path,
+    to: str,
+    *,
+    author: str,
+    reason: str = "",
+    patience_s: float = 10.0,
+    unforget: bool = False,
 ) -> tuple[Change, bool]:
     """Makes a version answer from here on; gives the rollout, and whether a running engine took the request.
 
     `to` is `name@position`, a line by name (its learner, live), or "live" for the pipeline's own learner again. Learning
     goes on. Raises `NotFound` when there is nobody of that name, and `EddylineError` when a running engine has not taken it
-    within `patience_s` seconds; it stays in the inbox then.
+    within `patience_s` seconds; it stays in the inbox then. Who learned an event that was to be forgotten is refused, but
+    with `unforget`.
     """
-    check_target(pipeline, path, to)
-    came = ask(pipeline, path, Command(to=to, author=author, reason=reason), patience_s=patience_s)
+    check_target(pipeline, path, to, unforget=unforget)
+    command = Command(to=to, author=author, reason=reason, unforget=unforget)
+    came = ask(pipeline, path, command, patience_s=patience_s)
     return _change(came), came.by_running_engine
 
 
 def drop_back(
-    pipeline: Pipeline, path: Path, to: str, *, author: str, reason: str = "", patience_s: float = 10.0
+    pipeline: Pipeline,
+    path: Path,
+    to: str,
+    *,
+    author: str,
+    reason: str = "",
+    patience_s: float = 10.0,
+    unforget: bool = False,
 ) -> tuple[Change, bool]:
     """Makes a version answer and learn on from there: what its line learned since is dropped, and that line learns no more.
 
     The version goes on as a line of its own, `<pipeline>.b1`, `.b2`, ...; what comes while this is being asked is learned by
-    it. Nothing is erased: the line it came from can be asked, and rolled back to, as ever.
+    it. Nothing is erased: the line it came from can be asked, and rolled back to, as ever. A version that learned an event
+    which was to be forgotten is refused, but with `unforget`.
     """
-    check_target(pipeline, path, to, pinned=True)
+    check_target(pipeline, path, to, pinned=True, unforget=unforget)
     with closing(Store.read(path)) as store:
         command = branch(pipeline, store, to, author=author, reason=reason)
+        command = msgspec.structs.replace(command, unforget=unforget)
     came = ask(pipeline, path, command, patience_s=patience_s)
     return _change(came), came.by_running_engine
 
@@ -127,7 +145,7 @@ def position_of(store: Store, line: str) -> int:
     return max((version.position for version in store.versions(line)), default=0)
 
 
-def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = False) -> None:
+def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = False, unforget: bool = False) -> None:
     """Refuses what cannot become true, before anybody is bothered with it. `pinned`: it has to be a version."""
     with closing(Store.read(path)) as store:
         learner = standing(store, pipeline).learner
@@ -137,11 +155,12 @@ def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = Fals
             model, position = version_of(to)
             reached = learner if model == pipeline.name else position_of(store, model)
             if model in lines and position <= reached:
-                if reachable(store, model, position):
-                    return
-                raise NotFound(_before(store, model, position))
+                if not reachable(store, model, position):
+                    raise NotFound(_before(store, model, position))
+                return None if unforget else _check_forgotten(pipeline, store, to, to)
         elif not pinned and (to == LIVE or to in lines):
-            return
+            line = pipeline.name if to == LIVE else to
+            return None if unforget else _check_forgotten(pipeline, store, to, f"{line}@{position_of(store, line)}")
     if pinned and "@" not in to:
         raise NotFound(
             f"{to} is not a version, and only what was learned after a version can be dropped\n"
@@ -152,6 +171,18 @@ def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = Fals
         f'name a position up to that, a line ({", ".join(lines)}), or "{LIVE}" for the learner; '
         "those kept: eddyline versions FILE"
     )
+
+
+def _check_forgotten(pipeline: Pipeline, store: Store, to: str, version: str) -> None:
+    """Refuses whoever learned an event that was to be forgotten."""
+    events = forgotten(store)
+    event = StoredLines(store, pipeline.plan()).learned(version, events) if events else None
+    if event is not None:
+        standing_in = [entry.name for entry in kept_entries(store) if event in entry.skip]
+        raise NotFound(
+            f"{to} learned event {event!r}, which was to be forgotten\n"
+            f"name a version of {' or '.join(standing_in)}, which did not; or, if you mean it, say --unforget"
+        )
 
 
 def _before(store: Store, line: str, position: int) -> str:

@@ -19,9 +19,10 @@ from eddyline.engines.loop import FAR, Loop, Outcome, Record
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
 from eddyline.ports import Ledger, Model
-from eddyline.records import Alert, Arrival, DeadLetter, Decision, Example, Features, Output, Prediction, Reason, Task
+from eddyline.records import Alert, Arrival, DeadLetter, Decision, Example, Features, Output, Prediction, Reason, Rollout, Task
 from eddyline.records.errors import StoreCorrupt
 from eddyline.stages.commands import Command
+from eddyline.stages.deciding import DecideState
 from eddyline.stages.join import Joined
 from eddyline.stages.learn import LearnState, Snapshot
 from eddyline.stages.lines import Line, seen_by
@@ -36,10 +37,53 @@ from eddyline.store.rebuild import StoredLines, reached
 OnProgress = Callable[[int, int], None]
 
 
+class Answers(Protocol):
+    """The answers that were told so far, numbered from 0."""
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        ...
+
+    def find(self, event_id: str) -> int | None:
+        """The number of the answer to an event; None where it was not told."""
+        ...
+
+
+class Lived(Protocol):
+    """Where the run itself stood."""
+
+    @property
+    def rollout(self) -> Rollout:
+        """Who answered."""
+        ...
+
+    @property
+    def decide(self) -> DecideState:
+        """Decide's memory."""
+        ...
+
+
+class Teller(Protocol):
+    """Whoever tells a record again. `block` is where it is told from, `watermark` event time."""
+
+    @property
+    def disk(self) -> Answers: ...
+    @property
+    def states(self) -> Lived: ...
+    @property
+    def block(self) -> int: ...
+    @property
+    def watermark(self) -> int: ...
+    def positions(self) -> dict[str, int]:
+        """Where the learner of each line stands."""
+        ...
+
+
 class Listener(Protocol):
     """Somebody who hears the record as the decide stage hears it."""
 
-    def begins(self, loop: Retelling) -> int:
+    def begins(self, loop: Teller) -> int:
         """Told before every part of the record; gives how many answers and truths it may have at most."""
         ...
 
@@ -51,7 +95,7 @@ class Listener(Protocol):
         """An operator asked for something, while the learners stood at `positions`; see `Decide.step`."""
         ...
 
-    def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Retelling) -> None:
+    def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Teller) -> None:
         """What was answered, found out, alerted and refused in this part."""
         ...
 

@@ -49,6 +49,7 @@ class Seat(msgspec.Struct, frozen=True):
 class Seats(msgspec.Struct, frozen=True):
     """Everybody who is asked: the champion, and those beside it. `waiting` are the decisions that nobody approved yet.
 
+    `uncounted` says how often under this rollout a policy's loss could not be computed, by policy and reason.
     `behind` says why the store's end was not reached, where it was not.
     """
 
@@ -60,6 +61,7 @@ class Seats(msgspec.Struct, frozen=True):
     quarantined: dict[str, int]
     seats: list[Seat]
     waiting: list[Decision]
+    uncounted: dict[str, int]
     behind: str
 
 
@@ -79,6 +81,7 @@ def seats(store: Store, pipeline: Pipeline) -> Seats:
         quarantined=dict(state.quarantined),
         seats=[_seat(plan.decide, state, place, positions, states.serve.frontier) for place in state.rollout.places],
         waiting=list(state.proposed.values()),
+        uncounted=dict(state.uncounted),
         behind=reached.behind,
     )
 

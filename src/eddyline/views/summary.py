@@ -17,7 +17,8 @@ from eddyline.views.letters import letters
 class Summary(msgspec.Struct, frozen=True):
     """What became of everything so far.
 
-    `voice` answers now, `learner` is the newest version, `dead` counts letters by reason.
+    `voice` answers now, `learner` is the newest version, `dead` counts letters by reason, `paused` the answers that
+    monitors of a feature were not shown, by feature: the line that gave them makes no such feature.
     """
 
     pipeline: str
@@ -29,6 +30,7 @@ class Summary(msgspec.Struct, frozen=True):
     waiting: int
     dead: dict[str, int]
     metrics: list[Measurement]
+    paused: dict[str, int]
     versions: int
     learner: str
     voice: str
@@ -46,8 +48,10 @@ def summarize(engine: Engine) -> Summary:
     """The summary of an engine as it stands, including everything its store took in earlier runs."""
     states = engine.loop.states
     answered, labelled, absent, expired = states.watch.coverage.total()
-    name = engine.pipeline.name
+    name, watch = engine.pipeline.name, states.watch.host
     live = states.rollout.champion is None and states.learn.published is None
+    speaks = engine.loop.voice
+    learner = states.rivals.get(states.rollout.champion or name, states.learn)
     return Summary(
         pipeline=name,
         store=str(engine.path),
@@ -58,8 +62,9 @@ def summarize(engine: Engine) -> Summary:
         waiting=answered - labelled - absent - expired,
         dead=dict(Counter(letter.reason for letter in letters(engine.store)).most_common()),
         metrics=quality(engine),
-        versions=len(engine.store.versions()),
-        learner=f"{name}@{states.learn.position}",
-        voice="the learner" if live else f"{name}@{engine.loop.voice.position}",
+        paused={} if watch is None else {name: sum(lines.values()) for name, lines in watch.shared.pausing.counts.items()},
+        versions=sum(len(engine.store.versions(line)) for line in engine.store.lines()),
+        learner=f"{learner.name}@{learner.position}",
+        voice="the learner" if live else f"{speaks.name}@{speaks.position}",
         revision=states.rollout.revision,
     )

@@ -11,6 +11,7 @@ import re
 import statistics
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,11 +30,13 @@ from eddyline.records import DeadLetter, Example, Features, Output, Task
 from eddyline.records.errors import DeclarationError, NotFound
 from eddyline.stages.commands import version_of
 from eddyline.stages.learn import Learn, LearnState, Snapshot
+from eddyline.stages.lines import seen_by
 from eddyline.store.database import Store
 from eddyline.store.examples import Examples, Sample, writable
 from eddyline.store.golden import read_golden
 from eddyline.store.rebuild import StoredLines
 from eddyline.store.training import Lineage, Slice, Spec, Trained, chosen_by, reader_of, slice_of, train
+from eddyline.views.history import standing
 
 TIMED = 500
 """Answers that are timed for the cost, in each of 7 rounds."""
@@ -155,7 +158,7 @@ def spec_of(store: Store, pipeline: Pipeline, candidate: Candidate) -> Spec:
     plan = pipeline.plan()
     line, model, parent, maker = pipeline.name, plan.model, None, None
     if candidate.model is not None:
-        model = adapt(candidate.model)
+        model = adapt(candidate.model, per=pipeline.per)
     if candidate.continues is not None:
         line, position = version_of(candidate.continues)
         model, parent = StoredLines(store, plan).rebuild(line, position), candidate.continues
@@ -187,8 +190,22 @@ def try_candidate(
     golden = _golden(candidate.gates, base)
     with tempfile.TemporaryDirectory() as scratch:
         trained = train(store, pipeline, spec, out_dir or Path(scratch), on_progress=on_progress)
+    require_learned(spec, trained)
     gates = candidate.gates or default_gates(store, pipeline, spec, trained)
     return judge(store, pipeline, spec, trained, gates, golden, catches_up=candidate.catches_up)
+
+
+def require_learned(spec: Spec, trained: Trained) -> None:
+    """Raises NotFound where a fresh model learned nothing: what is left untrained is not judged."""
+    if not spec.learns or spec.parent is not None or trained.position:
+        return
+    lineage = trained.lineage
+    many = lineage.unseen + lineage.learned.count
+    why = lineage.why_unseen if lineage.unseen else "its model refused them" if many else "none was left to learn"
+    raise NotFound(
+        f"{spec.name}: 0 of {many:,} examples could be learned: {why}\n"
+        "choose others (a longer window), a line that saw them (--challenger NAME), or features that can be made of them"
+    )
 
 
 def judge(
@@ -211,7 +228,7 @@ def judge(
         )
     follows = spec.learns and spec.examples.held_back_by == "last" if catches_up is None else catches_up
     model = spec.model.restored(trained.state)
-    judged, why = _answers(pipeline, spec, trained, held, follows=follows)
+    judged, why = _answers(store, spec, trained, held, follows=follows)
     costs, champion = _costs(store, pipeline, model, trained, held)
     expected = golden or {}
     shown = Shown(
@@ -273,20 +290,16 @@ def _golden(gates: Sequence[Gate], base: Path) -> dict[str, Sequence[Any]]:
     return {gate.file: read_golden(base / gate.file) for gate in gates if isinstance(gate, Golden)}
 
 
-def _answers(
-    pipeline: Pipeline, spec: Spec, trained: Trained, held: list[Sample], *, follows: bool
-) -> tuple[list[Judged], str]:
+def _answers(store: Store, spec: Spec, trained: Trained, held: list[Sample], *, follows: bool) -> tuple[list[Judged], str]:
     """What champion and candidate said to each held-back event, in the order the events were answered."""
     pupil = _Pupil(spec, trained)
     to_learn = iter(held)
     upcoming = next(to_learn, None)
-    known, why = -1, ""
+    why = ""
     judged = []
-    for sample in sorted(held, key=lambda sample: sample.row.slot):
+    for known, sample in _as_answered(store, held):
         prediction = sample.prediction
-        if prediction.model == pipeline.name:
-            known = max(known, prediction.position)
-        while follows and upcoming is not None and upcoming.row.position <= known:
+        while follows and upcoming is not None and upcoming.number <= known:
             pupil.learn(upcoming)
             upcoming = next(to_learn, None)
         answer, fault = pupil.answer(sample)
@@ -296,11 +309,64 @@ def _answers(
     return judged, why
 
 
+def _as_answered(store: Store, held: list[Sample]) -> list[tuple[int, Sample]]:
+    """The examples in the order in which their events were answered, each with the number of the last one known then.
+
+    Known is what had moved the line that answered, or another that was asked; of examples that moved nobody, as while
+    learning is frozen, those that the log held before the answer's block. In a copy of a job's log many scorers answered, so
+    that the numbers of the answers are no order; then it is what each of them knew, as it says.
+    """
+    copied, moved, idle = store.get("copy"), _moved(store.pipeline, held), _Idle(store, held)
+    known, found = -1, []
+    for sample in sorted(held, key=lambda sample: sample.row.slot):
+        prediction = sample.prediction
+        heard = next((one for one in (prediction, *(prediction.others or ())) if one.model in moved), None)
+        before = -1
+        if heard is not None:
+            positions, numbers = moved[heard.model]
+            place = bisect_right(positions, heard.position)
+            before = numbers[place - 1] if place else -1
+        known = before if copied else idle.after(max(known, before), sample.row.slot)
+        found.append((known, sample))
+    return sorted(found, key=lambda one: one[0])
+
+
+def _moved(own: str, held: list[Sample]) -> dict[str, tuple[list[int], list[int]]]:
+    """By line: the positions to which these examples moved it, and their numbers."""
+    moved: dict[str, tuple[list[int], list[int]]] = {}
+    for sample in held:
+        for line, position in ((own, sample.row.position), *(sample.row.also or {}).items()):
+            if position >= 0:
+                positions, numbers = moved.setdefault(line, ([], []))
+                positions.append(position)
+                numbers.append(sample.number)
+    return moved
+
+
+class _Idle:
+    """The examples that moved nobody: no answer tells whether they were known, but the blocks of the log do."""
+
+    def __init__(self, store: Store, held: list[Sample]) -> None:
+        self.store, self.numbers = store, [sample.number for sample in held]
+        self.idle = [sample.row.position < 0 and not sample.row.also for sample in held]
+
+    def after(self, known: int, slot: int) -> int:
+        """The last example that was known, where this one was, when an answer was given."""
+        place = bisect_right(self.numbers, known)
+        if place == len(self.idle) or not self.idle[place]:
+            return known
+        seq, _ = self.store.seq_of_slot(slot)
+        (first,) = self.store.db.execute("SELECT first_example FROM blocks WHERE seq=?", (seq,)).fetchone()
+        while place < len(self.idle) and self.idle[place] and self.numbers[place] < first:
+            known, place = self.numbers[place], place + 1
+        return known
+
+
 class _Pupil:
     """A copy of the trained model that answers, and may learn what it has answered."""
 
     def __init__(self, spec: Spec, trained: Trained) -> None:
-        self.stage = Learn(snapshot_every=_NEVER, publish_every=None, learn_revisions=False)
+        self.stage = Learn(snapshot_every=_NEVER, publish=None, learn_revisions=False)
         self.state = LearnState(spec.model.restored(trained.state), trained.position, trained.state, spec.name)
         self.dropped: list[Snapshot | DeadLetter] = []
 
@@ -325,10 +391,13 @@ class _Pupil:
 
 
 def _costs(store: Store, pipeline: Pipeline, model: Model, trained: Trained, held: list[Sample]) -> tuple[Costs, str]:
-    """Candidate and champion (the newest kept version) timed in turns on the same events."""
-    version, state = store.nearest_version(_NEVER)
-    champion = StoredLines(store, pipeline.plan()).blank(pipeline.name).restored(state)
-    chosen = [(sample.prediction.features, sample.features) for sample in held if sample.features is not None][-TIMED:]
+    """Candidate and champion (the newest kept version of who answers) timed in turns on the same events."""
+    line, _, at = standing(store, pipeline).version.partition("@")
+    version, state = store.nearest_version(int(at) if at else _NEVER, line)
+    lines = StoredLines(store, pipeline.plan())
+    champion = lines.blank(line).restored(state)
+    rows = [(seen_by(sample.prediction, line, lines.makers), sample.features) for sample in held]
+    chosen = [(served, seen) for served, seen in rows if served is not None and seen is not None][-TIMED:]
     theirs: list[float] = []
     ours: list[float] = []
     for _ in range(_ROUNDS):
@@ -354,4 +423,4 @@ def _middle(times: list[float]) -> float:
     return statistics.median(times) if times else 0.0
 
 
-__all__ = ["Candidate", "Tried", "default_gates", "judge", "load_candidate", "spec_of", "try_candidate"]
+__all__ = ["Candidate", "Tried", "default_gates", "judge", "load_candidate", "require_learned", "spec_of", "try_candidate"]

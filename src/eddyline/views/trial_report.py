@@ -48,7 +48,11 @@ def facts(tried: Tried) -> list[tuple[str, str]]:
     """What was tried, on what, as names and values."""
     lineage = tried.lineage
     first, last = lineage.learned.first, lineage.learned.last
-    span = f"positions {first.position:,} to {last.position:,}" if first is not None and last is not None else "none"
+    span = "none"
+    if first is not None and last is not None:
+        span = f"positions {first.position:,} to {last.position:,}"
+        if first.position < 0 or last.position < 0:  # the pipeline's own learner did not learn them
+            span = f"numbers {first.number:,} to {last.number:,} of the log"
     how = "going on learning as the champion did" if tried.catches_up else "as it is"
     return [
         ("pipeline", tried.pipeline),

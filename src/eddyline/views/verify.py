@@ -1,4 +1,4 @@
-"""Proves a store: the chain, every kept version, every answer, and the verdict of every decision.
+"""Proves a store: the chain, what stands beside it, every kept version, every answer, every decision's verdict.
 
 One pass over the journal. The learner is folded from the first version over the examples as they were learned; each
 prediction is answered again by the version it names, from the features it carries, and compared byte for byte; each kept
@@ -21,16 +21,16 @@ from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
 from eddyline.ports import Model
 from eddyline.records import Decision, Features, ModelVersion, Prediction, Said
-from eddyline.records.errors import StoreCorrupt, StoreError, StoreMismatch
+from eddyline.records.errors import NotFound, StoreCorrupt, StoreError, StoreMismatch
 from eddyline.stages.lines import seen_by
 from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow
-from eddyline.store.database import Store, content_digest, unpacked_state
-from eddyline.store.ledger import sealed
+from eddyline.store.database import Store, unpacked_state
 from eddyline.store.reader import PredictionReader
 from eddyline.store.rebuild import StoredLines, caught_up, entered_as, kept_entries
 from eddyline.views.explain import output_bytes
 from eddyline.views.ledger import same_evidence
+from eddyline.views.verify_beside import Beside
 
 KEPT = 200_000
 
@@ -71,11 +71,11 @@ def verify(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Verdict:
     """Verifies a whole store. `head` is a chain head noted earlier: then what was there before must still be there."""
-    verdict = Verdict(fingerprint=fingerprint(), written_as=store.get("fingerprint") or "")
+    verdict = Verdict(fingerprint=fingerprint(pipeline.plan().models), written_as=store.get("fingerprint") or "")
     heads = set()
     try:
         require_same(store.get("parts") or {}, pipeline, store.path.name)
-        _check_side_tables(store)
+        beside = Beside(store, pipeline, verdict.faults)
         fold = _Fold(store, pipeline, verdict)
         for seq, stored, computed, parts in store.chain():
             heads.add(stored.hex())
@@ -86,11 +86,14 @@ def verify(
                 verdict.faults.append(f"block {seq}: its bytes, or those of a block before it, were changed")
                 break
             verdict.blocks = seq
-            fold.block(parts)
+            fold.block(parts, beside)
             if on_progress is not None:
                 on_progress(seq, store.seq)
-        fold.finish(whole=verdict.blocks == store.seq)
-    except StoreError as error:
+        whole = verdict.blocks == store.seq
+        fold.finish(whole=whole)
+        if whole:
+            beside.finish()
+    except (StoreError, NotFound) as error:
         verdict.faults.append(str(error))
     except sqlite3.Error as error:
         verdict.faults.append(f"the file is damaged: {error}")
@@ -98,17 +101,6 @@ def verify(
     if head is not None and head not in heads:
         verdict.faults.append(f"the chain does not hold the head {head}: it was cut, or rewritten, since that was noted")
     return verdict
-
-
-def _check_side_tables(store: Store) -> None:
-    """What stands beside the chain and is read by its own digest: the ledger, the recipes, the checkpoint."""
-    store.check_file()
-    for number, row in store.db.execute("SELECT chunk, data FROM slots"):
-        sealed(store, number, row)
-    for digest, recipe in store.db.execute("SELECT digest, recipe FROM recipes"):
-        if content_digest(recipe) != digest:
-            raise StoreCorrupt(f"store {store.path.name}: recipe {digest} was changed on disk")
-    store.checkpoint()
 
 
 class _Fold:
@@ -131,9 +123,9 @@ class _Fold:
         self.reader = PredictionReader(store)
         self.slot = 0
 
-    def block(self, parts: tuple[bytes, ...]) -> None:
+    def block(self, parts: tuple[bytes, ...], beside: Beside) -> None:
         """Takes one block: its examples become due, its predictions are answered again."""
-        verdict = self.verdict
+        verdict, notes = self.verdict, blocks.decode_notes(parts[4])
         verdict.inputs += len(blocks.decode_inputs(parts[0]))
         verdict.dead += len(blocks.decode_dead(parts[3]))
         examples = blocks.decode_examples(parts[2])
@@ -144,6 +136,8 @@ class _Fold:
             for name, position in (row.also or {}).items():
                 self._learner(name).pending.append((position, row))
         predictions = blocks.decode_predictions(parts[1])
+        beside.block(verdict.blocks, self.slot, predictions, notes)
+        verdict.written_as = beside.written_as()
         for prediction in predictions:
             self.recent[self.slot] = prediction
             self.slot += 1
@@ -153,7 +147,6 @@ class _Fold:
                 if said.fault is None:
                     self._answer(prediction, said, prediction.features if said.features is None else said.features)
         verdict.predictions += len(predictions)
-        notes = blocks.decode_notes(parts[4])
         for decision in notes.decisions:
             self._decided(decision)
         if not self.publish:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from eddyline.connectors.kafka.connection import library
+from eddyline.connectors.lines import faulty
 from eddyline.connectors.rows import row_line
 from eddyline.ports import Line
+from eddyline.records import Reason
 from eddyline.records.errors import DeclarationError, SourceError
 
 if TYPE_CHECKING:
@@ -141,6 +143,30 @@ def codec_of(given: str | Codec) -> Codec:
     return given
 
 
+def read_value(decode: Decode, longest: int, value: bytes | None, position: int) -> Line:
+    """The value of a message as a record: JSON, or a fault in its place. Raises `SourceError` when the registry is away.
+
+    >>> read_value(Json().open("t"), 4, b"{}", 1).raw, read_value(Json().open("t"), 4, b"", 2).detail
+    (b'{}', 'a message without a value (a tombstone)')
+    >>> read_value(Json().open("t"), 4, b'{"a":1}', 3).fault
+    'too_large'
+    """
+    if not value:
+        return _fault(b"", position, Reason.MALFORMED, "a message without a value (a tombstone)")
+    if len(value) > longest:
+        detail = f"longer than {longest} bytes; raise kafka(..., max_message=...) if that is right"
+        return _fault(value, position, Reason.TOO_LARGE, detail)
+    try:
+        return decode(value, position)
+    except UnreadableError as problem:
+        return _fault(value, position, Reason.MALFORMED, str(problem))
+
+
+def _fault(value: bytes, position: int, reason: Reason, detail: str) -> Line:
+    line = faulty(value, position, reason)
+    return Line(line.raw, position, line.fault, line.size, line.sha256, detail)
+
+
 def plain_message(message: Any) -> dict[str, Any]:
     """A Protobuf message as plain values: numbers stay numbers, where Protobuf's own JSON makes text of 64-bit integers."""
     out: dict[str, Any] = {}
@@ -152,11 +178,17 @@ def plain_message(message: Any) -> dict[str, Any]:
         if entry is not None and entry.GetOptions().map_entry:
             of = entry.fields_by_name["value"]
             out[descriptor.name] = {str(key): _plain(of, value[key]) for key in value}
-        elif descriptor.is_repeated:
+        elif _repeated(descriptor):
             out[descriptor.name] = [_plain(descriptor, item) for item in value]
         else:
             out[descriptor.name] = _plain(descriptor, value)
     return out
+
+
+def _repeated(descriptor: Any) -> bool:
+    """Whether a field is a list: by its label before Protobuf 6.31, which Flink's workers have; newer ones drop that."""
+    new = getattr(descriptor, "is_repeated", None)
+    return bool(descriptor.label == descriptor.LABEL_REPEATED if new is None else new)
 
 
 def _plain(descriptor: Any, value: Any) -> Any:
@@ -173,7 +205,11 @@ def _plain(descriptor: Any, value: Any) -> Any:
 def _line(values: Any, position: int) -> Line:
     if not isinstance(values, dict):
         raise UnreadableError(f"the message is a {type(values).__name__}, not a record with fields")
-    return row_line(_numbers(values), position)
+    line = row_line(_numbers(values), position)
+    if line.fault is None:
+        return line
+    detail = "a field is NaN or infinite" if line.fault == Reason.OUT_OF_RANGE.value else "it holds what JSON cannot say"
+    return Line(line.raw, position, line.fault, line.size, line.sha256, detail)
 
 
 def _numbers(value: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from eddyline.records.errors import DeclarationError, SourceError
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, Producer
+    from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
 
 PATIENCE_S = 8.0
@@ -36,6 +36,8 @@ OURS = {
     "enable.idempotence": "publishing is exactly once",
     "acks": "publishing is exactly once",
 }
+PASSWORD = "check sasl.username, sasl.password and sasl.mechanism: --kafka-config FILE, or kafka(..., settings=...)"
+"""What to do when a broker does not know who asks."""
 SECRET_WORDS = ("password", "secret", "token", "key.pem", "oauthbearer.config", "ssl_key", "jaas")
 _SILENT = {"log_level": 2}
 
@@ -116,24 +118,31 @@ class Connection:
         with self.in_words("a producer cannot be made"):
             return Producer({**self.config(**more), "transactional.id": transactional_id})
 
-    def admin(self) -> AdminClient:
-        """A client that looks at topics and makes them."""
+    def admin(self, heard: Heard | None = None) -> AdminClient:
+        """A client that looks at topics and makes them; what it hears beside its answers goes into `heard`."""
         library()
         from confluent_kafka.admin import AdminClient
 
         with self.in_words("Kafka cannot be asked"):
-            return AdminClient(self.config())
+            given = self.config()
+            if heard is not None:
+                given["error_cb"] = heard
+            return AdminClient(given)
 
     def known_topics(self) -> dict[str, int]:
         """The topics there are, with their number of partitions. Raises `SourceError` when no broker answers."""
-        admin = self.admin()
-        with self.in_words("the brokers do not answer"):
-            known = admin.list_topics(timeout=self.patience_s).topics
+        heard = Heard()
+        admin = self.admin(heard)
+        with self.in_words("the brokers do not answer", heard):
+            try:
+                known = admin.list_topics(timeout=self.patience_s).topics
+            finally:
+                admin.poll(0)  # why, where it did not
         return {name: len(topic.partitions) for name, topic in known.items() if topic.error is None}
 
     @contextmanager
-    def in_words(self, what: str) -> Iterator[None]:
-        """librdkafka's errors in our words, without secrets."""
+    def in_words(self, what: str, heard: Heard | None = None) -> Iterator[None]:
+        """librdkafka's errors in our words, without secrets; `heard` may know better why."""
         from confluent_kafka import KafkaException
 
         try:
@@ -141,12 +150,37 @@ class Connection:
         except KafkaException as problem:
             error = problem.args[0] if problem.args else problem
             said = error.str() if hasattr(error, "str") else str(error)
+            advice = (
+                "check that the brokers run and can be reached, and security.protocol: --brokers HOST:PORT, --kafka-config FILE"
+            )
+            if heard is not None and heard.why is not None:
+                said, advice = heard.why
             said = self.scrubbed(said)
             # The cause is left out on purpose: its text may hold a secret.
-            raise SourceError(
-                f"Kafka at {self.describe()}: {what} ({said})\n"
-                "check that the brokers run and can be reached, and their security: --brokers HOST:PORT, --kafka-config FILE"
-            ) from None
+            raise SourceError(f"Kafka at {self.describe()}: {what} ({said})\n{advice}") from None
+
+
+class Heard:
+    """What librdkafka says beside its answers: why a broker does not let us in. `why` is that, and what to do about it."""
+
+    def __init__(self) -> None:
+        self.why: tuple[str, str] | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        """Takes one error; keeps the one that explains the others."""
+        from confluent_kafka import KafkaError
+
+        advice = {KafkaError._AUTHENTICATION: PASSWORD, KafkaError._SSL: _AUTHORITY}.get(error.code())
+        if "security.protocol" in error.str():  # librdkafka's guess at a broker that hangs up
+            advice = _PROTOCOL
+        if advice is not None:
+            self.why = error.str(), advice
+
+
+_PROTOCOL = "check security.protocol: SASL_SSL or SSL, where the brokers want TLS: --kafka-config FILE"
+_AUTHORITY = (
+    "check ssl.ca.location, the certificates of who signed the brokers': --kafka-config FILE, or kafka(..., settings=...)"
+)
 
 
 def library() -> None:

@@ -14,11 +14,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from eddyline.connectors.kafka.codecs import Codec, UnreadableError
-from eddyline.connectors.kafka.connection import Connection
-from eddyline.connectors.lines import faulty
+from eddyline.connectors.kafka.codecs import Codec, read_value
+from eddyline.connectors.kafka.connection import PASSWORD, Connection
 from eddyline.ports import Line, Source
-from eddyline.records import Reason
 from eddyline.records.errors import SourceError
 
 if TYPE_CHECKING:
@@ -181,11 +179,9 @@ class TopicReader:
             raise self._gone(part.number, part.position, self._connection.scrubbed(error.str()))
         elif error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
             raise self._gone(number or 0, -1, "the topic is gone")
-        elif error.fatal() or error.code() in (
-            KafkaError.TOPIC_AUTHORIZATION_FAILED,
-            KafkaError.GROUP_AUTHORIZATION_FAILED,
-            KafkaError._AUTHENTICATION,
-        ):
+        elif error.code() == KafkaError._AUTHENTICATION:
+            raise SourceError(f"topic {self.topic} cannot be read: {self._connection.scrubbed(error.str())}\n{PASSWORD}")
+        elif error.fatal() or error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
             raise SourceError(f"topic {self.topic} cannot be read: {self._connection.scrubbed(error.str())}\ncheck its rights")
 
     def _pause(self, part: Partition) -> None:
@@ -210,20 +206,11 @@ class TopicReader:
 
     def line(self, message: Message) -> Line:
         """A message as a record: JSON, or a fault in its place."""
-        value, position = message.value(), (message.offset() or 0) + 1
-        if value is None:
-            return _fault(b"", position, Reason.MALFORMED, "a message without a value (a tombstone)", message)
-        if len(value) > self._longest:
-            detail = f"longer than {self._longest} bytes; raise kafka(..., max_message=...) if that is right"
-            return _fault(value, position, Reason.TOO_LARGE, detail, message)
-        try:
-            line = self._decode(value, position)
-        except UnreadableError as problem:
-            return _fault(value, position, Reason.MALFORMED, str(problem), message)
+        line = read_value(self._decode, self._longest, message.value(), (message.offset() or 0) + 1)
         trace = traceparent(message)
         if not trace:
             return line
-        return Line(line.raw, position, line.fault, line.size, line.sha256, line.detail, trace)
+        return Line(line.raw, line.position, line.fault, line.size, line.sha256, line.detail, trace)
 
     def committed(self, positions: Mapping[int, int]) -> None:
         """Shows the broker how far we are, every few seconds, so that everybody's tools can show the lag."""
@@ -278,11 +265,6 @@ class Look:
     def size(self) -> int | None:
         """Not known as one number."""
         return None
-
-
-def _fault(value: bytes, position: int, reason: Reason, detail: str, message: Message) -> Line:
-    line = faulty(value, position, reason)
-    return Line(line.raw, position, line.fault, line.size, line.sha256, detail, traceparent(message))
 
 
 def traceparent(message: Message) -> str:

@@ -1,7 +1,8 @@
 """The topics of a pipeline: their conventional names, how each is kept, and making those that are missing.
 
-Events, labels, predictions, examples, measurements and dead letters are logs that the broker's retention ends. Versions,
-rollouts and the mark of what was published are compacted: their last word by key stays for ever.
+Events, labels, predictions, measurements and dead letters are logs that the broker's retention ends. Versions, rollouts and
+the mark of what was published are compacted: their last word by key stays for ever. Examples, decisions and the order in
+which a job on Flink took its inputs stay whole: every version is made again from them.
 
 Refuses to know what is in a message.
 """
@@ -24,6 +25,8 @@ LARGEST = 64 << 20
 """The largest message, in bytes, that the topic of versions takes when we make it."""
 ROOMY = 4 << 20
 COMPACTED = ("versions", "rollouts", "published")
+WHOLE = ("examples", "decisions", "taken")
+"""Topics that the broker must not let go of: without their beginning no model can be made again, and no event forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,13 @@ class Topics:
 
         >>> Topics.of("fraud").settings("fraud.rollouts")
         {'max.message.bytes': '4194304', 'cleanup.policy': 'compact'}
+        >>> Topics.of("fraud").settings("fraud.examples")
+        {'max.message.bytes': '4194304', 'retention.ms': '-1', 'retention.bytes': '-1'}
         """
         largest = LARGEST if topic == self.versions else ROOMY
         kept = {"cleanup.policy": "compact"} if topic in {getattr(self, word) for word in COMPACTED} else {}
+        if topic.rpartition(".")[2] in WHOLE:
+            kept = {"retention.ms": "-1", "retention.bytes": "-1"}
         return {"max.message.bytes": str(largest), **kept}
 
     def partitions(self, topic: str, wanted: int) -> int:

@@ -2,18 +2,21 @@
 
 Each kind of record has an `encode_` and a `decode_`, and `decode(encode(record)) == record` to the last bit of every
 float. Scores travel as pairs, because a class may be `true` or `3` and a JSON key may not. Bytes are base64 where they
-are not text; the state of a version is compressed first. Both engines write their topics with these functions.
+are not text; the state of a version is compressed first, or told as what changed since the version before: which, is for
+`deltas.py` to choose. Both engines write their topics with these functions.
 
 Refuses to know Kafka: bytes in, bytes out.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import hashlib
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import zstandard
 
+from eddyline.connectors.kafka.patches import patch, patched
 from eddyline.records import (
     Alert,
     DeadLetter,
@@ -92,9 +95,11 @@ class DeadWire(msgspec.Struct, frozen=True):
 
 
 class VersionWire(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A version with its state, or without it where `left_out` says why.
+    """A version with its state, or without it where `left_out` says why; format 2: with what changed since another version.
 
-    `like` is set for a line that entered while the pipeline ran: the declared line as which it is made.
+    `like` is set for a line that entered while the pipeline ran: the declared line as which it is made. `sum` is the digest of
+    the state's bytes. In format 2, `patch` makes the state out of the bytes with the digest `base_sum`, which are those of this
+    line's version at the position `base`.
     """
 
     version: str
@@ -109,6 +114,17 @@ class VersionWire(msgspec.Struct, frozen=True, omit_defaults=True):
     state: bytes | None
     left_out: str | None = None
     like: str | None = None
+    sum: str | None = None
+    format: int = 1
+    base: int | None = None
+    base_sum: str | None = None
+    patch: bytes | None = None
+    lineage: dict[str, Any] | None = None
+    """of a model that was retrained: which examples it learned, and how (`store.training.Lineage`)"""
+
+
+FORMAT = 2
+"""The newest format of a version that is read here; the first one is written wherever it can be."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -224,44 +240,105 @@ def decode_dead(raw: bytes) -> DeadLetter:
     return DeadLetter(w.stream, w.reason, w.detail, w.event_id, body, w.size, w.sha256, w.origin)
 
 
-def encode_version(version: ModelVersion, state: bytes, limit: int | None = None, like: str | None = None) -> bytes:
+def sum_of(state: bytes) -> str:
+    """The digest of a state's bytes, by which a version that is told as a patch names those that it belongs on."""
+    return hashlib.blake2b(state, digest_size=16).hexdigest()
+
+
+class Base(NamedTuple):
+    """A version that was told before, as the next one of its line may build on it: its position, and its state."""
+
+    position: int
+    state: bytes
+
+
+def encode_version(
+    version: ModelVersion,
+    state: bytes,
+    limit: int | None = None,
+    like: str | None = None,
+    base: Base | None = None,
+    lineage: dict[str, Any] | None = None,
+) -> bytes:
     """A version with its state for `<pipeline>.versions`, keyed there by its name, `fraud@15320`.
 
-    `like` is the declared line as which its own was made, where that entered while the pipeline ran.
+    `like` is the declared line as which its own was made, where that entered while the pipeline ran. With a `base` the state is
+    told as what changed since, and reading it takes the base.
 
     A message above `limit` bytes would be refused by the broker: then the state is left out, and the message says so.
     """
     v = version
     named = (v.name, v.model, v.position, v.digest, v.recipe, v.parent, v.fingerprint, v.created_by, len(state))
-    raw = _encode(VersionWire(*named, state=zstandard.ZstdCompressor(level=3).compress(state), like=like))
+    said = VersionWire(*named, state=None, like=like, sum=sum_of(state), lineage=lineage)
+    if base is None:
+        whole = zstandard.ZstdCompressor(level=3).compress(state)
+        raw = _encode(msgspec.structs.replace(said, state=whole))
+    else:
+        told = {"format": 2, "base": base.position, "base_sum": sum_of(base.state), "patch": patch(base.state, state)}
+        raw = _encode(msgspec.structs.replace(said, **told))
     if limit is None or len(raw) <= limit:
         return raw
-    return _encode(
-        VersionWire(*named, state=None, left_out=f"with its state it takes {len(raw)} bytes, above {limit}", like=like)
-    )
+    return _encode(msgspec.structs.replace(said, left_out=f"with its state it takes {len(raw)} bytes, above {limit}"))
 
 
-def decode_version(raw: bytes) -> tuple[ModelVersion, bytes]:
-    """The version that `encode_version` wrote, and the bytes of its state.
+def decode_version(raw: bytes, base: bytes | None = None) -> tuple[ModelVersion, bytes]:
+    """The version that `encode_version` wrote, and the bytes of its state; `base` is the state that a patch belongs on.
 
-    Raises `SourceError` when its state was left out because it was too large for a message.
+    Raises `SourceError` when its state was left out because it was too large for a message, when it is told as a patch and
+    `base` is missing or another state, and when what comes out is not what was written.
     """
     w = _version(raw)
-    if w.state is None:
+    version = ModelVersion(w.model, w.position, w.digest, w.recipe, w.parent, w.fingerprint, w.created_by)
+    if w.format > FORMAT:
+        raise SourceError(
+            f"the topic holds {w.version} in format {w.format}, and this Eddyline reads formats up to {FORMAT}\n"
+            "read it with the Eddyline that the job runs with"
+        )
+    if w.patch is not None:
+        state = _on_base(w, base)
+    elif w.state is not None:
+        state = zstandard.ZstdDecompressor().decompress(w.state, max_output_size=w.size)
+    else:
         raise SourceError(
             f"the topic holds {w.version} without its state: {w.left_out}\n"
             "take it from the store that made it, or raise max.message.bytes of the versions topic and message.max.bytes"
         )
-    version = ModelVersion(w.model, w.position, w.digest, w.recipe, w.parent, w.fingerprint, w.created_by)
-    return version, zstandard.ZstdDecompressor().decompress(w.state, max_output_size=w.size)
+    if w.sum is not None and sum_of(state) != w.sum:
+        raise SourceError(f"the state of {w.version} is not the one that was written: its message was changed\n{_AGAIN}")
+    return version, state
+
+
+_AGAIN = "take another version, or make this one again from the examples"
+
+
+def _on_base(w: VersionWire, base: bytes | None) -> bytes:
+    """The state of a version that is told as what changed since another."""
+    since = f"{w.version} is told as what changed since {w.model}@{w.base}"
+    if base is None:
+        raise SourceError(f"{since}, and that is not here\n{_AGAIN}")
+    if sum_of(base) != w.base_sum:
+        raise SourceError(f"{since}, and what is here by that name has other bytes\n{_AGAIN}")
+    assert w.patch is not None, "only a patch is put on a base"
+    try:
+        return patched(base, w.patch, w.size)
+    except zstandard.ZstdError as error:
+        raise SourceError(f"{since}, and that cannot be read ({error}): its message was changed\n{_AGAIN}") from error
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What is known of a version without reading its state."""
+    """What is known of a version without reading its state; `base` is set where reading it takes another of its line."""
 
     model: str
     position: int
     like: str | None = None
+    sum: str | None = None
+    base: int | None = None
+    base_sum: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the message can be read by itself."""
+        return self.base is None
 
 
 _told = msgspec.json.Decoder(Told).decode
@@ -270,6 +347,18 @@ _told = msgspec.json.Decoder(Told).decode
 def peek_version(raw: bytes) -> Told:
     """Which version a message holds, without its state."""
     return _told(raw)
+
+
+class _Lineage(msgspec.Struct, frozen=True):
+    lineage: dict[str, Any] | None = None
+
+
+_lineage = msgspec.json.Decoder(_Lineage).decode
+
+
+def lineage_of(raw: bytes) -> dict[str, Any] | None:
+    """Where the version in a message comes from, where it was retrained beside the job; None where nobody says."""
+    return _lineage(raw).lineage
 
 
 def encode_decision(decision: Decision) -> bytes:

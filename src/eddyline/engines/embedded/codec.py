@@ -35,6 +35,7 @@ class InputCodec:
     def __init__(self, pipeline: Pipeline) -> None:
         self.event = pipeline.event_schema.decode
         self.label = pipeline.label_schema.decode
+        self.ids = {"events": pipeline.event_schema.id_wire, "labels": pipeline.label_schema.id_wire}
 
     def reader(self, kind: int) -> Callable[[bytes], Arrival]:
         """How events, or labels, are read."""
@@ -76,7 +77,7 @@ class InputCodec:
             rejected.reason,
             rejected.detail,
             given.raw,
-            event_id=id_within(given.raw),
+            event_id=id_within(given.raw, self.ids[stream]),
             origin=origin(stream, given),
         )
 
@@ -104,14 +105,18 @@ _FAULTS = {
 }
 
 
-def id_within(raw: bytes) -> str | None:
-    """The id of a record that was refused, where one can be made out."""
+def id_within(raw: bytes, name: str) -> str | None:
+    """The id of a record that was refused, where one can be made out; `name` is what JSON calls it.
+
+    >>> id_within(b'{"flight": 7, "at": null}', "flight")
+    '7'
+    """
     try:
         found = msgspec.json.decode(raw[:KEPT], type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    value = found.get("id")
-    return str(value) if isinstance(value, str | int) else None
+    value = found.get(name)
+    return str(value) if value != "" and type(value) in (str, int) else None
 
 
 def command_input(command: Command) -> Input:
@@ -158,6 +163,7 @@ class SavedLearner(msgspec.Struct, frozen=True):
     position: int
     published: bytes | None
     published_position: int
+    published_at: int | None = None
 
 
 class SavedStates(msgspec.Struct, frozen=True):
@@ -208,7 +214,7 @@ def _saved_learner(learn: LearnState) -> SavedLearner:
     learn.saved = learn.model.save()
     learn.since.clear()
     published = learn.published.save() if learn.published else None
-    return SavedLearner(learn.name, learn.saved, learn.position, published, learn.published_position)
+    return SavedLearner(learn.name, learn.saved, learn.position, published, learn.published_position, learn.published_at)
 
 
 def _loaded_learner(saved: SavedLearner, blank: Model) -> LearnState:
@@ -219,6 +225,7 @@ def _loaded_learner(saved: SavedLearner, blank: Model) -> LearnState:
         name=saved.name,
         published=blank.restored(saved.published) if saved.published is not None else None,
         published_position=saved.published_position,
+        published_at=saved.published_at,
     )
 
 

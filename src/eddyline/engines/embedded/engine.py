@@ -9,35 +9,37 @@ Keeps `stop`, `whole`, `one-writer`, I11 to I13. Calls the stages through the lo
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
 from eddyline.engines.embedded import codec
 from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.embedded.opening import stood
 from eddyline.engines.embedded.stopwatch import Stopwatch
+from eddyline.engines.embedded.twins import Twins
 from eddyline.engines.loop import Loop, Outcome, Record
-from eddyline.models.fingerprint import fingerprint
+from eddyline.models.fingerprint import fingerprint, same_numbers
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import meaning, require_same
 from eddyline.records import Arrival, DeadLetter, Event, Label, Measurement, ModelVersion, Prediction, Watermark
-from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError
+from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError, StoreWarning
 from eddyline.stages.commands import Command
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import kept_bytes
+from eddyline.stages.serve import says_the_same
 from eddyline.store.blocks import Block, Input, Kind, Notes
-from eddyline.store.database import Store, content_digest, in_words
-from eddyline.store.ledger import DiskLedger
+from eddyline.store.database import Registered, Store, content_digest, in_words
 from eddyline.store.rebuild import StoredLines
 
 CHECKPOINT_INPUTS = 500_000
@@ -48,7 +50,8 @@ class Engine:
     """Runs a pipeline on one store: answers events, takes labels, and keeps everything it needs to do both again.
 
     Use it as a context manager. `answer` and `tell` return when the record is durable; `aanswer` and `atell` are their
-    asyncio twins and share commits. Several threads may call; they take turns.
+    asyncio twins and share commits. Several threads and event loops may call; they take turns. A process that is forked
+    from this one is refused, and so is who calls after `close`: open another one.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -79,8 +82,8 @@ class Engine:
         self.positions: dict[str, int] = {}
         self._acknowledged = 0
         self._turn = threading.RLock()
-        self._waiting: list[tuple[Input, Record, asyncio.Future[Prediction | None]]] = []
-        self._drainer: asyncio.Task[None] | None = None
+        self._twins: Twins[tuple[Input, Record], Prediction | None] = Twins(self._take_together)
+        self._closed = False
         self._open()
 
     # Life ------------------------------------------------------------------------------------------------------------
@@ -91,6 +94,8 @@ class Engine:
             self.plan = self.pipeline.plan()
             with in_words(self.path):
                 self._check_meaning()
+                here, there = fingerprint(self.plan.models), self.store.get("fingerprint") or ""
+                self._numbers = "" if self.store.seq and same_numbers(here, there) else here
                 self._recover()
             if self.store.seq < self._acknowledged:
                 raise StoreCorrupt(
@@ -104,15 +109,23 @@ class Engine:
             raise
 
     def close(self) -> None:
-        """Checkpoints and lets go of the store. What was acknowledged is durable with or without it."""
+        """Checkpoints and lets go of the store; this engine takes nothing more. Calling it twice is harmless.
+
+        What was acknowledged is durable with or without it: where no checkpoint can be kept, it warns.
+        """
         with self._turn:
+            if self._closed:
+                return
             try:
-                if self.store.broken is None and self._since:
-                    self.checkpoint()
+                if self.store.broken is None and self.store.ours and self._since:
+                    with self._only_warned():
+                        self.checkpoint()
             finally:
+                self._closed = True
                 self.store.close()
 
     def __enter__(self) -> Self:
+        self._require_open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -126,36 +139,21 @@ class Engine:
             return
         with self.store.transaction():
             self.store.put("parts", meaning(self.pipeline))
-            self.store.put("fingerprint", fingerprint())
+            self.store.put("fingerprint", fingerprint(self.plan.models))
 
     def _recover(self) -> None:
         """Takes the last checkpoint and replays the inputs since; the answers must be the recorded ones."""
-        found = self.store.checkpoint()
-        ledger = DiskLedger(self.store, self.plan.join.wait_us, self.pipeline.event_schema.decode)
-        seq = 0
-        if found is None:
-            states = Loop.first_states(self.plan)
-        else:
-            seq, raw = found
-            if seq > self.store.seq:
-                raise StoreCorrupt(
-                    f"store {self.path.name}: its checkpoint stands at block {seq}, its journal ends at {self.store.seq}: "
-                    "it was cut\nrestore it from a backup"
-                )
-            states, remembered = codec.load_states(raw, self.plan, self.pipeline.label_schema)
-            ledger.restore(
-                remembered,
-                states.serve.frontier - max(self.plan.serve.lateness_us, self.plan.join.lateness_us),
-            )
+        at = stood(self.store, self.pipeline, self.plan)
+        ledger = at.restored(self.store, self.pipeline, self.plan)
         self._since = 0
         self._checkpointed = time.monotonic()
         self.lines = StoredLines(self.store, self.plan)
-        self.loop = Loop(self.plan, states, ledger, self.lines)
+        self.loop = Loop(self.plan, at.states, ledger, self.lines)
         self.stopwatch = Stopwatch(self.loop)
         self.ledger = ledger
-        if found is None and self.store.seq == 0:
+        if not at.block and not self.store.seq:
             self._keep_first_versions()
-        for block in self.store.blocks(after=seq):
+        for block in self.store.blocks(after=at.block):
             self._replay_block(block)
         if ledger.count != self.store.slots:
             raise StoreCorrupt(
@@ -168,7 +166,8 @@ class Engine:
         states = self.loop.states
         with self.store.transaction():
             for learn in (states.learn, *states.rivals.values()):
-                self._keep(Snapshot(0, learn.saved, learn.model.digest(), learn.name, "the start"))
+                first = Snapshot(0, learn.saved, learn.model.digest(), learn.name, "the start")
+                self.store.keep_version(*self._registered(first))
 
     def _replay_block(self, block: Block) -> None:
         records = [self.codec.decode(given) for given in block.inputs]
@@ -176,7 +175,7 @@ class Engine:
         outcome = self.loop.advance(records)
         rows = codec.example_rows(outcome, self.loop)
         if outcome.predictions != block.predictions or rows != block.examples or outcome.decisions != block.notes.decisions:
-            here, there = fingerprint(), self.store.get("fingerprint")
+            here, there = fingerprint(self.plan.models), self.store.get("fingerprint")
             why = (
                 f"this machine computes as {here}, the store was written as {there}"
                 if here != there
@@ -199,29 +198,30 @@ class Engine:
     ) -> Outcome:
         """Journals inputs and what follows from them in one commit. Commands come alone, in a batch of their own."""
         with self._turn:
-            self._mend()
+            self._ready()
             ledger, loop, store = self.ledger, self.loop, self.store
             if positions:
                 self.positions.update(positions)
             try:
                 ledger.expect(records)
                 outcome = loop.advance(records)
-                parts = codec.outcome_parts(outcome, loop, inputs)
+                parts, learn = codec.outcome_parts(outcome, loop, inputs), loop.states.learn
                 notes = Notes(
                     positions=self.positions,
-                    learner=loop.states.learn.position,
+                    learner=learn.position,
                     rollout=loop.states.rollout,
                     received_at=time.time(),
                     alerts=outcome.alerts,
                     rollouts=outcome.rollouts,
                     decisions=outcome.decisions,
                     entered=outcome.entered,
+                    fingerprint=self._numbers,
+                    published=-1 if learn.published is None else learn.published_position,
                 )
                 with store.transaction():
-                    store.append(parts, len(outcome.dead), len(outcome.predictions), len(outcome.examples), notes)
+                    counts = len(outcome.dead), len(outcome.predictions), len(outcome.examples)
+                    store.append(parts, *counts, notes, map(self._registered, outcome.snapshots))
                     assert ledger.count == store.slots, "the ledger and the journal count other answers"
-                    for snapshot in outcome.snapshots:
-                        self._keep(snapshot)
                     if outcome.entered:
                         store.put("entries", [msgspec.to_builtins(one) for one in loop.states.decide.entries.values()])
                     if inbox:
@@ -235,50 +235,80 @@ class Engine:
                 raise
             ledger.committed()
             self._acknowledged = store.seq
+            self._numbers = ""
             self._since += len(inputs)
-            for command in self.stopwatch.observed(outcome):
-                self.take([codec.command_input(command)], [command])
-            if self._since >= CHECKPOINT_INPUTS or time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
-                self.checkpoint()
+            with self._only_warned():
+                for command in self.stopwatch.observed(outcome):
+                    self.take([codec.command_input(command)], [command])
+                if self._since >= CHECKPOINT_INPUTS or time.monotonic() - self._checkpointed >= CHECKPOINT_SECONDS:
+                    self.checkpoint()
             return outcome
+
+    @contextmanager
+    def _only_warned(self) -> Iterator[None]:
+        """What comes after a commit may fail, and does not take the commit back: the next call recovers."""
+        try:
+            yield
+        except StoreError as error:
+            warnings.warn(str(error), StoreWarning, stacklevel=4)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreError(
+                f"the engine of {self.pipeline.name} is closed, and {self.path.name} is free for the next one\n"
+                "open another: with Engine(pipeline, path) as engine: ..."
+            )
+
+    def _ready(self) -> None:
+        """Refuses to go on where it was closed or forked; recovers after an error of the disk."""
+        self._require_open()
+        self.store.require_owner()
+        if self.store.broken is not None:
+            self._mend()
 
     def _mend(self) -> None:
         """After an error of the disk: recovers from the store, as a new process would, before it takes anything more."""
-        if self.store.broken is None:
-            return
         self.store.close()
         if not self.path.exists():
             raise StoreError(f"store {self.path.name}: the file is gone\nput it back at {self.path}, and go on")
         self._open()
 
-    def _keep(self, snapshot: Snapshot) -> None:
+    def _registered(self, snapshot: Snapshot) -> Registered:
         name = snapshot.name
         recipe = json.dumps({"pipeline": self.pipeline.digest, **self.lines.blank(name).recipe()}, sort_keys=True, default=repr)
         (parent,) = self.store.db.execute(
             "SELECT max(position) FROM versions WHERE model=? AND position<?", (name, snapshot.position)
         ).fetchone()
-        self.store.keep_version(
-            ModelVersion(
-                model=name,
-                position=snapshot.position,
-                digest=snapshot.digest,
-                recipe=content_digest(recipe),
-                parent=None if parent is None else f"{name}@{parent}",
-                fingerprint=fingerprint(),
-                created_by=snapshot.created_by,
-            ),
-            snapshot.state,
-            recipe,
+        version = ModelVersion(
+            model=name,
+            position=snapshot.position,
+            digest=snapshot.digest,
+            recipe=content_digest(recipe),
+            parent=None if parent is None else f"{name}@{parent}",
+            fingerprint=fingerprint(self.plan.models),
+            created_by=snapshot.created_by,
         )
+        return version, snapshot.state, recipe
 
     def checkpoint(self) -> None:
-        """Keeps where all stages stand, so that recovery starts here."""
+        """Keeps where all stages stand, so that recovery starts here.
+
+        Raises `StoreError` where it cannot be kept; what was committed stays, and recovery takes longer.
+        """
         with self._turn:
-            self._mend()
-            states = self.loop.states
-            with self.store.transaction():
-                remembered = self.ledger.save(states.serve.frontier)
-                self.store.keep_checkpoint(codec.save_states(states, self.plan, self.pipeline.label_schema, remembered))
+            self._ready()
+            states, store = self.loop.states, self.store
+            try:
+                with store.transaction():
+                    remembered = self.ledger.save(states.serve.frontier)
+                    store.keep_checkpoint(codec.save_states(states, self.plan, self.pipeline.label_schema, remembered))
+            except StoreError as error:
+                why = str(error).removeprefix(f"store {self.path.name}: ").partition(";")[0].partition("\n")[0]
+                store.broken = (
+                    f"store {self.path.name}: no checkpoint could be kept ({why})\n"
+                    f"what was committed stays; the next start replays {self._since:,} inputs"
+                )
+                raise type(error)(store.broken) from error
             self._since = 0
             self._checkpointed = time.monotonic()
 
@@ -307,14 +337,13 @@ class Engine:
 
     async def aanswer(self, event: Event) -> Prediction:
         """`answer` for asyncio: calls that come together share one commit."""
-        given, record = self._event(event)
-        prediction = await self._enqueue(given, record)
+        prediction = await self._twins.ask(self._event(event))
         assert prediction is not None
         return prediction
 
     async def atell(self, label: Label) -> None:
         """`tell` for asyncio: calls that come together share one commit."""
-        await self._enqueue(*self._label(label))
+        await self._twins.ask(self._label(label))
 
     def _event(self, event: Event) -> tuple[Input, Record]:
         try:
@@ -338,7 +367,7 @@ class Engine:
         stream = "events" if record.truth is None else "labels"
         if stream == "events":
             slot = self.ledger.find(record.id)
-            if slot is not None and self.ledger.arrival(slot).value == record.value:
+            if slot is not None and says_the_same(self.ledger.arrival(slot), record):
                 return self.ledger.prediction(slot)
         raw = kept_bytes(record.value)
         for letter in outcome.dead:
@@ -347,36 +376,11 @@ class Engine:
         assert stream == "labels", "an event that was neither answered nor refused"
         return None
 
-    async def _enqueue(self, given: Input, record: Record) -> Prediction | None:
-        future: asyncio.Future[Prediction | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((given, record, future))
-        if self._drainer is None or self._drainer.done():
-            self._drainer = asyncio.create_task(self._drain())
-        return await future
-
-    async def _drain(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:1000], self._waiting[1000:]
-            try:
-                results = await asyncio.to_thread(self._take_together, batch)
-            except Exception as error:
-                for _, _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, _, future), result in zip(batch, results, strict=True):
-                if future.done():
-                    continue
-                if isinstance(result, Rejected):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
-
-    def _take_together(self, batch: Sequence[tuple[Input, Record, Any]]) -> list[Prediction | Rejected | None]:
-        with self._turn:
-            outcome = self.take([given for given, _, _ in batch], [record for _, record, _ in batch])
+    def _take_together(self, batch: Sequence[tuple[Input, Record]]) -> list[Prediction | Rejected | None]:
+        with self._turn, in_words(self.path):
+            outcome = self.take([given for given, _ in batch], [record for _, record in batch])
             results: list[Prediction | Rejected | None] = []
-            for _, record, _ in batch:
+            for _, record in batch:
                 try:
                     results.append(self._result(outcome, record))
                 except Rejected as rejected:
@@ -414,14 +418,22 @@ class Engine:
         return self.take([codec.watermark_input(mark)], [mark])
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """For who looks at the memories from another thread: no batch is half taken meanwhile, and none is begun."""
-        with self._turn:
-            yield
+    def looking(self, patience_s: float | None = None) -> Iterator[bool]:
+        """For who looks at the memories from another thread: no batch is half taken meanwhile, and none is begun.
+
+        With `patience_s` it gives False where a batch is not done by then; then nothing may be looked at.
+        """
+        mine = self._turn.acquire(timeout=-1 if patience_s is None else patience_s)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._turn.release()
 
     def store_id(self) -> str:
         """The id of the store, by which receivers tell stores apart; given to it when it is first asked for."""
         with self._turn:
+            self._require_open()
             known = self.store.get("id")
             if known is None:
                 known = uuid.uuid4().hex[:16]
@@ -432,7 +444,7 @@ class Engine:
     def take_inbox(self) -> int:
         """Takes what operators left in the store's inbox (see `eddyline rollback`); how many."""
         with self._turn:
-            self._mend()
+            self._ready()
             requests = self.store.inbox()
             for number, body in requests:
                 given = Input(Kind.COMMAND, body)

@@ -5,13 +5,18 @@ River's delayed evaluation. Each source keeps its own order; where it has severa
 part keeps its own. Where one has nothing for now, the others go on without it. For files, the order depends on nothing but
 the positions, so that stopping and resuming changes nothing; for what arrives live it is the order of the journal. What a
 source refuses comes in its place.
+
+A record dated far ahead of those behind it holds nobody back: it goes with the earliest of the next `WITHIN` records of its
+source, where it is ahead of that by more than `join.wait` (a label: the truths behind it would all be late because of it) or
+by more than `ahead` (an event: serve will refuse it).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from operator import itemgetter
+from itertools import accumulate
+from operator import itemgetter, sub
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,13 +25,15 @@ import msgspec
 from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.loop import Record
 from eddyline.pipeline import Pipeline
-from eddyline.ports import Parted, PartedReader, Source, SourceConfig
+from eddyline.ports import Marked, Parted, PartedReader, Source, SourceConfig
 from eddyline.records.errors import Rejected
-from eddyline.records.time import BEGINNING
+from eddyline.records.time import BEGINNING, END, to_us
 from eddyline.store.blocks import Fault, Input, Kind
 
 _pack = msgspec.msgpack.Encoder().encode
 READ = 4_000
+WITHIN = 1_000
+"""How many records behind a record are looked at before it is handed out. A constant, so that the order is always the same."""
 
 Entry = tuple[int, Input, Record]
 _at = itemgetter(0)
@@ -45,8 +52,11 @@ class Batch(NamedTuple):
 class Side:
     """One source, or one part of one, read ahead. `dry` when it had nothing more the last time it was asked."""
 
-    def __init__(self, source: Source, codec: InputCodec, kind: Kind, fault: Kind, position: int, part: int = -1) -> None:
+    def __init__(
+        self, source: Source, codec: InputCodec, kind: Kind, fault: Kind, position: int, slack_us: int, part: int = -1
+    ) -> None:
         self.source = source
+        self.slack_us = slack_us
         self.codec = codec
         self.kind = int(kind)
         self.fault = int(fault)
@@ -81,6 +91,27 @@ class Side:
                 ahead.append((BEGINNING, given, record))
             self.read_to = lines[-1].position
 
+    @property
+    def known(self) -> int:
+        """How many entries can be placed: those behind which enough was read, or all where there is no more."""
+        return len(self.ahead) if self.dry else max(0, len(self.ahead) - WITHIN)
+
+    def keys(self) -> list[int]:
+        """The times by which the entries that can be placed are merged: their own, but of those far ahead the next one's."""
+        times = list(map(_at, self.ahead))
+        keys = times[: self.known]
+        if not keys:
+            return keys
+        if BEGINNING in times:  # what was refused has no time
+            times = [END if at == BEGINNING else at for at in times]
+        behind = list(accumulate(reversed(times), min))[::-1]
+        if max(map(sub, keys, behind)) > self.slack_us:
+            for number, at in enumerate(keys):
+                if at - behind[number] > self.slack_us:
+                    earliest = min(times[number : number + WITHIN + 1])
+                    keys[number] = at if at - earliest <= self.slack_us else earliest
+        return keys
+
     def take(self, count: int) -> list[Entry]:
         """The first entries, which are no longer ahead."""
         taken, self.ahead = self.ahead[:count], self.ahead[count:]
@@ -91,28 +122,45 @@ class Group:
     """All parts of one of the two streams: one side for a file, one a partition for a topic.
 
     Positions are kept by name: `events` for a file, `events/0`, `events/1`, ... for partitions, and beside these what they
-    belong to, so that a topic that was deleted and made again is noticed.
+    belong to, so that a topic that was deleted and made again is noticed: for a file `events#`, the mark of what was read.
     """
 
     def __init__(
-        self, word: str, config: SourceConfig, codec: InputCodec, base: Path, positions: dict[str, int], *, growing: bool
+        self,
+        word: str,
+        config: SourceConfig,
+        codec: InputCodec,
+        base: Path,
+        positions: dict[str, int],
+        slack_us: int,
+        *,
+        growing: bool,
     ) -> None:
         kind, fault = (Kind.EVENT, Kind.EVENT_FAULT) if word == "events" else (Kind.LABEL, Kind.LABEL_FAULT)
         self.reader: PartedReader | None = None
         self.noted: dict[str, int] = {}
         if not isinstance(config, Parted):
             self.names = [word]
-            self.sides = [Side(config.open(base, follow=growing), codec, kind, fault, positions.get(word, 0))]
+            source, position = config.open(base, follow=growing), positions.get(word, 0)
+            if isinstance(source, Marked) and f"{word}#" in positions:
+                source.require(position, positions[f"{word}#"])
+            self.sides = [Side(source, codec, kind, fault, position, slack_us)]
             return
         known, identity = _known_parts(word, positions)
         self.reader = config.open_parts(known, identity, follow=growing)
         starts = self.reader.starts
         self.names = [f"{word}/{part}" for part in self.reader.parts]
-        self.sides = [Side(source, codec, kind, fault, starts[part], part) for part, source in self.reader.parts.items()]
+        self.sides = [
+            Side(source, codec, kind, fault, starts[part], slack_us, part) for part, source in self.reader.parts.items()
+        ]
         self.noted = {f"{word}@{self.reader.identity}": len(self.sides)}
 
     def positions(self) -> dict[str, int]:
         """How far each part was handed out."""
+        if self.reader is None:
+            side = self.sides[0]
+            mark = side.source.mark(side.position) if isinstance(side.source, Marked) else None
+            self.noted = {} if mark is None else {f"{self.names[0]}#": mark}
         return {name: side.position for name, side in zip(self.names, self.sides, strict=True)} | self.noted
 
     def committed(self) -> None:
@@ -131,9 +179,11 @@ class Feed:
     def __init__(
         self, pipeline: Pipeline, codec: InputCodec, base: Path, positions: dict[str, int], *, growing: bool = False
     ) -> None:
-        self.groups = [Group("labels", pipeline.labels, codec, base, positions, growing=growing)]
+        slack_us = to_us(pipeline.join.wait)
+        self.groups = [Group("labels", pipeline.labels, codec, base, positions, slack_us, growing=growing)]
         try:
-            self.groups.append(Group("events", pipeline.events, codec, base, positions, growing=growing))
+            slack_us = to_us(pipeline.ahead)
+            self.groups.append(Group("events", pipeline.events, codec, base, positions, slack_us, growing=growing))
         except BaseException:
             self.close()
             raise
@@ -216,12 +266,12 @@ def _ascending(entries: list[Entry]) -> bool:
 
 def _certain(sides: list[Side], rank: int) -> int:
     """How many entries of a side no unread entry of another can precede; at one instant the earlier side goes first."""
-    ahead = sides[rank].ahead
-    certain = len(ahead)
+    side = sides[rank]
+    certain = side.known
     for place, other in enumerate(sides):
         if place != rank and not other.dry:
             cut = bisect_left if place < rank else bisect_right
-            certain = min(certain, cut(ahead, other.ahead[-1][0], key=_at))
+            certain = min(certain, cut(side.ahead, other.ahead[other.known - 1][0], key=_at))
     return certain
 
 
@@ -229,11 +279,10 @@ def _merge_heads(sides: list[Side]) -> list[Entry]:
     """The same order for sources that are not in time order themselves: head against head, until one is used up."""
     merged: list[Entry] = []
     taken = [0] * len(sides)
-    while all(side.dry or count < len(side.ahead) for side, count in zip(sides, taken, strict=True)):
+    keys = [side.keys() for side in sides]
+    while all(side.dry or count < len(known) for side, count, known in zip(sides, taken, keys, strict=True)):
         heads = [
-            (side.ahead[count][0], rank)
-            for rank, (side, count) in enumerate(zip(sides, taken, strict=True))
-            if count < len(side.ahead)
+            (known[count], rank) for rank, (known, count) in enumerate(zip(keys, taken, strict=True)) if count < len(known)
         ]
         if not heads:
             break

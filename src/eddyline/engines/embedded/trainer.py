@@ -104,6 +104,7 @@ class Trainer:
             self.engine.path,
             self._folder(name),
             name=name,
+            challenger=self._recipe(decision),
             from_at=evidence.get("from_at"),
             examples=evidence.get("examples"),
             seed=decision.number,
@@ -123,44 +124,53 @@ class Trainer:
             self._start(decision)
             return
         if result["passed"] and trained is not None:
-            self._enter(name, trained)
+            self._enter(name, trained, self._recipe(decision))
         else:
-            command = Command(do="turn_away", to=name, author="trainer", reason=_said(result))
+            reason = f"the recipe of {self._recipe(decision)}: {_said(result)}"
+            command = Command(do="turn_away", to=name, author="trainer", reason=reason)
             post(self.engine.path, msgspec.json.encode(command))
         self.engine.take_inbox()
         self._read()
+
+    def _recipe(self, decision: Decision) -> str:
+        """The declared line whose recipe it is: that of who was champion when it was decided."""
+        line = decision.subject.partition("@")[0]
+        entry = self.engine.loop.states.decide.entries.get(line)
+        return line if entry is None else entry.like
 
     def _outdated(self, trained: Trained) -> bool:
         """Whether events were forgotten since it began: it may have learned them, and is made again without."""
         store = self.engine.store
         return forgotten(store) != forgotten(store, trained.lineage.until)
 
-    def _enter(self, name: str, trained: Trained) -> None:
-        """Registers the model with its lineage, and asks for its seat."""
+    def _enter(self, name: str, trained: Trained, like: str) -> None:
+        """Registers the model with its lineage, and asks for its seat. `like` is the line whose recipe it has."""
         recipe = msgspec.json.encode({**msgspec.json.decode(trained.recipe), "lineage": trained.lineage}).decode()
         version = msgspec.structs.replace(trained.version, recipe=content_digest(recipe))
         skip = tuple(sorted(forgotten(self.engine.store)))
-        entry = Entry(name, self.engine.pipeline.name, version.name, self._after(trained), skip=skip, digest=version.digest)
+        entry = Entry(name, like, version.name, self._after(trained, like), skip=skip, digest=version.digest)
         place = msgspec.structs.replace(self.seat, who=name)
-        reason = f"made of {trained.lineage.examples}"
+        reason = f"the recipe of {like}, made of {trained.lineage.examples}"
         command = Command(do="enter", entry=entry, place=place, author="trainer", reason=reason)
         post(self.engine.path, msgspec.json.encode(command), (version, trained.state, recipe))
 
-    def _after(self, trained: Trained) -> str | None:
-        """From where the newcomer catches up: from the pipeline's own line, or from the one that answers in its place.
+    def _after(self, trained: Trained, like: str) -> str | None:
+        """From where the newcomer catches up: from the line whose recipe it has, or from the champion in its place.
 
         That one has to learn, and to be of the same kind. Of what it learned as another line before it took its place,
         nothing is caught up. None where neither learns.
         """
-        engine, decide = self.engine, self.engine.loop.states.decide
-        own = engine.pipeline.name
-        if decide.learns(own):
-            return f"{own}@{trained.lineage.reached}"
-        champion = decide.rollout.champion or own
-        entry, last = decide.entries.get(champion), trained.lineage.learned.last
-        if entry is None or entry.like != own or not decide.learns(champion):
-            return None
-        return f"{champion}@{position_at(engine.store, champion, -1 if last is None else last.number)}"
+        engine, decide, lineage = self.engine, self.engine.loop.states.decide, trained.lineage
+        if like == engine.pipeline.name and decide.learns(like):
+            return f"{like}@{lineage.reached}"
+        champion = (decide.rollout.champion or engine.pipeline.name).partition("@")[0]
+        number = -1 if lineage.learned.last is None else lineage.learned.last.number
+        for line in (like, champion):
+            entry = decide.entries.get(line)
+            alike = line == like or (entry is not None and entry.like == like)
+            if alike and line in engine.loop.states.rivals and decide.learns(line):
+                return f"{line}@{position_at(engine.store, line, number)}"
+        return None
 
 
 def line_of(engine: Engine, decision: Decision) -> str:

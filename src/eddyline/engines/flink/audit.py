@@ -20,6 +20,7 @@ from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink.audit_book import Book, Faults
 from eddyline.engines.flink.audit_join import check_join
 from eddyline.engines.flink.audit_learn import LearnReplay
+from eddyline.engines.flink.audit_per_key import KeyedModels
 from eddyline.engines.flink.audit_records import check_events, check_examples, check_names, check_twice
 from eddyline.engines.flink.audit_replay import Replay
 from eddyline.engines.flink.audit_topics import Recorded, recorded
@@ -97,7 +98,7 @@ def examine(pipeline: Pipeline, run: Recorded, *, on_progress: Callable[[int, in
     >>> examine(cases, run).faults
     ["event 'a' (0:0) came 1 times, was refused 0 times and never answered"]
     """
-    done, faults = Audit(fingerprint=fingerprint()), Faults()
+    done, faults = Audit(fingerprint=fingerprint(pipeline.plan().models)), Faults()
     with tempfile.TemporaryDirectory(prefix="eddyline-audit-") as folder:
         book = Book.filled(pipeline, run, Path(folder), faults)
         try:
@@ -130,7 +131,11 @@ def _replay(book: Book, done: Audit, on_progress: Callable[[int, int], None]) ->
     replay = Replay(book, comparable=done.comparable, on_progress=lambda answered: on_progress(answered, total))
     learning = LearnReplay(book, replay.differs)
     learning.run()
+    if book.per_key:
+        replay.models.keyed = KeyedModels(book, learning.learners.makers, replay.differs)
     replay.run()
+    if replay.models.keyed is not None:
+        replay.models.keyed.finish()
     done.answered_again, done.repeats, done.differences = replay.answered, replay.repeats, replay.differences
     done.learned, done.versions, done.decisions = learning.position, learning.versions, learning.decisions
 

@@ -16,11 +16,15 @@ from zlib import crc32
 import msgspec
 
 from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.deltas import Reader as Versions
 from eddyline.engines.flink import taken
 from eddyline.engines.flink.audit_topics import Message, Recorded
 from eddyline.engines.flink.job import partition
+from eddyline.engines.flink.per_key import learned_where_served
+from eddyline.engines.flink.reading import Door, Reader, Stream, is_coded, source_of
+from eddyline.engines.flink.stopwatch import split_place
 from eddyline.pipeline import Pipeline
-from eddyline.records import DeadLetter, Rollout
+from eddyline.records import DeadLetter, ModelVersion, Rollout
 from eddyline.records.errors import Rejected
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.aggregates import KEY_GROUPS
@@ -29,7 +33,8 @@ from eddyline.stages.refuse import digest_of
 
 SHOWN = 50
 ROWS = 2_000
-_identity = msgspec.msgpack.Encoder(order="deterministic").encode
+CODED: tuple[Stream, ...] = ("events", "labels")
+"""The streams whose messages need not be JSON."""
 _TABLES = """
 CREATE TABLE events(n INTEGER PRIMARY KEY, id TEXT, shard INTEGER, content BLOB, sha TEXT, origin TEXT, raw BLOB);
 CREATE TABLE labels(n INTEGER PRIMARY KEY, id TEXT, at INTEGER, sees INTEGER, punctual INTEGER, sha TEXT, origin TEXT,
@@ -95,8 +100,13 @@ class Book:
         self.pipeline, self.faults = pipeline, faults
         self.db = sqlite3.connect(folder / "audit.sqlite", isolation_level=None)
         self.db.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536; {_TABLES}")
+        self.doors = {stream: Door(pipeline, stream) for stream in CODED}
+        self.identity = pipeline.event_schema.identity
+        self.readers = {s: Reader(source_of(pipeline, s)) for s in CODED if is_coded(source_of(pipeline, s))}
+        self.versions = Versions()
         self.start = pipeline.plan().decide.new_state().rollout
         self.rollouts: dict[int, Rollout] = {}
+        self.per_key = learned_where_served(pipeline)
         serve_by, owner = partition(pipeline)
         self.everybody, self.by_id = serve_by == "NOBODY", serve_by == "ID"
         named = (field.name for field in pipeline.event_schema.declared if field.wire == owner)
@@ -149,6 +159,16 @@ class Book:
         """A rollout by its revision; the pipeline's start is 0."""
         return self.rollouts.get(revision) if revision else self.start
 
+    def version(self, raw: bytes) -> tuple[ModelVersion, bytes]:
+        """The version of a message and its state, also where it is told as what changed since another.
+
+        Raises `SourceError` where it cannot be read.
+        """
+        return self.versions.version(raw, self._told)
+
+    def _told(self, line: str, position: int) -> Iterator[bytes]:
+        return (raw for (raw,) in self.rows("SELECT raw FROM versions WHERE model = ? AND position = ?", line, position))
+
     def close(self) -> None:
         """Lets go of the database."""
         self.db.close()
@@ -174,15 +194,19 @@ class Book:
     # One message as a row --------------------------------------------------------------------------------------------
 
     def _event(self, message: Message) -> tuple[Any, ...]:
-        raw = message.value
+        raw, door = self._read("events", message), self.doors["events"]
         try:
-            arrival = self.pipeline.event_schema.decode(raw)
-        except Rejected:
-            sha = hashlib.sha256(raw).hexdigest()
+            arrival = door.decode(raw)
+        except Rejected as rejected:
+            sha = door.letter(rejected, raw).sha256
             return None, None, sha.encode(), sha, _origin(message), raw
         shard = self._shard(arrival.id, arrival.value)
-        content = hashlib.blake2b(_identity(arrival.value), digest_size=16).digest()
+        content = hashlib.blake2b(self.identity(arrival), digest_size=16).digest()
         return arrival.id, shard, content, digest_of(arrival.value), _origin(message), raw
+
+    def _read(self, stream: Stream, message: Message) -> bytes:
+        """What the stages were handed of a message."""
+        return self.readers[stream].read(message.value) if stream in self.readers else message.value
 
     def _shard(self, event_id: str, event: Any) -> int:
         """In which shard an event belongs."""
@@ -192,12 +216,12 @@ class Book:
         return crc32(_json_text(owner).encode()) % KEY_GROUPS
 
     def _label(self, message: Message) -> tuple[Any, ...]:
-        raw, origin = message.value, _origin(message)
+        raw, origin, door = self._read("labels", message), _origin(message), self.doors["labels"]
         newest = self.newest.get(message.partition, BEGINNING)
         try:
-            label = self.pipeline.label_schema.decode(raw)
-        except Rejected:
-            return None, None, newest, 1, hashlib.sha256(raw).hexdigest(), origin, raw
+            label = door.decode(raw)
+        except Rejected as rejected:
+            return None, None, newest, 1, door.letter(rejected, raw).sha256, origin, raw
         self.newest[message.partition] = sees = max(newest, label.at)
         return label.id, label.at, sees, int(label.at >= newest - self.lateness), digest_of(label.value), origin, raw
 
@@ -212,7 +236,7 @@ class Book:
         p = example.prediction
         shown = {"features": p.features, "truth": example.truth, "known": example.known, "at": example.at}
         truth = truth_bytes(example.truth)
-        sha = digest_of(shown) if position < 0 else ""
+        sha = digest_of(shown) if position < 0 or self.per_key else ""
         return p.event_id, position, example.revision, example.known, example.at, truth, sha, message.value
 
     def _version(self, message: Message) -> tuple[Any, ...]:
@@ -251,7 +275,7 @@ def _json_text(owner: Any) -> str:
 
 def _place(message: Message) -> tuple[int, int, int]:
     """Shard, number, and the rollout that was in force: predictions tell it themselves, so there it is 0 here."""
-    shard, dot, rest = message.place.partition(".")
+    shard, dot, rest = split_place(message.place)[0].partition(".")
     place, _, revision = rest.partition(".")
     if not dot or not shard.isdecimal() or not place.isdecimal() or not (revision or "0").isdecimal():
         raise ValueError(f"its place is {message.place!r}, expected shard.number")

@@ -27,7 +27,6 @@ from eddyline.records import Arrival, DeadLetter, Example, Prediction, Reason, W
 from eddyline.records.errors import Rejected
 from eddyline.records.time import BEGINNING
 from eddyline.stages.join import Joined, JoinStage, truth_bytes
-from eddyline.stages.refuse import refuse_bytes
 
 _FAR = 2**62
 _pack = msgspec.msgpack.Encoder().encode
@@ -235,8 +234,8 @@ def _check_unreadable(book: Book) -> None:
             book.faults.add(f"the label at {origin} cannot be read; it came {came} times and has {refused} dead letters")
             continue
         try:
-            book.pipeline.label_schema.decode(raw)
+            book.doors["labels"].decode(raw)
         except Rejected as rejected:
-            again = refuse_bytes("labels", rejected.reason, rejected.detail, raw)
+            again = book.doors["labels"].letter(rejected, raw)
             if unsigned(again) != unsigned(wire.decode_dead(letter)):
                 book.faults.add(f"the label at {origin} has another dead letter than it gets again: {rejected}")

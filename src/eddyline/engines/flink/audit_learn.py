@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -17,7 +18,7 @@ from eddyline.engines.flink import taken
 from eddyline.engines.flink.audit_book import Book
 from eddyline.engines.flink.learn import recipe_of
 from eddyline.engines.flink.learners import Came, Learners, Record
-from eddyline.records import DeadLetter, Example, ModelVersion, Prediction, Unlabelled
+from eddyline.records import DeadLetter, Decision, Example, ModelVersion, Prediction, Unlabelled
 from eddyline.records.errors import SourceError
 from eddyline.stages.commands import Command, version_of
 from eddyline.stages.decide import FAILURES
@@ -34,14 +35,27 @@ class BrokenError(Exception):
     """The recorded inputs cannot be played on; why was said."""
 
 
-class LearnReplay:
-    """One instance's learning and deciding, from the topics."""
+class Listener(Protocol):
+    """Somebody who hears what was taken, as it is played again."""
 
-    def __init__(self, book: Book, differs: Callable[[str], None]) -> None:
-        self.book, self.differs = book, differs
+    def hears(self, record: Record, learners: Learners) -> None:
+        """A record, before it is taken."""
+        ...
+
+    def heard(self, record: Record, came: Came, learners: Learners) -> None:
+        """The same record, and what it came to."""
+        ...
+
+
+class LearnReplay:
+    """One instance's learning and deciding, from the topics. `listener` hears each record."""
+
+    def __init__(self, book: Book, differs: Callable[[str], None], listener: Listener | None = None) -> None:
+        self.book, self.differs, self.listener = book, differs, listener
         self.learners = Learners(book.pipeline)
         self.versions = 0
-        self.decisions = 0
+        self.again: list[Decision] = []
+        """what was decided again, in order"""
         self.rollouts: set[int] = set()
         book.db.executescript(_PLAYED)
 
@@ -49,6 +63,11 @@ class LearnReplay:
     def position(self) -> int:
         """Where the pipeline's own line stands."""
         return self.learners.states[self.learners.own].position
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions were made again."""
+        return len(self.again)
 
     def run(self) -> None:
         """Plays everything, and says what is left."""
@@ -81,10 +100,17 @@ class LearnReplay:
             self._truth(one, before)
             return
         record, start = self._record(one)
-        came = self.learners.take(record, start)
+        came = self._taken(record, start)
         self._came(came, before)
-        if type(one) is taken.Asked:
-            self._refused(one.command, came)
+        self._refused(came)
+
+    def _taken(self, record: Record, start: bytes = b"") -> Came:
+        if self.listener is None:
+            return self.learners.take(record, start)
+        self.listener.hears(record, self.learners)
+        came = self.learners.take(record, start)
+        self.listener.heard(record, came, self.learners)
+        return came
 
     def _record(self, one: taken.One) -> tuple[Record, bytes]:
         """What was taken, from the topic that holds it, and the state that a line enters with."""
@@ -135,18 +161,26 @@ class LearnReplay:
         learners = self.learners
         if learners.decide.problem(learners.deciding, command, learners.positions()) is not None:
             return b""  # it was refused, and nobody entered
-        position = version_of(entry.start)[1]
-        raw = self.book.one("SELECT raw FROM versions WHERE model = ? AND position = ?", entry.name, position)
+        position, query = version_of(entry.start)[1], "SELECT raw FROM versions WHERE model = ? AND position = ?"
+        raw, known = self.book.one(query, entry.name, position), self.book.one(query, *version_of(entry.start))
+        if raw is None and entry.after is not None:
+            raw = known  # it went on from there before it was published
         if raw is None:
             self._broken(f"{entry.name} entered as {entry.start}, and {entry.name}@{position} was never published")
-        state = wire.decode_version(raw)[1]
-        known = self.book.one("SELECT raw FROM versions WHERE model = ? AND position = ?", *version_of(entry.start))
+        state = self._state(raw)
         blank = self.learners.blanks.get(entry.like)
         if blank is not None and known is not None:
-            here, there = (blank.restored(one).digest() for one in (state, wire.decode_version(known)[1]))
+            here, there = (blank.restored(one).digest() for one in (state, self._state(known)))
             if here != there:
                 self.differs(f"{entry.name} entered as {entry.start}, and is another model")
         return state
+
+    def _state(self, raw: bytes) -> bytes:
+        try:
+            return self.book.version(raw)[1]
+        except SourceError as error:
+            self.book.faults.add(str(error).splitlines()[0])
+            raise BrokenError from error
 
     def _played(self, stream: str, n: int, what: str) -> None:
         if not self.book.db.execute("INSERT OR IGNORE INTO played VALUES (?, ?)", (stream, n)).rowcount:
@@ -165,7 +199,7 @@ class LearnReplay:
         for said in (told, *(told.others or ())):
             if said.model in before and said.position > before[said.model]:
                 self._broken(f"event {one.event_id!r} was answered by {said.version} and learned before that version")
-        came = self.learners.take(example)
+        came = self._taken(example)
         if wire.encode_example(example, came.position, came.also) != raw:
             also = wire.decode_also(raw) or None
             self.differs(
@@ -174,6 +208,7 @@ class LearnReplay:
             )
             raise BrokenError
         self._letters(example, sha, came)
+        self._refused(came)
         self._came(came, before)
 
     def _letters(self, example: Example, sha: str, came: Came) -> None:
@@ -181,14 +216,16 @@ class LearnReplay:
         if came.position >= 0:
             return
         letters = self.book.one("SELECT COUNT(*) FROM letters WHERE stream = 'examples' AND sha = ?", sha)
-        if letters != len(came.letters):
+        if letters != sum(letter.stream == "examples" for letter in came.letters):
             said = f"revision {example.revision} of event {example.prediction.event_id!r} was not learned"
             self.book.faults.add(f"{said} and has {letters} dead letters, expected {len(came.letters)}")
 
-    def _refused(self, command: Command, came: Came) -> None:
+    def _refused(self, came: Came) -> None:
+        """A command that was refused, and a hold that was let go of, are dead letters."""
         for letter in came.letters:
-            if self.book.one("SELECT 1 FROM letters WHERE stream = 'commands' AND sha = ?", letter.sha256) is None:
-                self.book.faults.add(f"the command {command.do} {command.to} was refused, and is not in the dead letters")
+            known = "SELECT 1 FROM letters WHERE stream = 'commands' AND sha = ?"
+            if letter.stream == "commands" and self.book.one(known, letter.sha256) is None:
+                self.book.faults.add(f"a command about {letter.event_id} was refused, and is not in the dead letters")
 
     def _came(self, came: Came, before: dict[str, int]) -> None:
         """Compares what was decided, and the versions of the positions that were reached."""
@@ -199,7 +236,7 @@ class LearnReplay:
                 said = f"rollout {rollout.revision} put {recorded.champion} in force"
                 self.differs(f"{said}, and deciding again gives {rollout.champion}, or other places beside it")
         for decision in came.decisions:
-            self.decisions += 1
+            self.again.append(decision)
             raw = self.book.one("SELECT raw FROM decisions WHERE number = ?", decision.number)
             if raw is None:
                 self.differs(f"decision {decision.number} ({decision.action} {decision.subject}) was not recorded")
@@ -209,7 +246,8 @@ class LearnReplay:
             if state.position != before.get(name):
                 self._compare(name, state.position, state.model.digest)
         for snapshot in came.snapshots:
-            if snapshot.name not in self.learners.states:  # it was made, and its line ended at once
+            now = self.learners.states.get(snapshot.name)
+            if now is None or now.position != snapshot.position:  # its line ended at once, or it learned what was held for it
                 self._compare(snapshot.name, snapshot.position, partial(str, snapshot.digest))
 
     def _compare(self, line: str, position: int, digest: Callable[[], str]) -> None:
@@ -219,7 +257,7 @@ class LearnReplay:
             self.versions += 1
             self.book.db.execute("INSERT INTO played VALUES ('versions', ?)", (n,))
             try:
-                version, body = wire.decode_version(raw)
+                version, body = self.book.version(raw)
             except SourceError as error:
                 self.book.faults.add(str(error).splitlines()[0])
                 continue

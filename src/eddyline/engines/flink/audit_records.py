@@ -112,7 +112,8 @@ def _check_unlearned(book: Book) -> None:
     """Whose truth is a dead letter has no position, and no correction has one where they are only recorded."""
     add, learns_revisions = book.faults.add, book.pipeline.join.revisions == "learn"
     for (event_id,) in book.rows(
-        "SELECT id FROM letters WHERE stream = 'examples' AND sha NOT IN (SELECT sha FROM examples WHERE position < 0)"
+        "SELECT id FROM letters WHERE stream = 'examples' AND sha NOT IN (SELECT sha FROM examples WHERE position < 0 OR ?)",
+        book.per_key,  # then it has its number before its key's model refuses it
     ):
         add(f"a dead letter says that the truth of event {event_id!r} was not learned, and there is no such example")
     if not learns_revisions:
@@ -121,7 +122,10 @@ def _check_unlearned(book: Book) -> None:
 
 
 def check_names(book: Book) -> None:
-    """Each answer names a version that was published and a rollout that chose it."""
+    """Each answer names a version that was published and a rollout that chose it.
+
+    Models per key publish none: whether theirs are right is shown where they answer again (`audit_per_key`).
+    """
     add, rollouts = book.faults.add, book.rollouts
     revisions = sorted(rollouts)
     if revisions != list(range(1, len(revisions) + 1)):
@@ -131,7 +135,7 @@ def check_names(book: Book) -> None:
         "SELECT model, position, revision, MIN(id), COUNT(*) FROM predictions GROUP BY model, position, revision"
     ):
         said = f"event {first!r} (and {count - 1} more) was answered by {model}@{position}"
-        made = position == 0 and model in declared
+        made = (position == 0 and model in declared) or (book.per_key and model == book.pipeline.name)
         if not made and book.one("SELECT 1 FROM versions WHERE model = ? AND position = ?", model, position) is None:
             add(f"{said}, which was never published")
         rollout = book.rollout(revision)

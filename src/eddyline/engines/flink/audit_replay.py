@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.audit_book import Book
+from eddyline.engines.flink.audit_per_key import KeyedModels
 from eddyline.ports import Model
 from eddyline.records import Arrival, DeadLetter, Prediction
 from eddyline.records.errors import Rejected, SourceError
 from eddyline.stages.bouts import Party, Roll, party
 from eddyline.stages.features import Maker
-from eddyline.stages.refuse import refuse_bytes
 from eddyline.stages.rollouts import champion_of
 from eddyline.stages.serve import ServeState
 from eddyline.stages.voices import Seat, Voice
@@ -60,9 +60,13 @@ class Models:
         self.makers = {name: line.maker for name, line in plan.lines.items()}
         self.room = _OLDER + 2 * len(self.blanks)
         self.made: dict[Party, Model] = {}
+        self.keyed: KeyedModels | None = None
+        """the own line's, where there is one for each key"""
 
-    def at(self, line: str, position: int) -> Model | None:
-        """The model of a line at a position; None when it cannot be had."""
+    def at(self, line: str, position: int, *, live: bool = False) -> Model | None:
+        """The model of a line at a position; None when it cannot be had. `live`: the line answered, not a version by name."""
+        if self.keyed is not None and live and line == self.book.pipeline.name:
+            return self.keyed.asked(position)  # type: ignore[no-any-return]
         if position == 0 and line in self.blanks:
             return self.blanks[line]
         model = self.made.pop((line, position), None) or self._restored(line, position)
@@ -81,7 +85,7 @@ class Models:
         if raw is None:
             return None
         try:
-            return self.blanks[self._like(line)].restored(wire.decode_version(raw)[1])
+            return self.blanks[self._like(line)].restored(self.book.version(raw)[1])
         except SourceError:
             return None
 
@@ -158,7 +162,7 @@ class Served:
             if who not in self.parties:
                 return f"answered in rollout {self.revision}, and does not say what {who} said"
             line, position = self.parties[who]
-            model = models.at(line, position)
+            model = models.at(line, position, live="@" not in who)
             if model is None:
                 return f"answered by {line}@{position}, which cannot be made again"
             maker = models.maker(line)
@@ -183,7 +187,8 @@ class Replay:
     def __init__(self, book: Book, *, comparable: bool, on_progress: Callable[[int], None]) -> None:
         self.book, self.comparable, self.on_progress = book, comparable, on_progress
         self.serve = book.pipeline.plan().serve
-        self.decode = book.pipeline.event_schema.decode
+        self.door = book.doors["events"]
+        self.decode = self.door.decode
         self.models = Models(book)
         self.differences = 0
         self.answered = 0
@@ -225,7 +230,7 @@ class Replay:
         try:
             arrival = self.decode(taken.event_raw)
         except Rejected as rejected:
-            letter = refuse_bytes("events", rejected.reason, rejected.detail, taken.event_raw)
+            letter = self.door.letter(rejected, taken.event_raw)
             if not taken.letter or unsigned(letter) != unsigned(wire.decode_dead(taken.raw)):
                 self.differs(f"{where}: an event that cannot be read ({rejected}) has another dead letter")
             return

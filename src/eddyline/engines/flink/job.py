@@ -16,17 +16,17 @@ from typing import Any, Literal
 import msgspec
 import zstandard
 
-from eddyline.connectors.kafka.codecs import Json
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.connectors.kafka.source import KafkaTopic
 from eddyline.connectors.kafka.topics import Topics, ensure
 from eddyline.engines.flink import shipping
-from eddyline.engines.flink.batch import Kind
+from eddyline.engines.flink.batch import Kind, milliseconds
+from eddyline.engines.flink.per_key import learned_where_served, require_servable
+from eddyline.engines.flink.reading import is_coded
 from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded
 from eddyline.pipeline.meaning import meaning
-from eddyline.ports import SourceConfig
 from eddyline.records.errors import DeclarationError, StoreMismatch
 from eddyline.records.schema import Schema
 from eddyline.records.time import to_us
@@ -116,8 +116,7 @@ def specification(
     `checkpoints` is the folder for this job's checkpoints, as a URI; None leaves it to the cluster.
     """
     pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
-    _require_json("events", pipeline.events)
-    _require_json("labels", pipeline.labels)
+    require_servable(pipeline)
     parts, (serve_by, owner) = "+".join(settings.parts), partition(pipeline)
     document: dict[str, Any] = {
         "name": job_name(pipeline.name, settings.parts),
@@ -133,9 +132,12 @@ def specification(
         "parallelism": settings.parallelism,
         "parts": list(settings.parts),
         "decides": decides(pipeline.plan()),
+        "per_key": learned_where_served(pipeline),
         "serve_by": serve_by,
         "serve_parallelism": 1 if serve_by == "NOBODY" else settings.parallelism,
         **_streams(pipeline, topics, owner),
+        "decoded": [word for word, source in (("events", pipeline.events), ("labels", pipeline.labels)) if is_coded(source)],
+        "ahead_ms": milliseconds(to_us(pipeline.ahead)),
         "idle_ms": settings.idle_ms,
         "drift_ms": settings.drift_ms,
         "transaction_timeout_ms": str(settings.transaction_timeout_ms),
@@ -160,6 +162,7 @@ def _streams(pipeline: Pipeline, topics: JobTopics, owner: str) -> dict[str, Any
             "events": topics.events,
             "labels": topics.labels,
             "predictions": out.predictions,
+            **({"examples": out.examples} if learned_where_served(pipeline) else {}),
             "versions": out.versions,
             "rollouts": out.rollouts,
             "commands": topics.commands,
@@ -168,7 +171,14 @@ def _streams(pipeline: Pipeline, topics: JobTopics, owner: str) -> dict[str, Any
         "fields": {
             "events": _fields(pipeline.event_schema, owner, to_us(pipeline.lateness)),
             "labels": _fields(pipeline.label_schema, "", to_us(pipeline.join.lateness)),
-            "predictions": {"id": "event_id", "key": "key", "at": "at", "zone": "", "unit": 1, "lateness_ms": 0},
+            "predictions": {
+                "id": "event_id",
+                "key": "key",
+                "at": "at",
+                "zone": "",
+                "unit": 1,
+                "lateness_ms": milliseconds(to_us(pipeline.lateness)),
+            },
         },
         "sinks": {
             str(int(kind)): name
@@ -253,6 +263,8 @@ def _flink(settings: Settings) -> dict[str, str]:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "state.backend.type": "rocksdb",
         "state.backend.rocksdb.use-bloom-filter": "true",
+        # Every checkpoint flushes, and what is known of an id is written once: levels would copy all ids every few checkpoints.
+        "state.backend.rocksdb.compaction.style": "UNIVERSAL",
         "execution.checkpointing.incremental": "true",
         "pipeline.object-reuse": "true",
         "restart-strategy.type": "exponential-delay",
@@ -260,14 +272,6 @@ def _flink(settings: Settings) -> dict[str, str]:
         "restart-strategy.exponential-delay.max-backoff": "10 s",
         **settings.flink,
     }
-
-
-def _require_json(stream: str, source: SourceConfig) -> None:
-    if isinstance(source, KafkaTopic) and not isinstance(source.codec, Json):
-        raise DeclarationError(
-            f"{stream}: topic {source.topic} is {source.codec.describe()}, and the job on Flink reads JSON\n"
-            "run it in one process, without --engine flink, or bring the topic to JSON"
-        )
 
 
 def partition(pipeline: Pipeline) -> tuple[str, str]:
@@ -292,7 +296,7 @@ def _fields(schema: Schema, owner: str, lateness_us: int) -> dict[str, Any]:
         "at": time.wire,
         "zone": schema.zone or "",
         "unit": time.unit.value if time.unit is not None else 0,
-        "lateness_ms": -(-lateness_us // 1000),
+        "lateness_ms": milliseconds(lateness_us),
     }
 
 
@@ -303,11 +307,25 @@ def _wire_name(schema: Schema, name: str) -> str:
 _JAVA_NAMES = {"sasl.mechanisms": "sasl.mechanism", "ssl.ca.location": "ssl.truststore.location"}
 
 
+_PEM = ("ssl.certificate.location", "ssl.certificate.pem", "ssl.key.location", "ssl.key.pem", "ssl.ca.pem")
+
+
 def _java_settings(connection: Connection) -> dict[str, str]:
-    """librdkafka's settings as Java's client calls them: security, and what both call alike."""
+    """librdkafka's settings as Java's client calls them: security, and what both call alike.
+
+    Raises `DeclarationError` for a client certificate in PEM, which Java would pass over in silence.
+    """
+    unknown = sorted(set(_PEM) & set(connection.settings))
+    if unknown:
+        raise DeclarationError(
+            f"kafka: {unknown[0]} is not known to Kafka's Java client, which Flink reads with\n"
+            "give what both know: ssl.keystore.location (PKCS 12), ssl.keystore.password; ssl.ca.location"
+        )
     config = {_JAVA_NAMES.get(name, name): str(value) for name, value in connection.settings.items()}
     if "ssl.truststore.location" in config:
         config.setdefault("ssl.truststore.type", "PEM")
+    if config.get("ssl.endpoint.identification.algorithm") == "none":
+        config["ssl.endpoint.identification.algorithm"] = ""
     user, password = config.pop("sasl.username", None), config.pop("sasl.password", None)
     if user is not None and password is not None:
         mechanism = config.get("sasl.mechanism", "PLAIN")

@@ -28,6 +28,7 @@ from eddyline.engines.flink.batch import (
     read_batch,
     saved,
 )
+from eddyline.engines.flink.reading import Door
 from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
 from eddyline.records import Arrival, DeadLetter, Example, Known, Prediction, Reason, Unlabelled, Watermark
@@ -106,6 +107,7 @@ class JoinHost:
     def __init__(self, pipeline: Pipeline) -> None:
         plan = pipeline.plan()
         self.stage, self.passes_on = plan.join, decides(plan)
+        self.door = Door(pipeline, "labels")
         self.decode = pipeline.label_schema.decode
         self.encode = pipeline.label_schema.encode
         self.memories: dict[str, tuple[int, IdMemory]] = {}
@@ -134,9 +136,9 @@ class JoinHost:
                     self._hear(event_id, memory, [OneAnswer(event_id, memory, wait_us).prediction(0)], watermark, shard, out)
             elif kind == LABEL:
                 try:
-                    label = self.decode(body)
+                    label = self.door.decode(body)
                 except Rejected as rejected:
-                    letter = refuse_bytes("labels", rejected.reason, rejected.detail, body, event_id=event_id or None)
+                    letter = self.door.letter(rejected, body, event_id=event_id or None)
                     out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), trace))
                     continue
                 self._hear(event_id, memory, [label], watermark, shard, out)

@@ -2,8 +2,9 @@
 
 Positions are given here, one after another, and the example goes to its topic with them: that topic is the log from which
 any version is made again. A version of each line is published before each checkpoint, because that is when scorers can read
-it; or every so many examples, where the pipeline declares it. What was taken, and in which order, goes to a topic, too:
-there is no other record of it, and decisions follow from it.
+it; or every so many examples, or so much event time, where the pipeline declares it. It goes out whole or as what changed;
+whole after a restart, because what was told before is not kept. What was taken, and in which order, goes to a topic, too: there
+is no other record of it, and decisions follow from it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 import zstandard
 
 from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.deltas import Chain
 from eddyline.engines.flink import taken
 from eddyline.engines.flink.batch import (
     ALERT,
@@ -34,8 +36,11 @@ from eddyline.engines.flink.batch import (
     read_batch,
     saved,
 )
+from eddyline.engines.flink.job import partition
 from eddyline.engines.flink.join import JoinedWire
-from eddyline.engines.flink.learners import Came, Learners, LearnersSaved
+from eddyline.engines.flink.learners import STARTED, Came, Learners, LearnersSaved
+from eddyline.engines.flink.per_key import FRESH, Numbers
+from eddyline.engines.flink.stopwatch import split_place
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
@@ -54,7 +59,7 @@ class Request(Command, frozen=True, kw_only=True):
     """A command as it travels: with the version it names, so that scorers that never saw it can answer with it.
 
     `version` is the message of `<pipeline>.versions` that holds the version which `to`,
-    `place` or `entry` names.
+    `place` or `entry` names, whole.
     """
 
     version: bytes = b""
@@ -69,7 +74,7 @@ class Request(Command, frozen=True, kw_only=True):
         """What is asked for.
 
         >>> Request.of(Command(do="approve", number=3, author="ann")).command
-        Command(to='', author='ann', reason='', do='approve', entry=None, place=None, number=3, value=0.0)
+        Command(to='', author='ann', reason='', do='approve', entry=None, place=None, number=3, value=0.0, unforget=False)
         """
         return Command(**{name: getattr(self, name) for name in Command.__struct_fields__})
 
@@ -80,6 +85,8 @@ class LearnSaved(msgspec.Struct, frozen=True):
     learners: LearnersSaved
     published: dict[str, int]
     parents: dict[str, str]
+    numbered: dict[int, int] = {}
+    """by shard, where models per key live in serve: the position of its last example"""
 
 
 class LearnHost:
@@ -91,6 +98,9 @@ class LearnHost:
         self.learners = Learners(pipeline, None if was is None else was.learners)
         self.published: dict[str, int] = {} if was is None else was.published
         self.parents: dict[str, str] = {} if was is None else was.parents
+        self.numbers = Numbers(pipeline, partition(pipeline)[0] == "NOBODY", {} if was is None else was.numbered)
+        self.chains: dict[str, Chain] = {}
+        self.whole_every = pipeline.versions.whole_every if pipeline.versions.deltas else 1
 
     def step(self, batch: bytes, watermark: int) -> bytes:
         """Takes examples, answers, alerts and commands, in order."""
@@ -115,21 +125,27 @@ class LearnHost:
         example = Example(prediction, joined.truth, joined.known, joined.at, joined.revision)
         came = self.learners.take(example)
         written = wire.encode_example(example, came.position, came.also)
-        given.append((EXAMPLE, prediction.key, event_id, at, written, trace))
+        back = trace
+        if self.learners.per_key and came.position > 0:
+            back = f"{trace}|{self.numbers.place(example, came.position, self.learners.makers)}"
+        given.append((EXAMPLE, prediction.key, event_id, at, written, back))
         self._give(came, event_id, trace, given)
-        every = self.learners.learn.publish_every
-        if every is not None:
-            for name, position in ((self.name, came.position), *(came.also or {}).items()):
-                state = self.learners.states.get(name)
-                if position > 0 and position % every == 0 and state is not None and state.published is not None:
-                    self._publish_model(name, state.published, position, given)
+        for name, position in ((self.name, came.position), *(came.also or {}).items()):
+            state = self.learners.states.get(name)
+            if state is not None and state.published is not None and state.published_position == position:
+                self._publish_model(name, state.published, position, given)
         return taken.Truth(prediction.event_id, joined.revision)
 
     def _hear(self, kind: int, at: int, body: bytes, headers: str, inputs: list[taken.One], given: list[Given]) -> None:
         """Takes what only those who decide want to know."""
         if kind == PREDICTION:
-            inputs.append(taken.Answer(headers.partition("|")[2]))
+            place, observed = split_place(headers.partition("|")[2])
+            inputs.append(taken.Answer(place))
             came = self.learners.take(wire.decode_prediction(body))
+            for command in observed:
+                inputs.append(taken.Asked(command))
+                self._give(came, "", "", given)
+                came = self.learners.take(command)
         elif kind == EXPIRED:
             prediction = wire.decode_prediction(body)
             inputs.append(taken.Expiry(prediction.event_id))
@@ -166,7 +182,20 @@ class LearnHost:
         came = self.learners.take(command, start)
         if came.rollouts and request.version and request.entry is None:
             given.append((VERSION, "", named, NEVER, request.version, ""))
+        self._start(request, came, given)
         self._give(came, about, "", given)
+
+    def _start(self, request: Request, came: Came, given: list[Given]) -> None:
+        """Publishes what a newcomer brought, whole, and as whoever made it says how it was made."""
+        for snapshot in [one for one in came.snapshots if one.created_by == STARTED]:
+            came.snapshots.remove(snapshot)
+            made, line = wire.decode_version(request.version)[0], snapshot.name
+            recipe, numbers = recipe_of(self.digest, self.learners.blanks[line]), fingerprint(self.learners.blanks.values())
+            version = ModelVersion(line, snapshot.position, snapshot.digest, recipe, made.parent, numbers, made.created_by)
+            like, lineage = self.learners.likes.get(line), wire.lineage_of(request.version)
+            body = wire.encode_version(version, snapshot.state, like=like, lineage=lineage)
+            given.append((VERSION, "", version.name, NEVER, body, ""))
+            self.published[line], self.parents[line] = version.position, version.name
 
     def _give(self, came: Came, about: str, trace: str, given: list[Given]) -> None:
         """Writes what a record came to, besides its positions."""
@@ -186,18 +215,21 @@ class LearnHost:
             self._publish(line, position, model.save(), model.digest(), "published", given)
 
     def _publish(self, line: str, position: int, state: bytes, digest: str, created_by: str, given: list[Given]) -> None:
-        if position <= self.published.get(line, -1 if created_by.startswith(ENTERED) else 0):
+        if position <= self.published.get(line, -1 if created_by.startswith((ENTERED, FRESH)) else 0):
             return
+        if self.learners.per_key and line == self.name and position:
+            return  # it is in serve, key by key
         version = ModelVersion(
             model=line,
             position=position,
             digest=digest,
             recipe=recipe_of(self.digest, self.learners.blanks[line]),
             parent=self.parents.get(line),
-            fingerprint=fingerprint(),
+            fingerprint=fingerprint(self.learners.blanks.values()),
             created_by=created_by,
         )
-        body = wire.encode_version(version, state, like=self.learners.likes.get(line))
+        chain = self.chains.setdefault(line, Chain(self.whole_every))
+        body = chain.told(version, state, self.learners.likes.get(line))
         given.append((VERSION, "", version.name, NEVER, body, ""))
         self.published[line], self.parents[line] = position, version.name
 
@@ -208,22 +240,29 @@ class LearnHost:
     def before_checkpoint(self) -> bytes:
         """The version of each line as it stands, which scorers can read once this checkpoint is complete."""
         given: list[Given] = []
-        if self.learners.learn.publish_every is None:
+        if self.learners.per_key:
+            fresh = self.learners.blanks[self.name]  # it says by whom, and on which machine, everything after it is made
+            self._publish(self.name, 0, fresh.save(), fresh.digest(), FRESH, given)
+        for line in self.chains.keys() - self.learners.states.keys():
+            del self.chains[line]  # it has ended, and publishes no more
+        if self.learners.learn.publish is None:
             for name, state in self.learners.states.items():
                 self._publish_model(name, state.model, state.position, given)
         return pack(given)
 
     def save(self) -> bytes:
         """The learners, whole; undoing starts from here afterwards."""
-        return saved({0: pack(LearnSaved(self.learners.save(), self.published, self.parents))}, [])
+        return saved({0: pack(LearnSaved(self.learners.save(), self.published, self.parents, self.numbers.last))}, [])
 
 
 def _brought(request: Request) -> tuple[str, bytes]:
     """The name of the version that a request brings, and its state where a line enters with it."""
     if not request.version:
         return "", b""
+    told = wire.peek_version(request.version)
+    if not told.whole:
+        raise EddylineError(f"it brings {told.model}@{told.position} as what changed since another version; bring it whole")
     if request.entry is None:
-        told = wire.peek_version(request.version)
         return f"{told.model}@{told.position}", b""
     version, state = wire.decode_version(request.version)
     return version.name, state if version.name == request.entry.start else b""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from eddyline.engines.flink.holding import HeldSaved, Holding
+from eddyline.engines.flink.per_key import Counted, learned_where_served
 from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
@@ -21,9 +23,11 @@ from eddyline.stages.commands import Command, version_of
 from eddyline.stages.decide import Decided
 from eddyline.stages.deciding import DecideState
 from eddyline.stages.features import Maker
-from eddyline.stages.learn import ENTERED, Snapshot
+from eddyline.stages.learn import ENTERED, LearnState, Snapshot
 from eddyline.stages.lines import Entry, seen_by
 
+STARTED = "started"
+"""How a snapshot says that it is what a newcomer brought, before it learned what was held for it."""
 Record = Prediction | Example | Unlabelled | Alert | DeadLetter | Command
 _END_MS = 2**52
 """Beyond it a watermark says that the streams are drained, not what time it is."""
@@ -39,6 +43,8 @@ class Came:
     letters: list[DeadLetter] = field(default_factory=list)
     rollouts: list[Rollout] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """challengers that could not learn the example, and why"""
 
 
 class LineSaved(msgspec.Struct, frozen=True, array_like=True):
@@ -46,15 +52,17 @@ class LineSaved(msgspec.Struct, frozen=True, array_like=True):
 
     position: int
     model: bytes
+    published_at: int | None = None
 
 
 class LearnersSaved(msgspec.Struct, frozen=True):
-    """The learners by line, decide's memory, and how far event time had come."""
+    """The learners by line, decide's memory, how far event time had come, and what is held for newcomers."""
 
     lines: dict[str, LineSaved]
     decide: bytes
     at: int
     taken: int
+    holds: dict[str, HeldSaved] = {}
 
 
 class Learners:
@@ -65,7 +73,7 @@ class Learners:
 
     def __init__(self, pipeline: Pipeline, kept: LearnersSaved | None = None) -> None:
         plan = pipeline.plan()
-        self.own = pipeline.name
+        self.own, self.per_key = pipeline.name, learned_where_served(pipeline)
         self.learn, self.decide, self.watched = plan.learn, plan.decide, decides(plan)
         self.at, self.taken = (BEGINNING, 0) if kept is None else (kept.at, kept.taken)
         self.deciding: DecideState = plan.decide.new_state() if kept is None else plan.decide.restore(kept.decide)
@@ -73,23 +81,34 @@ class Learners:
         self.blanks: dict[str, Model] = {name: line.model for name, line in pipeline.plan().lines.items()}
         self.likes: dict[str, str] = {}
         self.forgotten: dict[str, frozenset[str]] = {}
+        self.holding = Holding(None if kept is None else kept.holds)
+        self.newcomer: LearnState | None = None
+        """made a moment ago, to see whether it can be"""
         for entry in self.deciding.entries.values():
             self._know(entry)
         if kept is None:
-            self.states = {name: self.learn.new_state(line.model, name=name) for name, line in plan.lines.items()}
+            models = {name: self._learner(name, line.model) for name, line in plan.lines.items()}
+            self.states = {name: self.learn.new_state(model, name=name) for name, model in models.items()}
         else:
-            self.states = {
-                name: self.learn.new_state(self.blanks[name].restored(line.model), line.position, name)
-                for name, line in kept.lines.items()
-            }
+            self.states = {name: self._again(name, line) for name, line in kept.lines.items()}
+
+    def _again(self, name: str, line: LineSaved) -> LearnState:
+        """A learner that goes on. What it published last is with the scorers; when, it has to know to publish next."""
+        state = self.learn.new_state(self._learner(name, self.blanks[name]).restored(line.model), line.position, name)
+        state.published_at = line.published_at
+        return state
+
+    def _learner(self, name: str, model: Model) -> Model:
+        """What learns for a line here: its model, but where it is one per key, which learn where they are served."""
+        return Counted(model.task) if self.per_key and name == self.own else model
 
     def save(self) -> LearnersSaved:
         """The learners, whole; undoing starts from here afterwards."""
         for state in self.states.values():
             state.saved = state.model.save()
             state.since.clear()
-        lines = {name: LineSaved(state.position, state.saved) for name, state in self.states.items()}
-        return LearnersSaved(lines, self.decide.save(self.deciding), self.at, self.taken)
+        lines = {name: LineSaved(state.position, state.saved, state.published_at) for name, state in self.states.items()}
+        return LearnersSaved(lines, self.decide.save(self.deciding), self.at, self.taken, self.holding.save())
 
     def time(self, watermark_ms: int) -> None:
         """Event time has come this far; it does not go back, and the end of all streams is no time."""
@@ -114,6 +133,7 @@ class Learners:
             self._example(record, came)
         if type(record) is Command:
             self._effect(self.decide.step(self.deciding, record, self.at, self.positions()), start, came)
+            self._hold(record, came)
         elif self.looked_at and self._show(record):
             self._effect(self.decide.look(self.deciding, self.at), b"", came)
         return came
@@ -147,14 +167,19 @@ class Learners:
                 came.position = position
             elif position >= 0:
                 also[name] = position
+            if position >= 0 and self.holding.kept:
+                seen = example.prediction.features if features is None else features
+                self.holding.learned(name, position, example.prediction.event_id, seen, example.truth)
             for extra in extras:
                 if isinstance(extra, Snapshot):
                     came.snapshots.append(extra)
                 elif own:
                     came.letters.append(extra)
                 else:
+                    came.failed.append((name, extra.reason))
                     decide.failed(name, extra.reason)  # its failure to learn is its own: the champion has the example
         came.also = also or None
+        came.letters += self.holding.let_go()
 
     # Deciding --------------------------------------------------------------------------------------------------------
 
@@ -163,6 +188,7 @@ class Learners:
 
         `brought` is the version whose bytes came with the command, `start` the state that a line enters with.
         """
+        self.newcomer = None
         who = command.to if command.place is None else command.place.who
         if command.do in ("roll_out", "enter") and command.entry is None and who != brought and self._reached(who):
             return f"{who} was reached, and the command does not bring its bytes, without which no scorer can answer as {who}"
@@ -192,18 +218,35 @@ class Learners:
             return f"there is a line {entry.name} already; give the newcomer a name of its own"
         if entry.like not in known or (source is not None and source[0] not in known):
             return f"{entry.name}: like {entry.like}, after {entry.after}: one is not there; known: {', '.join(known)}"
-        if source is not None and known[source[0]] != source[1]:
+        if source is not None and known[source[0]] != source[1] and self.holding.since(entry) is None:
             return (
                 f"{entry.name} would have to catch up with {source[0]} from {entry.after}, and a job on Flink cannot read back "
-                f"what that line learned since; let it enter without catching up, or make it from {source[0]}'s newest version"
+                "what that line learned since: it was not asked to hold it, or let go of it; ask for a hold, catch up to the "
+                "position that it names, and enter from there (eddyline retrain and forget do, with --brokers)"
             )
         if not start:
             return f"{entry.name} enters as {entry.start}, and the command does not bring the bytes of that version"
         try:
-            self.blanks[entry.like].restored(start)
+            self.newcomer = self._made(entry, start)
         except Exception as error:
-            return f"{entry.start} cannot be read as a model like {entry.like} ({type(error).__name__}: {error})"
+            return f"{entry.name} cannot be made as a model like {entry.like} ({type(error).__name__}: {error})"
         return None
+
+    def _made(self, entry: Entry, start: bytes) -> LearnState:
+        """A newcomer, made of its bytes and of what was held for it."""
+        model, position = self.blanks[entry.like].restored(start), version_of(entry.start)[1]
+        for step in self.holding.since(entry) or ():
+            model.learn(step.features, step.truth)
+            position += 1
+        return self.learn.new_state(model, position, entry.name)
+
+    def _hold(self, command: Command, came: Came) -> None:
+        """Begins to hold what was asked for, and ends what nobody will come for."""
+        if command.do == "hold" and came.decisions:
+            self.holding.begin(command, self.positions()[command.to])
+        elif command.do == "turn_away" and came.decisions:
+            self.holding.end(command.to)
+        self.newcomer = None
 
     def _effect(self, decided: Sequence[Decided], start: bytes, came: Came) -> None:
         """Makes true what was decided: lines come and go."""
@@ -222,12 +265,18 @@ class Learners:
                 self.deciding.ended[name] = self.states.pop(name).position
 
     def _enter(self, entry: Entry, start: bytes, came: Came) -> None:
-        """A newcomer takes up its bytes."""
+        """A newcomer takes its place, as it was made a moment ago. Bytes of its own are a version, too."""
+        state = self.newcomer or self._made(entry, start)
         self._know(entry)
-        position = version_of(entry.start)[1]
-        model = self.blanks[entry.name].restored(start)
-        state = self.states[entry.name] = self.learn.new_state(model, position, entry.name)
-        came.snapshots.append(Snapshot(position, state.saved, model.digest(), entry.name, f"{ENTERED} from {entry.start}"))
+        self.states[entry.name] = state
+        self.holding.end(entry.name)
+        line, began = version_of(entry.start)
+        if line == entry.name:
+            digest = self.blanks[line].restored(start).digest()
+            came.snapshots.append(Snapshot(began, start, digest, line, STARTED))
+        if line != entry.name or state.position > began:
+            created_by = f"{ENTERED} from {entry.start}"
+            came.snapshots.append(Snapshot(state.position, state.saved, state.model.digest(), entry.name, created_by))
 
     def _know(self, entry: Entry) -> None:
         """A line that entered is made, and sees, as the line that it is like."""

@@ -27,13 +27,18 @@ Positions = Mapping[tuple[str, int], int]
 
 def ends(connection: Connection, topics: list[str]) -> dict[tuple[str, int], int]:
     """Where the partitions of these topics end now. Raises `SourceError` when one does not exist."""
+    return {part: high for part, (_, high) in spans(connection, topics).items()}
+
+
+def spans(connection: Connection, topics: list[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    """Where the partitions of these topics begin and end now. Raises `SourceError` when one does not exist."""
     known, found = connection.known_topics(), {}
     with _consumer(connection) as consumer:
         for topic in topics:
             if topic not in known:
                 raise SourceError(f"there is no topic {topic}\nhas its pipeline ever run there? type: eddyline flink status")
             for number in range(known[topic]):
-                found[topic, number] = _range(connection, consumer, topic, number)[1]
+                found[topic, number] = _range(connection, consumer, topic, number)
     return found
 
 

@@ -14,7 +14,7 @@ from eddyline.engines.flink.looking import ends
 
 TIMED = ("events", "predictions", "labels")
 """The streams whose lag says something; versions, rollouts and commands are read as they come."""
-_READ = {"serve": ("events", "versions", "rollouts"), "learn": ("labels", "commands")}
+_READ = {"serve": ("events", "versions", "rollouts", "examples"), "learn": ("labels", "commands")}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reading:
 def readings(connection: Connection, document: Mapping[str, Any]) -> list[Reading]:
     """How far the job of this document has read each of its topics; those that do not exist are left out."""
     known, found = connection.known_topics(), []
-    topics = {stream: document["topics"][stream] for stream in _streams(document["parts"])}
+    topics = {stream: document["topics"][stream] for stream in _streams(document["parts"]) if stream in document["topics"]}
     until = ends(connection, [topic for topic in topics.values() if topic in known])
     for stream, topic in topics.items():
         if topic in known:

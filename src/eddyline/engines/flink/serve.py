@@ -4,7 +4,7 @@ The windows and the event time of a shard are its own, so that what an event is 
 served beside it, nor on how many instances there are. Which ids were answered is remembered by the operator: a digest of
 the event, enough to tell whether the same comes again. Each answer carries its place among the records that its shard took
 (header `place`, "shard.number"), so that the order can be found again in the topics; a refusal tells the rollout with it. Who
-answers is in `voicing.py`.
+answers is in `voicing.py`; where there is one model per key they live, and learn, here (`per_key.py`).
 """
 
 from __future__ import annotations
@@ -15,28 +15,45 @@ from typing import Any
 import msgspec
 
 from eddyline.connectors.kafka import wire
-from eddyline.engines.flink.batch import DEAD, NEVER, PREDICTION, ROLLOUT, VERSION, Out, Saved, pack, read_batch, saved
+from eddyline.engines.flink.batch import (
+    DEAD,
+    EXAMPLE,
+    NEVER,
+    PREDICTION,
+    ROLLOUT,
+    VERSION,
+    Given,
+    Out,
+    Saved,
+    pack,
+    read_batch,
+    saved,
+)
+from eddyline.engines.flink.per_key import ShelfSaved, Shelves, learned_where_served
+from eddyline.engines.flink.reading import Door
+from eddyline.engines.flink.stopwatch import Stopwatch
 from eddyline.engines.flink.voicing import Voices
 from eddyline.pipeline import Pipeline
 from eddyline.records import Arrival, DeadLetter, Prediction
 from eddyline.records.errors import Rejected
+from eddyline.records.schema import Schema
 from eddyline.stages.aggregates import AggregatesState
-from eddyline.stages.refuse import refuse_bytes
 from eddyline.stages.serve import ServeState
 
-_event_bytes = msgspec.msgpack.Encoder(order="deterministic").encode
+BASE = -VERSION
+"""What a checkpoint calls a version that nobody asks for, and from which others are made."""
 
 
 class Same:
     """What is left of an event that was answered: enough to tell whether another one is the same."""
 
-    __slots__ = ("digest",)
+    __slots__ = ("digest", "schema")
 
-    def __init__(self, digest: bytes) -> None:
-        self.digest = digest
+    def __init__(self, digest: bytes, schema: Schema) -> None:
+        self.digest, self.schema = digest, schema
 
-    def __eq__(self, other: object) -> bool:
-        return self.digest == digest_of(other)
+    def __eq__(self, other: Any) -> bool:
+        return self.digest == digest_of(self.schema.identity(self.schema.arrival(other)))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -44,14 +61,28 @@ class Same:
 class Answered:
     """The ledger that serve asks: of the ids of one batch, as the operator handed them over, each in its shard."""
 
-    def __init__(self) -> None:
-        self.shard = 0
-        self.digests: dict[tuple[int, str], bytes] = {}
+    __slots__ = ("digests", "last", "schema", "shards", "slots")
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.shards: dict[int, dict[str, bytes]] = {}
+        self.digests: dict[str, bytes] = {}
+        """those of the shard whose event is answered"""
         self.slots: list[str] = []
+        self.last = b""
+        """the digest of the event that was answered last"""
+
+    def of(self, shard: int) -> dict[str, bytes]:
+        """The digests of a shard, about which it is asked from here on."""
+        digests = self.shards.get(shard)
+        if digests is None:
+            digests = self.shards[shard] = {}
+        self.digests = digests
+        return digests
 
     def find(self, event_id: str) -> int | None:
         """A number for an id that was answered before in this shard, else None."""
-        if (self.shard, event_id) not in self.digests:
+        if event_id not in self.digests:
             return None
         self.slots.append(event_id)
         return len(self.slots) - 1
@@ -59,15 +90,15 @@ class Answered:
     def arrival(self, slot: int) -> Arrival:
         """What is left of the event that was answered."""
         event_id = self.slots[slot]
-        return Arrival(event_id, "", 0, Same(self.digests[self.shard, event_id]))
+        return Arrival(event_id, "", 0, Same(self.digests[event_id], self.schema))
 
     def add(self, prediction: Prediction, arrival: Arrival) -> None:
         """Takes one answer."""
-        self.digests[self.shard, prediction.event_id] = digest_of(arrival.value)
+        self.digests[prediction.event_id] = self.last = digest_of(self.schema.identity(arrival))
 
     def clear(self) -> None:
         """Before the next batch."""
-        self.digests.clear()
+        self.shards.clear()
         self.slots.clear()
 
 
@@ -78,6 +109,8 @@ class ServeSaved(msgspec.Struct, frozen=True, array_like=True):
     repeated: int
     windows: dict[int, bytes]
     taken: int
+    shelf: ShelfSaved | None = None
+    """the models of its keys, where there is one for each"""
 
 
 class ServeHost:
@@ -86,48 +119,75 @@ class ServeHost:
     def __init__(self, pipeline: Pipeline, kept: Saved) -> None:
         plan = pipeline.plan()
         self.serve = plan.serve
-        self.decode = pipeline.event_schema.decode
+        self.door = Door(pipeline, "events")
+        self.decode = self.door.decode
         self.taken: dict[int, int] = {}
+        self.shelves = Shelves(plan) if learned_where_served(pipeline) else None
         self.shards = {shard: self._restored(shard, raw) for shard, raw in kept.shards.items()}
         self.changed: set[int] = set()
-        self.ledger = Answered()
+        self.ledger = Answered(pipeline.event_schema)
         self.voices = Voices(pipeline, plan)
+        self.stopwatch = Stopwatch(plan.decide.policies, self.voices.makers)
         told = [msgspec.msgpack.decode(raw, type=tuple[int, bytes]) for raw in kept.told]
         rollouts = [wire.decode_rollout(body) for kind, body in told if kind == ROLLOUT]
-        self.voices.again([body for kind, body in told if kind == VERSION], rollouts)
+        versions, bases = ([body for kind, body in told if kind == wanted] for wanted in (VERSION, BASE))
+        self.voices.again(versions, bases, rollouts)
 
     # Answers ---------------------------------------------------------------------------------------------------------
 
     def step(self, batch: bytes, watermark: int) -> bytes:
         """Answers events in order."""
-        voice = self.voices.now()
-        out, ledger, shards, taken = Out(), self.ledger, self.shards, self.taken
+        voice, answer_one, decode = self.voices.now(), self.serve.answer, self.decode
+        out, ledger, shards, taken, changed = Out(), self.ledger, self.shards, self.taken, self.changed
+        given, remembered, encode_prediction = out.given, out.remembered, wire.encode_prediction
         ledger.clear()
-        for _, shard, _, event_id, _, body, trace, known in read_batch(batch):
+        for kind, shard, _, event_id, _, body, trace, known in read_batch(batch):
+            if kind == EXAMPLE:
+                self._learn(shard, body, trace, out)
+                continue
             state = shards.get(shard)
             if state is None:
                 state = shards[shard] = self.serve.new_state()
-            self.changed.add(shard)
+            changed.add(shard)
             taken[shard] = place = taken.get(shard, 0) + 1
             headers = f"{trace}|{shard}.{place}"
-            refused = f"{headers}.{voice.revision}"
             try:
-                arrival = self.decode(body)
+                arrival = decode(body)
             except Rejected as rejected:
-                letter = refuse_bytes("events", rejected.reason, rejected.detail, body, event_id=event_id or None)
-                out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), refused))
+                letter = self.door.letter(rejected, body, event_id=event_id or None)
+                given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), f"{headers}.{voice.revision}"))
                 continue
+            digests = ledger.of(shard)
             if known is not None:
-                ledger.digests[shard, arrival.id] = known
-            ledger.shard = shard
-            answer = self.serve.answer(state, ledger, voice, arrival)  # type: ignore[arg-type]
+                digests[arrival.id] = known
+            if self.shelves is not None:
+                self.shelves.speak(voice, self.voices.live, shard, arrival.key)
+            answer = answer_one(state, ledger, voice, arrival)  # type: ignore[arg-type]
             if type(answer) is Prediction:
-                raw = wire.encode_prediction(answer)
-                out.given.append((PREDICTION, answer.key, answer.event_id, answer.at, raw, headers))
-                out.remembered.append((shard, event_id, ledger.digests[shard, arrival.id]))
+                raw = encode_prediction(answer)
+                given.append((PREDICTION, answer.key, answer.event_id, answer.at, raw, headers))
+                remembered.append((shard, event_id, ledger.last))
             elif type(answer) is DeadLetter:
-                out.given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), refused))
+                given.append((DEAD, "", arrival.id, NEVER, wire.encode_dead(answer), f"{headers}.{voice.revision}"))
+        if self.stopwatch.due():
+            self._timed(given)
         return out.packed()
+
+    def _timed(self, given: list[Given]) -> None:
+        """Writes how long voices took behind the place of the last answer, where whoever decides has to hear of it."""
+        for number in range(len(given) - 1, -1, -1):
+            kind, key, event_id, at, raw, headers = given[number]
+            if kind == PREDICTION:
+                said = self.stopwatch.observed(self.voices.champion, self.voices.voice, wire.decode_prediction(raw))
+                given[number] = kind, key, event_id, at, raw, headers + said
+                return
+
+    def _learn(self, shard: int, body: bytes, headers: str, out: Out) -> None:
+        """Takes an example that came back: the model of its key lives here."""
+        assert self.shelves is not None, "examples come back to serve only where there is one model per key"
+        self.changed.add(shard)
+        for letter, trace in self.shelves.take(shard, body, headers):
+            out.given.append((DEAD, "", letter.event_id or "", NEVER, wire.encode_dead(letter), trace))
 
     # Versions --------------------------------------------------------------------------------------------------------
 
@@ -154,22 +214,25 @@ class ServeHost:
         shards = {shard: self._saved(shard) for shard in sorted(self.changed)}
         self.changed.clear()
         told = [pack((VERSION, body)) for body in self.voices.bodies()]
+        told += [pack((BASE, body)) for body in self.voices.bases()]
         told += [pack((ROLLOUT, wire.encode_rollout(rollout))) for rollout in self.voices.rollouts()]
         return saved(shards, told)
 
     def _saved(self, shard: int) -> bytes:
-        state, aggregates = self.shards[shard], self.serve.aggregates
+        state, aggregates = self.shards.get(shard) or self.serve.new_state(), self.serve.aggregates
         windows = {} if aggregates is None else aggregates.save(state.windows)
-        return pack(ServeSaved(state.frontier, state.repeated, windows, self.taken[shard]))
+        shelf = None if self.shelves is None else self.shelves.save(shard)
+        return pack(ServeSaved(state.frontier, state.repeated, windows, self.taken.get(shard, 0), shelf))
 
     def _restored(self, shard: int, raw: bytes) -> ServeState:
         kept, aggregates = msgspec.msgpack.decode(raw, type=ServeSaved), self.serve.aggregates
         self.taken[shard] = kept.taken
+        if self.shelves is not None and kept.shelf is not None:
+            self.shelves.restore(shard, kept.shelf)
         windows = AggregatesState(()) if aggregates is None else aggregates.restore(kept.windows.values())
         return ServeState(windows=windows, frontier=kept.frontier, repeated=kept.repeated)
 
 
-def digest_of(event: Any) -> bytes:
-    """Eight bytes that are equal for events whose fields are."""
-    said = _event_bytes(event)
+def digest_of(said: bytes) -> bytes:
+    """Eight bytes for what an event says, whichever way it was written."""
     return (zlib.crc32(said) << 32 | zlib.adler32(said)).to_bytes(8, "big")

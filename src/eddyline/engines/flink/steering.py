@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.connection import Connection, library
+from eddyline.connectors.kafka.deltas import Reader
 from eddyline.connectors.kafka.topics import LARGEST
+from eddyline.connectors.kafka.wire import Told
 from eddyline.engines.flink.job import JobTopics
 from eddyline.engines.flink.learn import Request
 from eddyline.engines.flink.looking import FIRST, coming, ends, stored
@@ -82,7 +84,16 @@ def _records(decision: Decision, command: Command) -> bool:
     if command.do in ("approve", "reject"):
         status = "approved" if command.do == "approve" else "rejected"
         return decision.status == status and decision.evidence.get("proposal") == command.number
-    return (decision.policy, decision.action, decision.reason) == ("operator", command.do, command.reason)
+    if (decision.policy, decision.action, decision.reason) != ("operator", command.do, command.reason):
+        return False
+    return command.do not in ("enter", "hold") or decision.subject == about(command)
+
+
+def about(command: Command) -> str:
+    """Whom a command is about."""
+    if command.entry is not None:
+        return command.entry.name
+    return command.to if command.place is None else command.place.who
 
 
 _Came = TypeVar("_Came", Rollout, Decision)
@@ -125,23 +136,49 @@ def _is(letter: DeadLetter, command: Command) -> bool:
 
 
 def _published(pipeline: Pipeline, connection: Connection, name: str) -> bytes:
-    """A version as it lies in its topic. Raises `NotFound`, saying which there are."""
+    """A version from its topic, whole: scorers that start later have nothing to put a patch on.
+
+    Raises `NotFound`, saying which there are.
+    """
     version_of(name)
-    topic, names, wanted = JobTopics.of(pipeline).out.versions, [], name.encode()
-    if topic in connection.known_topics():
-        for message in stored(connection, {(topic, 0): FIRST}):
-            key: Any = message.key() or b""
-            if key == wanted:
-                body = message.value() or b""
-                wire.decode_version(body)
-                return body
-            names.append(key.decode())
-    known = sorted(set(names), key=lambda one: version_of(one)[1])
+    topic, told, found = JobTopics.of(pipeline).out.versions, dict[str, list[Told]](), list[bytes]()
+    for key, body in _versions(connection, topic):
+        told.setdefault(key, []).append(wire.peek_version(body))
+        if key == name:
+            found.append(body)
+            if told[key][-1].whole:
+                break
+    if found:
+        return _whole(connection, topic, found[-1], told)
+    known = sorted(told, key=lambda one: version_of(one)[1])
     shown = known if len(known) <= 2 * _SHOWN else [*known[:_SHOWN], "...", *known[-_SHOWN:]]
     raise NotFound(
         f"no version {name} was published in {topic}\n"
         f"there {'are' if known else 'is'} {', '.join(shown) or 'none yet'}; or {LIVE} for the learner"
     )
+
+
+def _versions(connection: Connection, topic: str) -> Iterator[tuple[str, bytes]]:
+    """The messages of a topic of versions, each with the name of its version."""
+    if topic in connection.known_topics():
+        for message in stored(connection, {(topic, 0): FIRST}):
+            key: Any = message.key() or b""
+            yield key.decode(), message.value() or b""
+
+
+def _whole(connection: Connection, topic: str, body: bytes, told: Mapping[str, Sequence[Told]]) -> bytes:
+    """The same version as it can be read by itself; `told` is what is known of all others. Reads those again that it takes."""
+    one: Told | None = wire.peek_version(body)
+    taken: dict[str, list[bytes]] = {}
+    while one is not None and one.base is not None:
+        name, wanted = f"{one.model}@{one.base}", one.base_sum
+        taken[name] = []
+        one = next((base for base in told.get(name, ()) if base.sum == wanted), None)
+    if taken:
+        for key, raw in _versions(connection, topic):
+            if key in taken:
+                taken[key].append(raw)
+    return Reader().whole(body, lambda line, position: taken.get(f"{line}@{position}", ()))
 
 
 def _post(connection: Connection, topic: str, request: Request) -> None:

@@ -1,8 +1,8 @@
 """Who answers on Flink: the voices of the newest rollout, from the versions that were told so far.
 
 Versions and rollouts come through two topics, so a rollout may name a version that is not here yet. Until it is, the rollout
-before stays in force, with the newest versions of its lines. Models are made from their bytes in the background and taken
-between batches, all voices together.
+before stays in force, with the newest versions of its lines. A version that is told as what changed since another is here when
+all are here that it takes. Models are made from their bytes in the background and taken between batches, all voices together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.deltas import Heard, Reader
 from eddyline.pipeline import Pipeline, Plan
 from eddyline.ports import Model
 from eddyline.records import Rollout
@@ -41,20 +41,29 @@ class Voices:
         self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
         self.declared = frozenset(plan.lines)
         self.newest: dict[str, int] = dict.fromkeys(plan.lines, 0)
-        self.versions: dict[Party, bytes] = {}
+        self.versions: dict[Party, Heard] = {}
+        self.last: dict[str, int] = {}
         self.recent: list[Party] = []
+        self.reader = Reader()
         self.newest_rollout = self.chosen = plan.decide.new_state().rollout
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="eddyline-version")
         self.coming: Future[Made] | None = None
         self.models: dict[Party, Model] = {}
+        self.live = True
+        """whether the pipeline's own line answers, as it stands, and no version by name"""
+        self.champion = pipeline.name
+        """whom the voice speaks for, as its rollout calls it"""
         self.voice = Voice(plan.model, pipeline.name, 0, 0)
         self._choose()
         self.settle()
 
     # What is told ----------------------------------------------------------------------------------------------------
 
-    def again(self, bodies: Sequence[bytes], rollouts: Sequence[Rollout]) -> None:
-        """After a restart: what `bodies` and `rollouts` gave."""
+    def again(self, bodies: Sequence[bytes], bases: Sequence[bytes], rollouts: Sequence[Rollout]) -> None:
+        """After a restart: what `bodies`, `bases` and `rollouts` gave."""
+        for body in bases:
+            self._keep(body)
+        self.recent.clear()
         for body in bodies:
             self._keep(body)
         if rollouts:
@@ -69,14 +78,34 @@ class Voices:
         self._forget()
 
     def _keep(self, body: bytes) -> None:
-        told = wire.peek_version(body)
-        one = told.model, told.position
+        heard = Heard.of(body)
+        told, one = heard.told, (heard.told.model, heard.told.position)
         if told.like is not None and told.model not in self.blanks:
             self.blanks[told.model], self.makers[told.model] = self.blanks[told.like], self.makers[told.like]
         if told.model not in self.declared or told.position < self.newest[told.model]:
             self.recent = [*(known for known in self.recent if known != one), one]
-        self.versions[one] = body
-        self.newest[told.model] = max(self.newest.get(told.model, 0), told.position)
+        known = self.versions.get(one)
+        if known is None or not self._complete(one) or (told.whole and told.sum == known.told.sum):
+            self.versions[one] = heard
+        self.last[told.model] = max(self.last.get(told.model, 0), told.position)
+        newest = self.newest.get(told.model, 0)
+        later = [one for one in self.versions if one[0] == told.model and one[1] > newest and self._complete(one)]
+        self.newest[told.model] = max((position for _, position in later), default=newest)
+
+    def _chain(self, one: Party) -> list[Party]:
+        """A version and those that reading it takes, as far as they are here: the last is whole, or its base is not here."""
+        found = [one]
+        while (heard := self.versions.get(found[-1])) is not None and heard.told.base is not None:
+            base = self.versions.get((one[0], heard.told.base))
+            if base is None or base.told.sum != heard.told.base_sum:
+                break
+            found.append((one[0], heard.told.base))
+        return found
+
+    def _complete(self, one: Party) -> bool:
+        """Whether a version can be read from what is here."""
+        heard = self.versions.get(self._chain(one)[-1])
+        return heard is not None and heard.told.whole
 
     def rollout(self, rollout: Rollout) -> None:
         """Who answers from here on."""
@@ -86,12 +115,17 @@ class Voices:
         self._forget()
 
     def _forget(self) -> None:
-        """Lets go of versions that nobody will ask for."""
+        """Lets go of versions that nobody will ask for, and that no other is made from."""
         self.recent = self.recent[-KEPT_VERSIONS:]
-        kept = {(line, self.newest[line]) for line in self.declared} | {*self.recent}
+        kept = {link for one in self._wanted() for link in self._chain(one)}
+        self.versions = {one: heard for one, heard in self.versions.items() if one in kept}
+
+    def _wanted(self) -> set[Party]:
+        """The versions that somebody may ask for."""
+        wanted = {(line, at[line]) for at in (self.newest, self.last) for line in self.declared if line in at} | {*self.recent}
         for rollout in self.rollouts():
-            kept |= {self._party(who) for who in self._names(rollout)}
-        self.versions = {one: body for one, body in self.versions.items() if one in kept}
+            wanted |= {self._party(who) for who in self._names(rollout)}
+        return wanted
 
     # What follows ----------------------------------------------------------------------------------------------------
 
@@ -112,7 +146,13 @@ class Voices:
 
     def bodies(self) -> list[bytes]:
         """The versions that have to be told again, the newest first."""
-        return [self.versions[one] for one in sorted(self.versions, key=lambda one: one[1], reverse=True)]
+        wanted = self._wanted() & self.versions.keys()
+        return [self.versions[one].body for one in sorted(wanted, key=lambda one: one[1], reverse=True)]
+
+    def bases(self) -> list[bytes]:
+        """Those that nobody asks for, and from which others are made."""
+        wanted = self._wanted()
+        return [heard.body for one, heard in self.versions.items() if one not in wanted]
 
     def _names(self, rollout: Rollout) -> list[str]:
         return [champion_of(rollout, self.own), *(place.who for place in rollout.places)]
@@ -122,7 +162,7 @@ class Voices:
         return line, self.newest.get(line, 0) if position < 0 else position
 
     def _here(self, one: Party) -> bool:
-        return (one in self.versions and one[0] in self.blanks) or (one[1] == 0 and one[0] in self.declared)
+        return (self._complete(one) and one[0] in self.blanks) or (one[1] == 0 and one[0] in self.declared)
 
     def _choose(self) -> None:
         """Starts to make the voices of the newest rollout whose versions are all here."""
@@ -130,19 +170,25 @@ class Voices:
             parties = {who: self._party(who) for who in self._names(rollout)}
             if all(map(self._here, parties.values())):
                 self.chosen = rollout
-                bodies = {one: self.versions.get(one, b"") for one in parties.values()}
-                self.coming = self.pool.submit(self._made, rollout, parties, self.models, bodies)
+                told = {one: self._told(one) for one in parties.values()}
+                self.coming = self.pool.submit(self._made, rollout, parties, self.models, told)
                 return
 
-    def _made(self, rollout: Rollout, parties: dict[str, Party], known: dict[Party, Model], bodies: dict[Party, bytes]) -> Made:
+    def _told(self, one: Party) -> list[Heard]:
+        """The messages from which a version is made; none for a line that has learned nothing."""
+        return [self.versions[link] for link in reversed(self._chain(one)) if link in self.versions]
+
+    def _made(
+        self, rollout: Rollout, parties: dict[str, Party], known: dict[Party, Model], told: dict[Party, list[Heard]]
+    ) -> Made:
         """The models of these versions, and of no others; those that were made before stay what they are."""
-        for one, body in bodies.items():
+        for one, messages in told.items():
             if one not in known:
                 blank = self.blanks[one[0]]
-                known[one] = blank.restored(wire.decode_version(body)[1]) if body else blank
-        for one in known.keys() - bodies.keys():
+                known[one] = blank.restored(self.reader.made(messages)[1]) if messages else blank
+        for one in known.keys() - told.keys():
             del known[one]
-        return Made(rollout, parties, {one: known[one] for one in bodies})
+        return Made(rollout, parties, {one: known[one] for one in told})
 
     def _take(self, made: Made) -> None:
         """Lets these voices answer."""
@@ -150,6 +196,8 @@ class Voices:
         champion = made.parties[champion_of(rollout, self.own)]
         voice.revision, voice.salt, voice.model = rollout.revision, rollout.salt, made.models[champion]
         voice.name, voice.position = champion
+        self.champion = champion_of(rollout, self.own)
+        self.live = self.champion == self.own
         voice.maker = self.makers[voice.name]
         seats = []
         for place in rollout.places:

@@ -6,6 +6,9 @@ import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
+import org.apache.flink.api.common.eventtime.BoundedOutOfOrdernessWatermarks;
+import org.apache.flink.api.common.eventtime.WatermarkGenerator;
+import org.apache.flink.api.common.eventtime.WatermarkOutput;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.dag.Transformation;
@@ -52,7 +55,9 @@ public final class Job {
     DataStream<Rec> predictions = null;
     if (runs("serve")) {
       DataStream<Rec> told = source(Rec.VERSION, "versions", null).union(source(Rec.ROLLOUT, "rollouts", null));
-      out = stage("serve", timed(Rec.EVENT, "events", owner), told, owner, true, true, spec.get("serve_parallelism").asInt());
+      DataStream<Rec> events = timed(Rec.EVENT, "events", owner);
+      if (spec.path("per_key").asBoolean()) events = events.union(returned());
+      out = stage("serve", events, told, owner, true, true, spec.get("serve_parallelism").asInt());
       predictions = of(out, Rec.PREDICTION);
     }
     if (runs("learn")) {
@@ -91,14 +96,45 @@ public final class Job {
         .setProperty("isolation.level", "read_committed")
         .setProperty("partition.discovery.interval.ms", "10000")
         .setStartingOffsets(OffsetsInitializer.committedOffsets(OffsetResetStrategy.EARLIEST))
-        .setDeserializer(new Reading(kind, fields))
+        .setDeserializer(new Reading(kind, fields, door(stream)))
         .build();
+  }
+
+  /** What decodes the messages of a stream; null where they are JSON. */
+  private Door door(String stream) {
+    if (!spec.path("decoded").toString().contains("\"" + stream + "\"")) return null;
+    return new Door(stream, spec.get("python").get("python.executable").asText(), plan());
   }
 
   /** What is told as it comes (versions, rollouts, commands); it holds no clock back for longer than it takes to come. */
   private DataStream<Rec> source(int kind, String stream, Reading.Fields fields) {
     WatermarkStrategy<Rec> quiet = WatermarkStrategy.<Rec>noWatermarks().withIdleness(Duration.ofMillis(100));
     return env.fromSource(kafka(kind, stream, fields), quiet, stream, Rec.TYPE).uid(stream).setParallelism(1);
+  }
+
+  /** Examples that come back to where the models of their keys live. They never tell the time: they come of it. */
+  private DataStream<Rec> returned() {
+    WatermarkStrategy<Rec> silent = WatermarkStrategy.forGenerator(context -> new Silent());
+    KafkaSource<Rec> topic = kafka(Rec.EXAMPLE, "examples", null);
+    return env.fromSource(topic, silent, "examples", Rec.TYPE).uid("examples").filter(rec -> rec.f5.indexOf('|') >= 0).name("learned");
+  }
+
+  /** A clock that is idle from the first look at it on. */
+  private static final class Silent implements WatermarkGenerator<Rec> {
+    @Override public void onEvent(Rec rec, long at, WatermarkOutput output) {}
+    @Override public void onPeriodicEmit(WatermarkOutput output) { output.markIdle(); }
+  }
+
+  /** A clock that no record moves which is dated too far after the newest before it: serve refuses such an event. */
+  private static final class Sober extends BoundedOutOfOrdernessWatermarks<Rec> {
+    private final long ahead;
+    private long newest = Long.MIN_VALUE;
+    Sober(Duration lateness, long ahead) { super(lateness); this.ahead = ahead; }
+    @Override public void onEvent(Rec rec, long at, WatermarkOutput output) {
+      if (at <= newest || (newest != Long.MIN_VALUE && at - newest > ahead)) return;
+      newest = at;
+      super.onEvent(rec, at, output);
+    }
   }
 
   /** Events, labels or predictions: they say when they happened, and wait for each other in event time. */
@@ -110,8 +146,10 @@ public final class Job {
     fields.at = said.get("at").asText();
     fields.zone = said.get("zone").asText();
     fields.unit = said.get("unit").asLong();
+    long ahead = spec.path("ahead_ms").asLong(Long.MAX_VALUE);
+    Duration lateness = Duration.ofMillis(said.get("lateness_ms").asLong());
     WatermarkStrategy<Rec> clock = WatermarkStrategy
-        .<Rec>forBoundedOutOfOrderness(Duration.ofMillis(said.get("lateness_ms").asLong()))
+        .<Rec>forGenerator(context -> new Sober(lateness, ahead))
         .withTimestampAssigner((rec, written) -> rec.millis()) // never when Kafka wrote it: event time is data
         .withIdleness(Duration.ofMillis(spec.get("idle_ms").asLong()))
         .withWatermarkAlignment(text("name"), Duration.ofMillis(spec.get("drift_ms").asLong()), Duration.ofMillis(200));
@@ -123,6 +161,7 @@ public final class Job {
     spec.get("sinks").properties().forEach(entry -> topics.put(Integer.parseInt(entry.getKey()), entry.getValue().asText()));
     return KafkaSink.<Rec>builder()
         .setBootstrapServers(text("brokers"))
+        .setProperty("batch.size", "131072") // thirty answers fill the 16 kB of the client, and a request costs by itself
         .setKafkaProducerConfig(properties())
         .setProperty("transaction.timeout.ms", text("transaction_timeout_ms"))
         .setProperty("max.request.size", "67108864")
@@ -142,8 +181,7 @@ public final class Job {
 
   private DataStream<Rec> stage(
       String stage, DataStream<Rec> first, DataStream<Rec> second, Shards.By by, boolean told, boolean remembers, int parallelism) {
-    byte[] plan = spec.get("plan").toString().getBytes(StandardCharsets.UTF_8);
-    StageOperator operator = new StageOperator(python, plan, stage, by, told, remembers);
+    StageOperator operator = new StageOperator(python, plan(), stage, by, told, remembers);
     Transformation<Rec> one = first.keyBy(by, Types.INT).getTransformation();
     Transformation<Rec> two = (told ? second.broadcast() : second.keyBy(by, Types.INT)).getTransformation();
     TwoInputTransformation<Rec, Rec, Rec> made = new TwoInputTransformation<>(one, two, stage, operator, Rec.TYPE, parallelism);
@@ -153,6 +191,8 @@ public final class Job {
     env.addOperator(made);
     return new DataStream<>(env, made);
   }
+
+  private byte[] plan() { return spec.get("plan").toString().getBytes(StandardCharsets.UTF_8); }
 
   private String text(String name) { return spec.get(name).asText(); }
 

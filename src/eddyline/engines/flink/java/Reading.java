@@ -10,6 +10,7 @@ import java.time.LocalDateTime;
 import java.time.OffsetDateTime;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
+import org.apache.flink.api.common.serialization.DeserializationSchema;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.core.JsonFactory;
@@ -37,19 +38,26 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
   private static final JsonFactory JSON = new JsonFactory();
   private final int kind;
   private final Fields fields;
+  private final Door door;
 
-  public Reading(int kind, Fields fields) {
+  /** {@code door} reads what is not JSON; null where the messages are. */
+  public Reading(int kind, Fields fields, Door door) {
     this.kind = kind;
     this.fields = fields;
+    this.door = door;
   }
+
+  @Override public void open(DeserializationSchema.InitializationContext context) { if (door != null) door.open(context); }
 
   @Override public TypeInformation<Rec> getProducedType() { return Rec.TYPE; }
 
   @Override
   public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<Rec> out) {
     byte[] body = record.value() == null ? new byte[0] : record.value();
+    if (door != null) body = door.read(body);
     Header trace = record.headers().lastHeader(TRACE);
-    Header place = kind == Rec.PREDICTION || kind == Rec.DEAD ? record.headers().lastHeader(PLACE) : null; // a user's is not ours
+    boolean ours = kind == Rec.PREDICTION || kind == Rec.DEAD || kind == Rec.EXAMPLE; // a user's place is not ours
+    Header place = ours ? record.headers().lastHeader(PLACE) : null;
     String headers = text(trace) + (place == null ? "" : "|" + text(place));
     Rec rec = new Rec(kind, "", "", Rec.NEVER, body, headers);
     if (fields != null) {

@@ -31,11 +31,17 @@ public final class Shards {
     return (int) (crc.getValue() % COUNT);
   }
 
+  /** The shard that an example goes back to, which its place ("trace|shard.before.saw") names. */
+  private static int named(String headers) {
+    int start = headers.indexOf('|') + 1;
+    return Integer.parseInt(headers.substring(start, headers.indexOf('.', start)));
+  }
+
   /** By whom a stream is partitioned: the event's key, its id, or nobody (all in one shard). */
   public enum By implements KeySelector<Rec, Integer> {
     KEY, ID, NOBODY;
 
-    public int shard(Rec rec) { return this == KEY ? of(rec.f1) : this == ID ? of(rec.f2) : 0; }
+    public int shard(Rec rec) { return this == KEY ? (rec.f0 == Rec.EXAMPLE ? named(rec.f5) : of(rec.f1)) : this == ID ? of(rec.f2) : 0; }
 
     @Override public Integer getKey(Rec rec) { return Shards.name(shard(rec)); }
   }

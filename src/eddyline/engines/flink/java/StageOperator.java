@@ -139,6 +139,11 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     interpreter.invokeMethod(host, "told", (int) rec.f0, rec.f4);
   }
 
+  /** Which key a record has matters when its id is read, a batch later: setting it here would only be work. */
+  @Override public void setKeyContextElement1(@SuppressWarnings("rawtypes") StreamRecord element) {}
+
+  @Override public void setKeyContextElement2(@SuppressWarnings("rawtypes") StreamRecord element) {}
+
   private void take(Rec rec) throws Exception {
     if (batch.isEmpty()) {
       lastFinishBundleTime = getProcessingTimeService().getCurrentProcessingTime();
@@ -165,11 +170,13 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     latency.update((System.nanoTime() - firstArrived) / 1000);
   }
 
+  private record Known(int shard, String id) {}
+
   /** The batch as bytes, each record with what is remembered about its id: once, at the first of a shard that has this id. */
   private byte[] packed(List<Rec> taken) throws Exception {
     in.inc(taken.size());
     Pack.Writer writer = new Pack.Writer();
-    Set<String> read = new HashSet<>();
+    Set<Known> read = new HashSet<>(2 * taken.size());
     writer.array(taken.size());
     for (Rec rec : taken) {
       int shard = rec.f0 == Rec.TIMER ? Shards.of(rec.f2) : by.shard(rec);
@@ -182,7 +189,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
       writer.bytes(rec.f4);
       writer.text(rec.f5);
       byte[] known = null;
-      if (remembers && read.add(shard + " " + rec.f2)) {
+      if (remembers && read.add(new Known(shard, rec.f2))) {
         setCurrentKey(Shards.name(shard));
         known = ids.get(rec.f2);
       }

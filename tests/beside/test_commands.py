@@ -1,0 +1,57 @@
+"""What people type for work beside a job, and what they are told when it makes no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from eddyline.cli.beside import seat_of
+from eddyline.cli.main import main
+from eddyline.records import Place
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("shadow", Place("", "shadow")),
+        ("canary:0.1", Place("", "canary", 0.1)),
+        ("split:0.5", Place("", "split", 0.5)),
+        ("champion", None),
+    ],
+)
+def test_a_seat_is_typed_in_a_word(text: str, place: Place | None) -> None:
+    assert seat_of(text) == place
+
+
+@pytest.mark.parametrize("text", ["canary", "shadow:0.1", "canary:much", "throne", ""])
+def test_what_is_no_seat_is_refused_with_those_that_are(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is no seat; write shadow, canary:0\.1"):
+        seat_of(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--follow"], "add --brokers"),
+        (["--work", "somewhere"], "add --brokers"),
+        (["--brokers", "127.0.0.1:1", "--out", "somewhere"], "write --work instead of --out"),
+        (["--brokers", "127.0.0.1:1", "--follow", "--seat", "champion"], "takes a seat beside the champion"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    tmp_path: Path, options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "beside_shop.py"
+    file.write_text("from tests.beside.shop import shop as make\nshop = make()\n")
+    assert main(["retrain", str(file), "--nice", "0", *options]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_brokers_that_do_not_answer_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "beside_shop.py"
+    file.write_text("from tests.beside.shop import shop as make\nshop = make()\n")
+    for command in (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], ["history"]):
+        assert main([command[0], str(file), *command[1:], "--brokers", "127.0.0.1:1"]) == 3
+        assert "127.0.0.1:1" in capsys.readouterr().err
