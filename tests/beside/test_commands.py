@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.beside.shop import Easy, shop
 
-from eddyline.cli.beside import seat_of
+from eddyline import Pipeline, days
+from eddyline.cli.beside import seat_of, trainer_hint
 from eddyline.cli.main import main
+from eddyline.pipeline.loading import Loaded
 from eddyline.records import Place
 
 
@@ -55,3 +58,11 @@ def test_brokers_that_do_not_answer_are_named(tmp_path: Path, capsys: pytest.Cap
     for command in (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], ["history"]):
         assert main([command[0], str(file), *command[1:], "--brokers", "127.0.0.1:1"]) == 3
         assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_who_submits_a_pipeline_that_retrains_is_told_who_trains(tmp_path: Path) -> None:
+    def hint(pipeline: Pipeline) -> str | None:
+        return trainer_hint(Loaded(pipeline, tmp_path / "shop.py", tmp_path / "shop.eddyline"))
+
+    assert "eddyline retrain shop.py --follow --brokers" in str(hint(shop(decide=(Easy(every=days(7)),))))
+    assert hint(shop()) is None

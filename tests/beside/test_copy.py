@@ -14,6 +14,7 @@ from tests.beside.shop import HostedJob, shop, visits
 
 from eddyline import Challenger, Engine, Event, Pipeline, StoreMismatch
 from eddyline.engines.flink.copying import STREAMS, LogCopy, Sent
+from eddyline.stages.commands import Command
 from eddyline.store.database import Store
 from eddyline.store.rebuild import StoredLines
 from eddyline.store.training import Spec, Trained, train
@@ -81,6 +82,17 @@ def test_topics_that_are_read_in_pieces_and_out_of_step_give_the_same_copy(tmp_p
         lines = StoredLines(copy.store, pipeline.plan())
         for line, model in (("shop", job.model("shop")), ("shop.narrow", job.model("shop.narrow"))):
             assert lines.rebuild(line, copy.position(line)).digest() == model.digest()
+
+
+def test_a_copy_counts_records_as_decisions_count_them(tmp_path: Path) -> None:
+    job = HostedJob(declared(), visits(), flow=0)
+    job.run(RECORDS)
+    job.take(Command(do="freeze", author="ann"))
+    job.run(50)
+    with LogCopy(declared(), tmp_path / "copy.eddyline") as copy:
+        job.fetch(copy)
+        assert copy.records == job.hosted.learn.hosts[0].learners.deciding.record  # type: ignore[attr-defined]
+        assert copy.inputs == copy.records + 1
 
 
 def test_a_copy_is_refused_to_another_declaration_and_an_engines_store_to_a_copy(tmp_path: Path) -> None:

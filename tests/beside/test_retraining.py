@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.beside.shop import Easy, HostedJob, shop, visits, workshop
+from tests.beside.shop import Easy, HostedJob, Visit, shop, visits, workshop
 
-from eddyline import DeclarationError, Engine, Event, Floor, Label, NotFound, Retrain, days, hours
+from eddyline import Challenger, DeclarationError, Engine, Event, Floor, Label, NotFound, Retrain, days, hours
 from eddyline.connectors.kafka import wire
 from eddyline.engines.embedded.codec import command_input
 from eddyline.engines.flink.learn import Request
@@ -21,6 +21,8 @@ from eddyline.engines.flink.newcomers import entered
 from eddyline.records import Decision, Place
 from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
+from eddyline.store.examples import position_at
+from eddyline.store.rebuild import StoredLines
 from eddyline.store.training import Lineage, trained_in
 from eddyline.views.beside import Follower, Workshop
 from eddyline.views.operate import ask
@@ -124,6 +126,34 @@ def test_a_newcomer_takes_the_seat_that_it_was_given(tmp_path: Path, place: Plac
         assert job.hosted.written.predictions[-1].model == "shop.r1"
     else:
         assert [(seat.who, seat.mode, seat.share) for seat in rollout.places] == [("shop.r1", "canary", 0.3)]
+    job.sound()
+
+
+def narrow(visit: Visit) -> dict[str, float]:
+    return {"pages": visit.pages}
+
+
+def test_where_a_challenger_answers_its_recipe_is_retrained_and_it_is_caught_up_with(tmp_path: Path) -> None:
+    job = running(challengers=(Challenger("narrow", features=narrow),))
+    job.take(Command(to="shop.narrow", author="ann"))
+    with beside(job, tmp_path) as made:
+        came = made.retrain(R1, SHADOW, author="ann")
+        entry = entered(made.copy, "shop.r1")
+        assert entry is not None
+        assert came.decision is not None
+        assert (entry.like, str(entry.after).partition("@")[0]) == ("shop.narrow", "shop.narrow")
+        assert came.decision.reason.startswith("the recipe of shop.narrow, made of ")
+        job.run(60)
+        job.flow = 0
+        made.job.fetch(made.copy)
+        trained = trained_in(tmp_path / "shop.r1")
+        assert trained is not None
+        assert trained.lineage.learned.last is not None
+        model = made.copy.plan.lines["shop.narrow"].model.restored(trained.state)
+        since = position_at(made.copy.store, "shop.narrow", trained.lineage.learned.last.number)
+        for step in StoredLines(made.copy.store, made.copy.plan).past("shop.narrow", since, 10**9):
+            model.learn(step.features, step.truth)
+    assert job.model("shop.r1").digest() == model.digest()
     job.sound()
 
 

@@ -169,7 +169,7 @@ def test_redriving_answers_what_failed_once_its_reason_is_gone_and_only_once(ord
     assert (again["accepted"], again["refused"], again["unreadable"]) == (0, 5, 1)
     (orders.parent / "prices.json").write_text('{"chf": 1.0, "eur": 0.9}')
     mended = run("dead-letters", orders, "--redrive", "--reason", "features_failed", "--json").json
-    assert (mended["accepted"], mended["refused"], mended["repeated"]) == (5, 0, 5)
+    assert (mended["accepted"], mended["refused"], mended["repeated"]) == (5, 0, 0)
     once_more = run("dead-letters", orders, "--redrive", "--reason", "features_failed", "--json").json
     assert (once_more["accepted"], once_more["settled"]) == (0, 5)
     assert run("replay", orders, "--json").json["answered"] == 10

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from river import anomaly, compose, linear_model, metrics, preprocessing, utils
 
-from eddyline.monitors.metrics import gauges, metric_name
+from eddyline.monitors.metrics import gauges, metric_name, tally_of
+from eddyline.monitors.saving import to_bytes
 from eddyline.records import Task
 from eddyline.records.errors import DeclarationError
 
@@ -107,3 +108,11 @@ def test_a_declared_metric_starts_empty_and_stays_the_users() -> None:
     fresh = gauge.fresh()
     fresh.update(True, False)
     assert (fresh.get(), used.get(), gauge.fresh().get()) == (0.0, 1.0, 0.0)
+
+
+def test_counting_nothing_at_once_leaves_a_metric_as_it_was_to_the_byte() -> None:
+    metric = metrics.Accuracy()
+    before, tally = to_bytes(metric, ()), tally_of(metric)
+    assert tally is not None
+    tally([])
+    assert to_bytes(metric, ()) == before

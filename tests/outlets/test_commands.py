@@ -82,3 +82,11 @@ def test_push_says_what_changed_and_then_that_nothing_did(store: Path, tmp_path:
         "aliases": {},
         "removed": [],
     }
+
+
+def test_push_makes_nothing_where_no_server_is_named(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(mlflow.command, ["push", FILE, "--store", str(store)])
+    assert (ran.exit_code, list(tmp_path.glob("ml*"))) == (2, [])
+    assert "add --tracking-uri" in " ".join(ran.output.split())

@@ -10,9 +10,11 @@ from river import linear_model
 from eddyline import (
     Challenger,
     DeclarationError,
+    ErrorAbove,
     Event,
     FreezeLearning,
     Id,
+    Join,
     Label,
     Missing,
     Notify,
@@ -24,6 +26,7 @@ from eddyline import (
     Time,
     Truth,
     Watch,
+    days,
     memory,
 )
 from eddyline.policies import Policy
@@ -101,3 +104,10 @@ def test_what_a_monitor_of_ones_own_raises_is_not_known_but_a_slip_in_case_is() 
 def test_an_error_that_is_not_watched_raises_no_drift() -> None:
     with pytest.raises(DeclarationError, match="error_drift is raised by Watch"):
         shop(Retrain(on="error_drift"), error=False)
+
+
+def test_an_objective_for_the_error_is_noted_where_the_bad_truths_come_first() -> None:
+    silent = shop(monitors=(ErrorAbove(0.1),)).replace(join=Join(wait=days(7), absent=False))
+    (note,) = silent.notes()
+    assert note.startswith("error_above: it takes truths as they come to be known, and a truth by absence comes after 7 days")
+    assert silent.replace(join=Join(wait=days(7))).notes() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from tests.poison.stream import (
@@ -18,6 +19,8 @@ from tests.poison.stream import (
     undisturbed,
     with_a_payment,
 )
+
+from eddyline.stages.features import empty_windows
 
 SHORT = "StandardScaler|LogisticRegression"
 
@@ -53,7 +56,17 @@ def test_bad_features_by_call_change_no_answer_of_any_model(model: str) -> None:
 
 def test_what_a_features_function_raised_is_said_in_its_words() -> None:
     (letter,) = by_file(SHORT, [_line("raises")]).dead
-    assert letter.detail == "features(Payment): FeaturesError: no rate for XYZ"
+    words, line = letter.detail.split(" (")
+    assert words == "features(Payment): FeaturesError: no rate for XYZ"
+    assert re.fullmatch(r"\w+\.py, line \d+\)", line)
+
+
+def test_a_feature_of_an_empty_window_is_told_with_what_to_write() -> None:
+    error = TypeError("unsupported operand type(s) for /: 'float' and 'NoneType'")
+    said = empty_windows(error, ("often", "rain_3h"), {"often": 0, "rain_3h": None})
+    assert said == "; rain_3h is None while no event is in the window: write rain_3h or 0.0"
+    assert empty_windows(error, ("often",), {"often": 0}) == ""
+    assert empty_windows(ValueError("no"), ("rain_3h",), {"rain_3h": None}) == ""
 
 
 def test_a_feature_that_cannot_be_is_named() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from river import anomaly, datasets, drift, evaluate, linear_model, metrics, naive_bayes, preprocessing, utils
 
 from eddyline.monitors import quality
-from eddyline.records import Alert, Example, Known, Measurement, Prediction, Task, Unlabelled
+from eddyline.records import Alert, EpochSeconds, Event, Example, Id, Known, Measurement, Prediction, Task, Unlabelled
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import DAY_US
 from eddyline.stages.watch import Record, Watch, WatchStage, WatchState
@@ -579,3 +579,14 @@ def test_equal_declarations_describe_themselves_equally() -> None:
     assert (
         declared().describe() == declared().describe() == "F1, cost; by carrier, at most 100; drift of x and the error; Streak"
     )
+
+
+def test_a_segment_of_the_users_own_called_other_is_not_that_of_the_rest() -> None:
+    class Flight(Event):
+        id: Id
+        at: EpochSeconds
+        carrier: str | None
+
+    name = Watch(segment="carrier").segment_of(Flight)
+    assert name is not None
+    assert [name(Flight(id="f", at=0, carrier=given)) for given in ("other", "UA", None)] == ["'other'", "UA", None]

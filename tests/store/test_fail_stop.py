@@ -6,6 +6,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.store.shop import SHOP, Sale, Visit, found, visits
 
@@ -13,7 +14,9 @@ from eddyline import Engine
 from eddyline.engines.embedded.engine import CHECKPOINT_INPUTS
 from eddyline.records import Prediction
 from eddyline.records.errors import StoreCorrupt, StoreError, StoreWarning
-from eddyline.store.database import Store
+from eddyline.stages.commands import Command
+from eddyline.store.database import Store, post
+from eddyline.views.operate import _take_posted
 
 
 def _no_room(engine: Engine) -> None:
@@ -108,6 +111,25 @@ def test_a_command_that_was_committed_is_done_where_the_checkpoint_behind_it_fai
             engine.rollback("shop@60")
         assert engine.loop.states.rollout.champion == "shop@60"
         assert engine.answer(_visit(1)).version == "shop@60"
+
+
+def test_a_request_in_the_inbox_that_cannot_be_taken_for_want_of_room_says_that_it_waits(store: Path) -> None:
+    with Engine(SHOP, store) as engine:
+        _no_room(engine)
+        _fill_up(engine)
+        engine.checkpoint()
+        _no_room(engine)
+        for number in range(1_000):
+            post(store, msgspec.json.encode(Command(to="shop@60", author="ops", reason=f"{number}" * 100)))
+            _no_room(engine)
+            try:
+                _take_posted(engine)
+            except StoreError as error:
+                said = str(error)
+                break
+    assert said.endswith("the request is in the inbox, and takes effect at the next start: ask once")
+    with Engine(SHOP, store) as engine:
+        assert engine.take_inbox() == 1
 
 
 def test_a_checkpoint_that_was_asked_for_and_cannot_be_kept_says_what_stays(store: Path) -> None:

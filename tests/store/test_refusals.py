@@ -14,14 +14,14 @@ import pytest
 from river import linear_model
 from tests.store.shop import SHOP, edited, visits
 
-from eddyline import Engine
+from eddyline import Challenger, Engine
 from eddyline.records.errors import NotFound, StoreError, StoreLocked, StoreMismatch
 from eddyline.store.database import Store
 
 SECOND = """
 import sys
 from tests.store.shop import SHOP
-from eddyline import Engine
+from eddyline import Challenger, Engine
 from eddyline.records.errors import StoreLocked
 try:
     Engine(SHOP, sys.argv[1])
@@ -82,6 +82,16 @@ def test_a_changed_pipeline_is_refused_and_told_what_changed(store: Path) -> Non
         Engine(SHOP.replace(features=lambda visit: {"pages": visit.pages}, model=linear_model.Perceptron()), store)
     assert "LogisticRegression" in str(refused.value)
     assert "--store NEW.eddyline" in str(refused.value)
+
+
+def test_what_was_taken_out_of_a_pipeline_is_a_change_too_and_told_in_one_line(tmp_path: Path) -> None:
+    path, more = tmp_path / "more.eddyline", SHOP.replace(challengers=(Challenger("deep", linear_model.Perceptron()),))
+    with Engine(more, path):
+        pass
+    with pytest.raises(StoreMismatch) as refused:
+        Engine(SHOP, path)
+    assert "  challengers: was deep, now none\n" in str(refused.value)
+    assert len(str(refused.value)) < 400
 
 
 def test_another_schema_version_is_refused(store: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -226,8 +227,8 @@ def test_classes_are_compared_and_not_subtracted() -> None:
     [
         (lambda: Floor("accuracy"), "say at_least= or at_most="),
         (lambda: Floor("accuracy", at_least=0.9, at_most=1), "say at_least= or at_most="),
-        (lambda: Floor("log_loss", at_most=0.5), 'Floor(loss="log_loss", clip=10.0)'),
-        (lambda: Floor("accurcy", at_least=0.5), "is not a loss"),
+        (lambda: Floor("log_loss", at_most=0.5), 'Floor(at_most=5.0, metric="log_loss", clip=10.0)'),
+        (lambda: Floor("accurcy", at_least=0.5), "is none that is known by name"),
         (lambda: NoRegression("absolute"), "needs its largest value"),
         (lambda: NoRegression(by=-1), "write by=0.01"),
         (lambda: NoRegression(proof=True), "write by=0.01"),
@@ -258,3 +259,26 @@ def test_every_gate_has_a_sentence_and_is_a_gate() -> None:
         assert isinstance(gate, Gate)
         assert gate.sentence()
         assert hash(gate) == hash(gate)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: NoRegression("absolute"),
+        lambda: NoRegression("mistakes"),
+        lambda: NoRegression(3),  # type: ignore[arg-type]
+        lambda: Floor("absolute", at_most=5.0),
+        lambda: SegmentFloor("squared", at_most=5.0),
+    ],
+)
+def test_what_an_error_says_to_write_can_be_written(wrong: Callable[[], object]) -> None:
+    with pytest.raises(DeclarationError) as refused:
+        wrong()
+    written = re.search(r"write ((?:NoRegression|Floor|SegmentFloor)\([^)]*\))", str(refused.value))
+    assert written is not None
+    assert eval(written[1], {"NoRegression": NoRegression, "Floor": Floor, "SegmentFloor": SegmentFloor})
+
+
+def test_a_metric_that_has_no_name_here_is_to_be_written_as_a_value() -> None:
+    with pytest.raises(DeclarationError, match=r"write a River metric as a value: Floor\(metrics.MAE\(\), at_most=5.0\)"):
+        Floor("mae", at_most=3.0)

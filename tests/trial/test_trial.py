@@ -203,6 +203,8 @@ def test_golden_answers_of_a_candidate_are_found_beside_its_file(write: Write, s
 
 def test_names_and_errors_of_users_stay_text_in_the_reports(shop: Loaded) -> None:
     def hostile(visit: Any) -> dict[str, float]:
+        if visit.country == "US":
+            return {"pages": visit.pages}
         raise ValueError("</testcase> | <script>\x00 ]]> `x` \ud800")
 
     found = tried(shop, features=hostile, gates=(NoRegression(),))
@@ -210,8 +212,17 @@ def test_names_and_errors_of_users_stay_text_in_the_reports(shop: Loaded) -> Non
     page = markdown(found)
     page.encode()
     assert "<script>" not in page
+    assert "ValueError" in page
     with pytest.raises(DeclarationError, match="starting with a letter"):
         tried(shop, name="<b>|")
+
+
+def test_a_candidate_that_could_learn_nothing_is_not_judged(shop: Loaded) -> None:
+    def missing(visit: Any) -> dict[str, float]:
+        return {"rating": visit.rating}
+
+    with pytest.raises(NotFound, match=r"candidate: 0 of 1,564 examples could be learned: .*has no attribute 'rating'"):
+        tried(shop, features=missing, gates=(NoRegression(),))
 
 
 def test_retraining_goes_by_the_pipelines_own_recipe_or_a_challengers(shop: Loaded, tmp_path: Path) -> None:

@@ -103,7 +103,13 @@ def test_operators_have_the_same_say_in_a_backtest(tmp_path: Path) -> None:
     contested.run(declared, path, records, batch=77, stops=(10, 21))
     live = contested.decisions(path)
     with closing(Store.read(path)) as store:
-        assert [one.decision for one in backtest(store, declared, declared.decide).tried] == live
+        tried = backtest(store, declared, declared.decide).tried
+        assert [one.decision for one in tried] == live
+        asked_for = {one.decision.action for one in tried if one.happened}
+        assert {"roll_out", "enter", "quarantine", "freeze"} <= asked_for
+        assert "retire" not in asked_for  # no person did that
+        moves = [one for one in tried if one.decision.action in ("promote", "roll_back", "roll_out")]
+        assert all((one.gain is None) == bool(one.unsaid) for one in moves)
         assert decided_again(store, declared).differing == []
     assert {"operator", "promote", "roll_back"} <= {one.policy for one in live}
 

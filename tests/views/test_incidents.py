@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.views import contested
 
-from eddyline import Notify, Pipeline
+from eddyline import Event, Label, Notify, Pipeline
 from eddyline.records.errors import NotFound
 from eddyline.stages.commands import Command
 from eddyline.store.database import Store
@@ -30,6 +30,13 @@ def _ordered(*commands: tuple[int, Command], declared: Pipeline, path: Path, bat
         records.insert(place, command)  # type: ignore[arg-type]
     contested.run(declared, path, records, batch=batch)
     return _of(path, declared)
+
+
+def _shifted(record: Event | Label) -> Event | Label:
+    """A payment whose `a` is another quantity from the last third on."""
+    if not isinstance(record, contested.Payment) or int(str(record.id)[2:]) < 2_000:
+        return record
+    return contested.Payment(id=record.id, card=record.card, at=record.at, a=record.a + 4, b=record.b)
 
 
 QUIET = contested.pipeline(challengers=(), decide=())
@@ -65,6 +72,23 @@ def test_an_alert_is_over_when_nothing_more_came_for_a_while(tmp_path: Path) -> 
     assert {one.kind for one in found} == {"alert"}
     assert found[0].closed_by == f"nothing more in {STABLE:,} inputs"
     assert any(moment.what == "alert" for moment in found[0].timeline)
+
+
+def test_a_timeline_is_in_the_order_of_event_time_and_tells_of_its_own_subject_only(tmp_path: Path) -> None:
+    path = tmp_path / "fraud.eddyline"
+    told_of = (Notify(on="feature_drift"), Notify(on="error_drift", name="errors"))
+    declared = contested.pipeline(challengers=(), decide=told_of)
+    records = [_shifted(one) for one in STREAM]
+    contested.run(declared, path, records, batch=2_000)
+    found = _of(path, declared)
+    assert {one.subject for one in found} == {"a", "error"}
+    for one in found:
+        times = [moment.at for moment in one.timeline if moment.at is not None]
+        assert times == sorted(times)
+        monitor = "feature_drift" if one.subject == "a" else "error_drift"
+        told = [moment.said for moment in one.timeline if moment.what == "alert"]
+        assert told
+        assert all(said.startswith(monitor) for said in told)
 
 
 def test_the_same_journal_gives_the_same_incidents_and_others_are_not_found(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def by(function: F) -> F:
     function = click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the decision.")(
         as_json(function)
     )
-    function = click.option("--author", metavar="NAME", help="Who asks.  [default: you]")(function)
+    function = click.option("--author", metavar="NAME", help="Who asks.  [default: your user name]")(function)
     return pipeline_file(function)
 
 
@@ -35,7 +35,11 @@ def on_flink_too(function: F) -> F:
         context.meta[f"eddyline.{option.name}"] = value
 
     function = click.option(
-        "--kafka-config", metavar="FILE", expose_value=False, callback=keep, help="Settings of the Kafka client: name=value."
+        "--kafka-config",
+        metavar="FILE",
+        expose_value=False,
+        callback=keep,
+        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
     )(function)
     return click.option(
         "--brokers",

@@ -13,6 +13,8 @@ from eddyline.cli.options import as_json
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from rich.table import Table
+
     from eddyline.cli.load import Loaded
     from eddyline.policies.policy import Policy
     from eddyline.views.backtest import Backtest, Tried
@@ -96,10 +98,11 @@ def _page(found: Backtest) -> None:
     for sentence in found.policies:
         out.print(f"- {sentence}")
     out.print(f"on {found.records - found.record:,} answers and truths, since {show_instant(found.since)}\n")
-    made = show.table("", "event time", "what", "gain", "of", "because", right=("", "gain", "of"))
-    for one in found.tried:
-        made.add_row(str(one.decision.number), show_instant(one.decision.at), _what(one), *_gain(one), one.decision.reason)
-    show.titled("what they would have done" if found.tried else "they would have done nothing", made)
+    mine = [one for one in found.tried if not one.happened]
+    theirs = [one for one in found.tried if one.happened]
+    show.titled("what they would have done" if mine else "they would have done nothing", _table(mine))
+    if theirs:
+        show.titled("what happened in the run, asked for by people and the trainer, and was done here too", _table(theirs))
     out.print(f"the run itself made {show.count(len(found.recorded), 'decision')} in that time")
     moves = sum(one.gain is not None for one in found.tried)
     if moves:
@@ -112,6 +115,17 @@ def _page(found: Backtest) -> None:
             "nobody recorded what their champion would have said",
             soft_wrap=True,
         )
+
+
+def _table(tried: list[Tried]) -> Table:
+    from eddyline.cli import show
+    from eddyline.records.time import show_instant
+
+    made = show.table("", "event time", "what", "gain", "of", "because", right=("", "gain", "of"))
+    for one in tried:
+        because = f"{one.decision.reason}\nno gain is told: {one.unsaid}" if one.unsaid else one.decision.reason
+        made.add_row(str(one.decision.number), show_instant(one.decision.at), _what(one), *_gain(one), because.strip())
+    return made
 
 
 def _sums(found: Backtest) -> None:

@@ -31,11 +31,25 @@ def beside(function: F) -> F:
         help="With --brokers: where the copy of the log and the trainings lie.  [default: <pipeline>.beside, next to FILE]",
     )(function)  # fmt: skip
     function = click.option(
-        "--kafka-config", metavar="FILE", type=click.Path(dir_okay=False), help="Settings of the Kafka client: name=value."
+        "--kafka-config",
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
     )(function)
     return click.option(
         "--brokers", metavar="HOST:PORT,...", help="Beside the job on Flink that reads from this Kafka, not on the store."
     )(function)
+
+
+def trainer_hint(loaded: Loaded) -> str | None:
+    """Who carries out what this pipeline's policies decide about retraining; None where they decide nothing of it."""
+    from eddyline.policies import Retrain
+
+    if not any(isinstance(policy, Retrain) for policy in loaded.pipeline.decide):
+        return None
+    return (
+        f"its Retrain policies decide, and another process trains: eddyline retrain {loaded.file.name} --follow --brokers ..."
+    )
 
 
 @contextmanager

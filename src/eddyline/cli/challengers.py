@@ -12,7 +12,7 @@ from eddyline.cli.asking import by, on_flink_too
 if TYPE_CHECKING:
     from eddyline.pipeline import Pipeline
     from eddyline.records import Mode, Place
-    from eddyline.views.seats import Seat, Seats
+    from eddyline.views.seats import Seat, Seats, Standing
 
 
 @click.command("challengers", short_help="Who has a seat beside the champion, and how it does.")
@@ -110,6 +110,9 @@ def _place(pipeline: Pipeline, name: str, shadow: bool, canary: float | None, sp
 
     if shadow + (canary is not None) + (split is not None) > 1:
         raise click.UsageError("--shadow, --canary and --split exclude each other")
+    for word, share in (("--canary", canary), ("--split", split)):
+        if share is not None and not 0 < share < 1:
+            raise click.UsageError(f"{word} {share:g}: the share of keys is between 0 and 1; write {word} 0.05")
     how = Shadow() if canary is None and split is None else Canary(canary) if canary is not None else Split(split or 0.0)
     mode: Mode = how.mode
     return Place(_named(pipeline, name), mode, how.share)
@@ -149,6 +152,14 @@ def _page(found: Seats) -> None:
         out.print(f"as of the last checkpoint: {found.behind}", soft_wrap=True)
 
 
+def _contest(contest: Standing) -> list[tuple[str, str]]:
+    """The verdict, and where it says none yet the gain so far: a promotion needs the lower bound above `better_by`."""
+    rows, verdict = [(contest.loss, contest.sentence)], contest.verdict
+    if verdict.outcome == "inconclusive" and verdict.pairs:
+        rows.append(("gain so far", f"{verdict.mean_gain:.3g} on average ({verdict.low:.3g} to {verdict.high:.3g})"))
+    return rows
+
+
 def _facts(seat: Seat) -> list[tuple[str, str | None]]:
     from eddyline.records.time import show_instant
 
@@ -158,7 +169,7 @@ def _facts(seat: Seat) -> list[tuple[str, str | None]]:
     return [
         ("asked as", f"{place.mode}{share}, since {show_instant(place.since) if place.since else 'the start'}"),
         ("learner at", None if "@" in place.who else f"{seat.position:,}{'' if seat.learns else ', not learning'}"),
-        *((contest.loss, contest.sentence) for contest in seat.contests),
+        *(row for contest in seat.contests for row in _contest(contest)),
         ("verdict", None if seat.contests else "nobody compares it: declare decide=(Promote(),)"),
         ("health", f"of its newest {seat.answers:,} answers {failed}"),
         ("latency", None if seat.latency_ms is None else f"at most {seat.latency_ms:g} ms"),

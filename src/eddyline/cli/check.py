@@ -10,7 +10,7 @@ from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.cli.load import Loaded
-    from eddyline.views.rehearse import Rehearsal
+    from eddyline.views.rehearse import Rehearsal, Tryout
 
 
 @click.command("check", short_help="Read FILE, and try the first record of each source.")
@@ -20,15 +20,21 @@ def command(file: str, store: str | None, as_json: bool) -> int:
     """Read FILE, say what the pipeline is, and try the first event and the first label.
 
     The event is answered as a run would answer it, in a store of its own that is thrown away. A `note:` is about what
-    is allowed and has an effect that is easily overlooked. Exit code 5 when the first record of a source is refused.
+    is allowed and has an effect that is easily overlooked. Each challenger answers that
+    event, and learns it with the truth of the first label. Exit code 5 when the first record of a source is refused, or a
+    challenger fails.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
     from eddyline.records.errors import Rejected
-    from eddyline.views.rehearse import rehearse
+    from eddyline.views import unmade
+    from eddyline.views.rehearse import rehearse, tryouts
 
     loaded = load(file, store)
     found = rehearse(loaded.pipeline, loaded.base)
+    beside = tryouts(loaded.pipeline, found)
+    first = next((one.prediction for one in found if one.prediction is not None), None)
+    notes = [*loaded.pipeline.notes(), *unmade.notes(loaded.pipeline, first)]
     if as_json:
         pipeline = loaded.pipeline
         show.json_document(
@@ -38,13 +44,16 @@ def command(file: str, store: str | None, as_json: bool) -> int:
                 "parts": pipeline.parts(),
                 "store": loaded.store,
                 "described": pipeline.describe().splitlines(),
-                "notes": pipeline.notes(),
+                "notes": notes,
                 "records": [_document(one) for one in found],
+                "challengers": beside,
             }
         )
     else:
-        _page(loaded, found)
-    return Rejected.exit_code if any(one.refused is not None for one in found) else 0
+        _page(loaded, found, notes)
+        _beside(beside)
+    failed = any(one.refused is not None for one in found) or any(one.failed for one in beside)
+    return Rejected.exit_code if failed else 0
 
 
 def _document(one: Rehearsal) -> dict[str, Any]:
@@ -60,13 +69,13 @@ def _document(one: Rehearsal) -> dict[str, Any]:
     }
 
 
-def _page(loaded: Loaded, found: list[Rehearsal]) -> None:
+def _page(loaded: Loaded, found: list[Rehearsal], notes: list[str]) -> None:
     from eddyline.cli import show
 
     out = show.console()
     out.print(loaded.pipeline.describe(), soft_wrap=True)
     out.print(f"  store     {loaded.store}", soft_wrap=True)
-    for note in loaded.pipeline.notes():
+    for note in notes:
         first, *more = note.splitlines()
         out.print(f"note: {first}", soft_wrap=True)
         for line in more:
@@ -85,3 +94,11 @@ def _page(loaded: Loaded, found: list[Rehearsal]) -> None:
             show.values("its features, as the model sees them", one.prediction.features)
             answer = [("answer", show.exactly(one.prediction.value)), ("by", one.prediction.version)]
             show.facts("its answer", answer)
+
+
+def _beside(beside: list[Tryout]) -> None:
+    from eddyline.cli import show
+
+    rows = [(one.line, f"FAILS: {one.failed}" if one.failed else f"answers {show.exactly(one.answer)}") for one in beside]
+    if rows:
+        show.facts("its challengers, asked the same, and taught the first truth", rows)

@@ -37,7 +37,9 @@ def command(
     """Count what was refused, show it, or drive it through the engine again.
 
     Redriving is journaled like any other input and needs the store for itself. What was answered or known
-    meanwhile is left alone. With --json: the counts, or one letter a line with --show.
+    meanwhile is left alone, and so is what would be refused again. Where the pipeline itself has to be mended
+    (features, a zone, a limit), the past would not follow from it any more: replay into a new store.
+    With --json: the counts, or one letter a line with --show.
     """
     from eddyline.cli.load import load
     from eddyline.store.database import Store
@@ -82,11 +84,20 @@ def _check_words(reason: str | None, stream: str | None) -> None:
 
 def _redriven(loaded: Loaded, stream: str | None, reason: str | None, limit: int | None) -> Redriven:
     from eddyline.engines.embedded import Engine
+    from eddyline.records.errors import StoreMismatch
     from eddyline.store.database import Store
     from eddyline.views.letters import letters, redrive
 
     Store.read(loaded.store).close()  # says so when there is no store, instead of making one
-    with Engine(loaded.pipeline, loaded.store) as engine:
+    try:
+        engine = Engine(loaded.pipeline, loaded.store)
+    except StoreMismatch as changed:
+        raise StoreMismatch(
+            f"{changed}\n"
+            "letters are driven again by the declaration that refused them; the new one takes all records anew:\n"
+            f"  eddyline replay {loaded.file.name} --store NEW.eddyline"
+        ) from changed
+    with engine:
         return redrive(engine, islice(letters(engine.store, stream=stream, reason=reason), limit))
 
 

@@ -1,4 +1,4 @@
-"""`eddyline explain`: why one answer was given, on a page."""
+"""`eddyline explain`: what one answer was made from, on a page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.views.explain import Explanation
+    from eddyline.views.explain import Beside, Explanation
 
 
-@click.command("explain", short_help="Why one answer was given.")
+@click.command("explain", short_help="What one answer was made from.")
 @pipeline_file
 @click.argument("event_id", metavar="ID")
 @as_json
@@ -79,9 +79,19 @@ def _page(found: Explanation) -> None:
     if prediction.aggregates:
         show.values("what history contributed", prediction.aggregates)
     show.values("features, as the model saw them", seen)
+    if found.beside:
+        show.facts("what the others said", [(one.version, _heard(one)) for one in found.beside])
     show.facts("the truth", _truths(found) or [("none yet", "")])
     for letter in found.refused:
         show.facts(f"refused: {letter.stream}, {letter.reason}", [("because", letter.detail)])
+
+
+def _heard(one: Beside) -> str:
+    from eddyline.cli import show
+
+    if one.fault is None:
+        return show.exactly(one.value)
+    return f"no answer, {one.fault}{f': {one.why}' if one.why else ''}"
 
 
 def _truths(found: Explanation) -> list[tuple[str, str]]:

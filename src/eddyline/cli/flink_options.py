@@ -46,7 +46,7 @@ kafka_config = click.option(
     "--kafka-config",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="librdkafka's security settings, name=value a line; a job does not tell them.",
+    help="Settings of the Kafka client (librdkafka's), name=value a line; a job does not tell them.",
 )
 """--kafka-config: for commands that know the brokers from the job."""
 

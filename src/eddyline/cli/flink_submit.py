@@ -50,6 +50,7 @@ def command(
     Where something else starts jobs (the Flink Kubernetes Operator), --print-argument gives it what eddyline.Job is told.
     """
     from eddyline.cli import show
+    from eddyline.cli.beside import trainer_hint
     from eddyline.cli.flink_options import connection_for, say, settings_of
     from eddyline.cli.load import load
     from eddyline.engines.flink.job import Settings, argument, specification
@@ -66,3 +67,5 @@ def command(
         return
     click.echo(job)
     say(f"{loaded.pipeline.name} runs; look at it: eddyline flink status {loaded.pipeline.name}")
+    if (hint := trainer_hint(loaded)) is not None:
+        say(hint)

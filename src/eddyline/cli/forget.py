@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pipeline_file
 @click.option("--events", metavar="ID[,ID...]", help="The events to forget, by id.")
 @click.option("--from", "listed", type=click.File(), metavar="LIST", help="A file with one event id a line.")
-@click.option("--author", metavar="NAME", help="Who asks for it.  [default: the user]")
+@click.option("--author", metavar="NAME", help="Who asks for it.  [default: your user name]")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept in the ledger.")
 @beside
 @as_json

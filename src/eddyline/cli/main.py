@@ -102,7 +102,9 @@ def _ran(arguments: Sequence[str] | None) -> int:
     try:
         code = eddyline.main(args=arguments, prog_name="eddyline", standalone_mode=False)
     except EddylineError as error:
-        click.echo(f"error: {error}", err=True)
+        from eddyline.cli.show import harmless
+
+        click.echo(harmless(f"error: {error}"), err=True)
         return error.exit_code
     except click.Abort:
         click.echo("stopped", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
     from eddyline.pipeline import Pipeline
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def moment(said: str | int) -> int:
+    """An instant of event time in µs: given as ISO 8601 (UTC where it says no zone), or as µs since 1970."""
+    from eddyline.records.time import instant
+
+    if isinstance(said, int) or said.removeprefix("-").isdecimal():
+        return int(said)
+    try:
+        when = datetime.fromisoformat(said)
+    except ValueError as error:
+        raise click.BadParameter(f"{said!r} is not a time; write 2026-03-02 or 2026-03-02T14:30Z") from error
+    return instant(when if when.tzinfo is not None else when.replace(tzinfo=UTC))
 
 
 def pipeline_file(function: F) -> F:
@@ -33,7 +47,7 @@ def kafka(function: F) -> F:
         "--kafka-config",
         type=click.Path(dir_okay=False),
         metavar="FILE",
-        help="librdkafka's settings, name=value a line: security.protocol, sasl.*, ssl.*.",
+        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
     )(function)
     return click.option(
         "--brokers",

@@ -84,7 +84,7 @@ def command(
     if as_json:
         show.json_document(document(summary, progress, stopped=stopped))
         return
-    print_totals(summary, progress)
+    print_totals(summary, progress, file)
     if stopped:
         show.console(err=True).print("stopped; go on with the same command")
 

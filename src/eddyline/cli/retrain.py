@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eddyline.cli.beside import beside
-from eddyline.cli.options import as_json, pipeline_file
+from eddyline.cli.options import as_json, moment, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.cli.load import Loaded
@@ -21,7 +21,9 @@ PAUSE_S = 2.0
 @pipeline_file
 @click.option("--name", metavar="LINE", help="What the new line is called.  [default: <pipeline>.retrained]")
 @click.option("--window", metavar="SPAN", help="Learn from so much event time back: 30d, 12h, 90m.")
-@click.option("--from-at", type=int, metavar="MICROS", help="Learn from events since this instant, in µs since 1970.")
+@click.option(
+    "--from-at", type=moment, metavar="TIME", help="Learn from events since then: 2026-03-02T14:30Z, or µs since 1970."
+)
 @click.option("--examples", type=click.IntRange(min=1), metavar="N", help="Learn from the newest N examples.")
 @click.option("--since", type=click.IntRange(min=0), metavar="POSITION", help="Learn from what came after this position.")
 @click.option("--sample", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="SHARE", help="Of these, a share.")
@@ -41,7 +43,7 @@ PAUSE_S = 2.0
     "--seat", default="shadow", show_default=True, metavar="SEAT",
     help="With --brokers, what it gets when its gates are open: shadow, canary:0.1, split:0.5, champion or nobody.",
 )  # fmt: skip
-@click.option("--author", metavar="NAME", help="With --brokers: who asks for it.  [default: the user]")
+@click.option("--author", metavar="NAME", help="With --brokers: who asks for it.  [default: your user name]")
 @click.option("--follow", is_flag=True, help="With --brokers: go on, and carry out what Retrain policies decide.")
 @as_json
 def command(
@@ -50,9 +52,11 @@ def command(
 ) -> int:  # fmt: skip
     """Make a new model for the pipeline of FILE from its examples log, and lead it through its gates.
 
-    It is the champion's recipe, made anew from what the champion's line saw, unless --challenger names another. It only reads the store, at low priority, and goes on where it was when it is interrupted: call it again. In DIR are
-    then model.bin, the state of the new version, and trained.json, its lineage. Nothing is rolled out. Gates are those of
-    the pipeline, by default no regression against what was answered. Exit code 0 when every gate is open, 1 when one is closed.
+    It is the champion's recipe, made anew from what the champion's line saw, unless --challenger names another. It only
+    reads the store, at low priority, and goes on where it was when it is interrupted: call it again. In DIR are then
+    model.bin, the state of the new version, trained.json, its lineage, and gates.json. Nothing is rolled out; it takes a seat
+    with `eddyline challengers FILE --enter DIR`. Gates are those of the pipeline, by default no regression against what was
+    answered. Exit code 0 when every gate is open, 1 when one is closed.
 
     With --brokers it is made from the topics of the job on Flink, beside it. When its gates are open it catches up with
     what the job learned meanwhile, to the example, and takes its seat while events flow. With --follow it waits for what
@@ -91,7 +95,10 @@ def _on_store(loaded: Loaded, out: str | None, asked: dict[str, Any], as_json: b
     folder = Path(out) if out is not None else loaded.store.with_name(f"{loaded.store.name}-{request.name}")
     with closing(Store.read(loaded.store)) as opened, bar(silent=as_json) as on_progress:
         tried = retrain(opened, loaded.pipeline, request, loaded.base, folder, on_progress=on_progress)
-    say(tried, as_json=as_json, more={"folder": str(folder)})
+    more = {"folder": str(folder)}
+    if tried.passed:
+        more["let it in"] = f"eddyline challengers {loaded.file.name} --enter {folder}"
+    say(tried, as_json=as_json, more=more)
     return PASSED if tried.passed else CLOSED
 
 

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 @click.option("--drop", is_flag=True, help="Drop what was learned since: VERSION answers, and learns on from there.")
 @click.option("--dry-run", is_flag=True, help="Say whether it could be done, and what it would come to; ask for nothing.")
 @click.option("--unforget", is_flag=True, help="Even if VERSION learned events that were to be forgotten.")
-@click.option("--author", metavar="NAME", help="Who decides.  [default: you]")
+@click.option("--author", metavar="NAME", help="Who decides.  [default: your user name]")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the rollout.")
 @click.option("--brokers", metavar="HOST:PORT,...", help="Ask the job on Flink that reads from this Kafka, not the store.")
 @click.option(
-    "--kafka-config", type=click.Path(dir_okay=False), metavar="FILE", help="librdkafka's settings, name=value a line."
+    "--kafka-config",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
 )
 @as_json
 def command(

@@ -87,7 +87,7 @@ def command(
     if as_json:
         show.json_document(document(summary, progress, stopped=True))
         return
-    print_totals(summary, progress)
+    print_totals(summary, progress, file)
 
 
 def _status(engine: Engine, every: float, publisher: Publisher | None, told: Outlets) -> Callable[[Progress], None]:

@@ -63,6 +63,7 @@ def follow_on_flink(
 ) -> None:
     """Submits, says how it stands every few seconds until somebody asks to stop, then stops with a savepoint."""
     from eddyline.cli import show
+    from eddyline.cli.beside import trainer_hint
     from eddyline.cli.flink_options import connection_for, say, security, settings_of
     from eddyline.cli.stop import stopping
     from eddyline.engines.flink.operate import stop, submit
@@ -74,6 +75,8 @@ def follow_on_flink(
         document["job"] = submit(
             loaded, connection, settings, flink.rest, flink.savepoint, patience_s=flink.patience_s, say=say
         )
+        if (hint := trainer_hint(loaded)) is not None:
+            say(hint)
         if not flink.detach:
             say(f"{name} runs as job {document['job']}; Ctrl-C stops it with a savepoint")
             _follow(document["job"], flink, security(kafka_config), every, asked)

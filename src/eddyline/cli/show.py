@@ -1,13 +1,14 @@
 """What a command prints: one JSON document for programs, or tables for people.
 
 Results go to stdout; progress, status and errors go to stderr, so that a pipe holds results only. Text that
-came from users is never read as markup.
+came from users is never read as markup, and moves no cursor: control characters are shown as escapes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What would steer a terminal, or turn the direction of text, all but tabs and ends of lines."""
 WIDTH = 100
 """Columns, where no terminal says how many there are."""
 
@@ -65,12 +68,28 @@ def text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
+def harmless(shown: str) -> str:
+    """Text with its control characters as escapes, so that what users sent cannot steer a terminal.
+
+    >>> harmless("red " + chr(27) + "[31m")
+    'red \\\\x1b[31m'
+    """
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], shown)
+
+
 def console(*, err: bool = False) -> Console:
     """Where tables go: the terminal at its width, or 100 columns of plain text into a file or pipe."""
     from rich.console import Console
+    from rich.text import Text
+
+    class Harmless(Console):
+        """Shows text as it is, never as commands to the terminal."""
+
+        def render_str(self, text: str, *given: Any, **named: Any) -> Text:
+            return super().render_str(harmless(text), *given, **named)
 
     stream = sys.stderr if err else sys.stdout
-    return Console(
+    return Harmless(
         file=stream,
         width=None if stream.isatty() else WIDTH,
         markup=False,

@@ -45,7 +45,7 @@ def document(summary: Summary, progress: Progress, *, stopped: bool) -> dict[str
     return {**show.plain(summary), "metrics": metrics, "run": run}
 
 
-def print_totals(summary: Summary, progress: Progress) -> None:
+def print_totals(summary: Summary, progress: Progress, file: str) -> None:
     """The table at the end of a run."""
     taken = show.count(progress.inputs, "record")
     title = f"{summary.pipeline}: {taken} in {progress.seconds:.1f} s, {rate(progress):,.0f} a second"
@@ -64,7 +64,7 @@ def print_totals(summary: Summary, progress: Progress) -> None:
     made.add_row(
         "  dead letters",
         f"{sum(summary.dead.values()):,}",
-        "see them: eddyline dead-letters" if summary.dead else "",
+        f"see them: eddyline dead-letters {file}" if summary.dead else "",
     )
     for reason, number in summary.dead.items():
         made.add_row(f"    {reason}", f"{number:,}", "")
@@ -80,3 +80,7 @@ def print_totals(summary: Summary, progress: Progress) -> None:
     made.add_row("  versions kept", f"{summary.versions:,}", f"the learner is at {summary.learner}")
     show.titled(title, made)
     show.console().print(f"store: {summary.store}", soft_wrap=True)
+    if summary.dead and not summary.answered:
+        reason, number = next(iter(summary.dead.items()))
+        said = f"warning: nothing was answered; most of what came was refused as {reason} ({number:,})"
+        show.console().print(f"{said}\nsee why: eddyline dead-letters {file} --show 1", soft_wrap=True)

@@ -25,7 +25,7 @@ SOUND, FAULTS, NOT_CLAIMED = 0, 1, 7
     "--kafka-config",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="librdkafka's settings, name=value a line: security.protocol, sasl.*, ssl.*.",
+    help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
 )
 @as_json
 def command(

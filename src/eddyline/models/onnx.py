@@ -47,6 +47,10 @@ class OnnxModel(FileModel):
     bits. For `Task.ANOMALY` a higher answer is stranger; scikit-learn's detectors say it the other way round and are
     turned.
 
+    A challenger from a file, which answers beside the model and stays as it is:
+
+        Challenger("net", model=OnnxModel("fraud.onnx", features=["amount", "age"], classes=[False, True]), learns=False)
+
     Raises DeclarationError for a file that is not ONNX, that draws random numbers, or that does not fit what is said.
     """
 

@@ -58,6 +58,16 @@ class PerKey:
         """What each of them answers."""
         return self._fresh.task
 
+    @property
+    def binary(self) -> bool:
+        """Whether each of them is a classifier that knows true and false alone."""
+        return bool(getattr(self._fresh, "binary", False))
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """The classes that each of them was told beforehand."""
+        return getattr(self._fresh, "classes", None)
+
     def learned(self) -> list[str]:
         """The keys that have a model of their own, sorted."""
         return sorted(self._models.keys() | self._states.keys())

@@ -71,8 +71,12 @@ class RiverModel:
     sound: Callable[[Features], bool]
     """Right after `learn(features, ...)`: whether every number that just changed is finite."""
 
+    binary: bool
+    """Whether it is a classifier that knows true and false alone."""
+
     def __init__(self, estimator: Any) -> None:
         self.task = task_of(estimator)
+        self.binary = self.task is Task.CLASSIFICATION and getattr(estimator, "_multiclass", True) is False
         require_repeatable(estimator)
         require_order(estimator)
         require_saveable(estimator)

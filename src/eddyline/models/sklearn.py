@@ -3,8 +3,8 @@
 Keeps the laws *still*, *finite* and *rebuild*: one row at a time in and out (the same row inside a batch
 differs in its last bits), a seed for everything random, the state saved with the version of scikit-learn that
 wrote it. Some estimators answer NaN until they have seen enough (GaussianNB: two values of each feature in each
-class); until a model gave its first finite answer, NaN means "no answer yet", and afterwards that learning spoiled it. scikit-learn is imported when a model is built, not before. It knows no event, no stage and no
-store.
+class); until a model gave its first finite answer, NaN means "no answer yet", and afterwards that learning spoiled
+it. scikit-learn is imported when a model is built, not before. It knows no event, no stage and no store.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from eddyline.models.canonical import digest
 from eddyline.models.plain import finite, plain_value
 from eddyline.records import Features, Output, Scores, Task
 from eddyline.records.errors import DeclarationError, StoreMismatch
-
 
 _State = tuple[str, list[str] | None, bool, bool, bytes]
 """What is saved: scikit-learn's version, the columns, whether it learned, whether it ever answered, the estimator."""
@@ -64,6 +63,10 @@ class SklearnModel:
     """
 
     _features: list[str] | None
+    _front: list[Any]
+    _last: Any
+    _ready: bool
+    """whether it ever gave a finite answer"""
 
     def __init__(self, declared: Sklearn) -> None:
         steps = _steps(declared.estimator)
@@ -73,6 +76,11 @@ class SklearnModel:
         self._declared_features = declared.features is not None
         self._recipe = _recipe(declared)
         self._own(copy.deepcopy(declared.estimator), declared.features, learned=False, ready=False)
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """The classes it was told; None where it answers no class."""
+        return self._classes if self.task is Task.CLASSIFICATION else None
 
     def predict(self, features: Features) -> Output:
         """Answers one row; None before the first example, and while the estimator has no finite answer yet."""
@@ -108,7 +116,10 @@ class SklearnModel:
         """Whether every number the estimator has learned is finite, and its answer here, once it had one."""
         if not all(_finite(value) for step in (*self._front, self._last) for value in vars(step).values()):
             return False
-        return not self._ready or _is_finite(self._answer(self._row(features)))
+        if not self._ready:
+            return True
+        with np.errstate(all="ignore"):
+            return _is_finite(self._answer(self._row(features)))
 
     def save(self) -> bytes:
         """The whole state: a pickle, behind the version of scikit-learn that can read it."""
@@ -188,7 +199,7 @@ def _classes(estimator: Any, declared: Sequence[Any]) -> list[Any]:
         wrong = "are of several kinds" if len(kinds) > 1 else "name one twice"
         raise DeclarationError(
             f"model: classes={given!r} {wrong}\n"
-            f'  write each class once, all booleans, all text or all numbers: Sklearn({type(estimator).__name__}(...), '
+            f"  write each class once, all booleans, all text or all numbers: Sklearn({type(estimator).__name__}(...), "
             "classes=[False, True])"
         )
     return given

@@ -31,6 +31,11 @@ class SkopsModel(FileModel):
     not scikit-learn's and that you trust, by full name; a type that is not listed is refused and named. `scores=False`
     leaves the probabilities out.
 
+    A challenger from a file, which answers beside the model and stays as it is:
+
+        skops.io.dump(GradientBoostingClassifier().fit(rows, truths), "fraud.skops")
+        Challenger("boosted", model=SkopsModel("fraud.skops", features=["amount", "age"]), learns=False)
+
     Raises DeclarationError for a pickle, for types that are not trusted, for a file of another scikit-learn, and for what
     does not fit.
     """

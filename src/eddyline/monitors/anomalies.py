@@ -59,8 +59,9 @@ class Anomalies(Monitor[AnomalyMemory]):
     frozen. From there on a score is exchangeable with those before it as long as events are, so the evidence of
     `Conformal` keeps its promise: no alert oftener than `budget` says. `strange share` is the share of events
     with p ≤ 0.01, p = (1 + #{reference scores at least as large}) / (1 + reference). At most the first 50
-    features in the order of their names are read. Choose it where a shift may show in no feature alone. Costs
-    about 1.5 µs an event.
+    features in the order of their names are read. A line with other features that comes to answer looks
+    strange: one alert, and then the reference is learned anew. Choose it where a shift may show in no feature
+    alone. Costs about 1.5 µs an event.
 
     Source: Tan, Ting, Liu, "Fast anomaly detection for streaming data", IJCAI 2011; Bates, Candès, Lei, Romano,
     Sesia, "Testing for outliers with conformal p-values", Annals of Statistics 51, 2023.

@@ -49,6 +49,10 @@ class ErrorAbove(Monitor[ErrorAboveMemory]):
     the past, is at most the objective, a false alarm comes on average no oftener than `budget` says. Choose it
     where an objective is known; where none is, `Watch` follows the error by ADWIN anyway.
 
+    It takes truths in the order in which they come to be known. Where silence means good (`Join(absent=False)`), only the bad
+    ones have a truth before `wait` passed, so in the first `wait` of a stream, and after a gap in it, the mean is far too high
+    and it alerts: there `RollBack(error_above=...)`, which counts in the order of events, is the one to act on.
+
     `by_segment` watches the first 100 segments too (the rest as `other`), within the same budget: segments
     share the examples among them, so together they cost as much as one. `statistic="cusum"` raises fewer false
     alarms than promised, and finds later. An error of twice the objective is found within about 20 / objective

@@ -157,6 +157,8 @@ def tally_of(metric: Any) -> Callable[[list[tuple[Any, Any, int]]], None] | None
     table = metric.cm
 
     def tally(counted: list[tuple[Any, Any, int]]) -> None:
+        if not counted:
+            return  # nobody was answered anything: a weight of 0 must not become 0.0
         data, rows, columns, total = table.data, table.sum_row, table.sum_col, 0
         for truth, answer, many in counted:
             data[truth][answer] += many
@@ -165,8 +167,9 @@ def tally_of(metric: Any) -> Callable[[list[tuple[Any, Any, int]]], None] | None
             total += many
             if truth == answer:
                 table._total_true_positives += many
-        table.n_samples += total
-        table.total_weight += float(total)
+        if total:  # River's first sum is the integer 0, which adding 0.0 would make a float
+            table.n_samples += total
+            table.total_weight += float(total)
 
     return tally
 

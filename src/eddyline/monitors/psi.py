@@ -19,8 +19,10 @@ from eddyline.monitors.budget import WEEKLY, Budget
 from eddyline.monitors.declared import SCORE, Monitor, Slice, Tick, measured, names, told, whole
 from eddyline.records import Alert, Measurement, Value
 from eddyline.records.errors import DeclarationError
+from eddyline.records.time import show_instant
 
 BINS = 10
+MINUTE_US = 60_000_000
 
 
 class PsiStream(msgspec.Struct):
@@ -38,6 +40,10 @@ class PsiStream(msgspec.Struct):
     """values in the last window that was compared"""
     odd: int = 0
     """values without a bin: None, or text among numbers"""
+    since: int | None = None
+    """event time in µs from which the reference is"""
+    until: int = 0
+    """and until when"""
 
 
 class PsiMemory(msgspec.Struct):
@@ -57,7 +63,9 @@ class Psi(Monitor[PsiMemory]):
     reference, so the folk rule "above 0.1" cries wolf on 40 % of clean windows of 100. The line here is the
     larger of `size`, the practical one, and the quantile of that χ² at which `budget` is kept by all names
     together. Measurements show both as `psi of ...` and `psi line of ...`. After an alert the reference is
-    learned anew. Choose `Conformal` where a shift must be seen at once or however small; this one is the
+    learned anew, from what comes then; an alert says from when to when its reference is. Let the reference cover what
+    comes and goes by itself, a day or a week of events: with the first 1,000 values of a summer every autumn alerts.
+    Choose `Conformal` where a shift must be seen at once or however small; this one is the
     number that auditors ask for. Costs about 0.4 µs an answer and name, and 1 µs more by segment.
 
     Source: Yurdakul, Naranjo, "Statistical properties of the population stability index", Journal of Risk
@@ -107,7 +115,7 @@ class Psi(Monitor[PsiMemory]):
     def _stream(self, stream: PsiStream, one: Slice, tick: Tick, chance: float) -> Iterator[Alert]:
         values = one.values
         if stream.bins is None:
-            values = self._refer(stream, values)
+            values = self._refer(stream, values, tick)
         if stream.bins is None:
             return
         assert stream.losses is not None, "bins without losses"
@@ -125,8 +133,11 @@ class Psi(Monitor[PsiMemory]):
                 setattr(stream, word, getattr(kept, word))
             yield alert
 
-    def _refer(self, stream: PsiStream, values: Sequence[Value]) -> Sequence[Value]:
+    def _refer(self, stream: PsiStream, values: Sequence[Value], tick: Tick) -> Sequence[Value]:
         """Fills the reference, freezes the bins when it is full; gives the values that were not needed."""
+        if stream.since is None and values:
+            stream.since = min(tick.since.ats)
+        stream.until = tick.since.at
         room = self.reference - len(stream.reference)
         stream.odd += sum(value is None for value in values[:room])
         stream.reference += [value for value in values[:room] if value is not None]
@@ -148,7 +159,8 @@ class Psi(Monitor[PsiMemory]):
         shares = [count / reference for count in stream.expected], [count / window for count in stream.counts]
         effect = stream.losses.effect(*shares)
         reason = (
-            f"{told(one.name)} is distributed otherwise than in its first {reference} values: "
+            f"{told(one.name)} is distributed otherwise than in its reference, {reference} values from "
+            f"{_minute(stream.since or 0)} to {_minute(stream.until)}: "
             f"PSI {stream.psi:.3g} over {window}, above the line of {stream.line:.3g}"
         )
         return tick.alert(self.word, one, stream.line, stream.psi, reason, effect)
@@ -159,6 +171,11 @@ class Psi(Monitor[PsiMemory]):
             yield Measurement(f"psi line of {measured(name)}", stream.line, stream.compared, segment=segment)
             if stream.odd:
                 yield Measurement(f"psi of {measured(name)} skipped", float(stream.odd), stream.odd, segment=segment)
+
+
+def _minute(at: int) -> str:
+    """An instant to the minute."""
+    return show_instant(at // MINUTE_US * MINUTE_US).replace(":00Z", "Z")
 
 
 def psi(expected: Sequence[int], counts: Sequence[int]) -> float:

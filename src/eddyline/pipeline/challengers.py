@@ -19,6 +19,9 @@ class Shadow:
     """Answers every event and is never returned: costs its own model's time, risks nothing.
 
     Choose it first: every event gives a pair of answers, so it needs the fewest labels to tell who is better.
+
+    >>> Challenger("deep", mode=Shadow()).sentence()
+    'deep answers in the shadow, and learns'
     """
 
     mode: Mode = "shadow"
@@ -47,6 +50,9 @@ class Split:
     """Answers a share of the keys and is asked for no other: an A/B test, for answers that change what happens next.
 
     There are no pairs: ten times as many labels are needed as with `Shadow`.
+
+    >>> Challenger("deep", mode=Split(0.5)).sentence()
+    'deep answers 50 % of keys (split), and learns'
     """
 
     share: float = 0.5

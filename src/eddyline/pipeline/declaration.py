@@ -14,18 +14,21 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from eddyline.models import adapt
+from eddyline.monitors.error_above import ErrorAbove
 from eddyline.pipeline.challengers import Challenger
 from eddyline.pipeline.code import code_digest
 from eddyline.pipeline.naming import check_alerts, check_challengers
 from eddyline.pipeline.per import Per, key_of, require_per
 from eddyline.pipeline.plain import plain_features
+from eddyline.pipeline.truths import require_absent, require_fit
 from eddyline.policies.policy import Policy
 from eddyline.policies.roll_back import RollBack
 from eddyline.ports import Model, SourceConfig
-from eddyline.records import Event, Label, Place
+from eddyline.records import Event, Label, Place, Task
 from eddyline.records.errors import DeclarationError
 from eddyline.records.schema import Schema
 from eddyline.records.time import days, show_duration, to_us
@@ -39,6 +42,7 @@ from eddyline.stages.serve import Serve
 from eddyline.stages.watch import Watch, WatchStage
 
 AHEAD = days(3650)
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
 
@@ -146,6 +150,11 @@ class Pipeline:
         if type(self.look_every) is not int or self.look_every < 1:
             raise DeclarationError(f"look_every={self.look_every!r} is not a number of inputs\nwrite look_every=100")
         require_per("per", self.per)
+        if not isinstance(self.aggregates, Mapping) or not all(isinstance(name, str) for name in self.aggregates):
+            raise DeclarationError(
+                f"aggregates={self.aggregates!r} gives them no names\n"
+                'write aggregates={"often": Count(over=hours(1))}; features(event, often) gets it by its name'
+            )
         object.__setattr__(self, "aggregates", dict(self.aggregates))
         object.__setattr__(self, "challengers", _several("challengers", self.challengers, Challenger))
         object.__setattr__(self, "decide", _several("decide", self.decide, Policy))
@@ -175,6 +184,8 @@ class Pipeline:
         model = adapt(self.model, per=self.per)
         check_alerts(self.decide, self.watch, model.task)
         check_challengers(self.decide, self.name, [one.name for one in self.challengers])
+        require_fit(f"pipeline {self.name}", model, self.truth_type)
+        require_absent(self.join.absent, self.truth_type)
         lateness_us = to_us(self.lateness)
         aggregates = Aggregates(self.aggregates, lateness_us) if self.aggregates else None
         if aggregates is not None:
@@ -238,6 +249,7 @@ class Pipeline:
                 f"challenger {challenger.name}: its model answers {model.task.value}, the pipeline's answers {own.task.value}\n"
                 "challengers answer the same question"
             )
+        require_fit(f"challenger {challenger.name}", model, self.truth_type)
         maker, per = None, self._per_of(challenger)
         if challenger.features is not None or per != self.per:
             maker = self._maker(challenger.features or self.features, per, f"challenger {challenger.name}")
@@ -269,7 +281,7 @@ class Pipeline:
             "events": self.event_schema.digest_parts(),
             "labels": self.label_schema.digest_parts(),
             "aggregates": {name: repr(spec) for name, spec in sorted(self.aggregates.items())},
-            "features": code_digest(self.features) if self.features else "the fields",
+            "features": self._features_code,
             "model": _meant(adapt(self.model, per=self.per)),
             "join": repr(self.join),
             "lateness": show_duration(to_us(self.lateness)),
@@ -277,9 +289,19 @@ class Pipeline:
             "publish": repr(self.publish),
             "versions": repr(self.versions),
             "watch": self.watch.describe(),
+            **({"segment": self._segment_code} if callable(self.watch.segment) else {}),
             **({"challengers": [self._meaning(one) for one in self.challengers]} if self.challengers else {}),
             **({"decide": [_rule(policy) for policy in self.decide], "look_every": self.look_every} if self.decide else {}),
         }
+
+    @cached_property
+    def _features_code(self) -> str:
+        """Made once: what a function carries may change while it is called, such as a cache."""
+        return code_digest(self.features) if self.features else "the fields"
+
+    @cached_property
+    def _segment_code(self) -> str:
+        return code_digest(self.watch.segment) if callable(self.watch.segment) else ""
 
     def _meaning(self, challenger: Challenger) -> dict[str, Any]:
         return {
@@ -339,13 +361,28 @@ class Pipeline:
         >>> mails.replace(join=Join(wait=days(7), absent=False)).notes()
         []
         """
-        return [_UNLABELLED.format(policy.called) for policy in self.decide if self._may_gain_by_silence(policy)]
+        notes = [_UNLABELLED.format(policy.called) for policy in self.decide if self._may_gain_by_silence(policy)]
+        if adapt(self.model, per=self.per).task is Task.ANOMALY and self.join.absent is UNSET:
+            notes.append(_UNTOLD)
+        if self.join.absent is not UNSET and self.join.wait:
+            wait = show_duration(to_us(self.join.wait))
+            notes += [_EARLY.format(one.called, wait) for one in self.watch.monitors if isinstance(one, ErrorAbove)]
+        return notes
 
     def _may_gain_by_silence(self, policy: Policy) -> bool:
         """Whether labels that never come may send an equal champion back."""
         return isinstance(policy, RollBack) and policy.unlabelled == "against the champion" and self.join.absent is UNSET
 
 
+_EARLY = (
+    "{0}: it takes truths as they come to be known, and a truth by absence comes after {1}\n"
+    "until then it sees those that somebody told, which are the bad ones where silence means good: it may alert at once\n"
+    "act on RollBack(error_above=...), which counts in the order of events; or on {0} after the first {1}"
+)
+_UNTOLD = (
+    "model: an anomaly model learns an event when its truth is known; without labels it learns nothing, ever\n"
+    "say what silence means, and every event is learned when its wait is over: join=Join(wait=hours(1), absent=False)"
+)
 _UNLABELLED = (
     "{}: labels may never come, and where they do not, each disagreement speaks against the champion\n"
     "where more than a few in a hundred are missing, that goes back from a champion that is as good as the one before it\n"
@@ -408,18 +445,32 @@ def _wanted(features: Callable[..., Any], aggregates: tuple[str, ...]) -> tuple[
     name = getattr(features, "__name__", "features")
     if not callable(features):
         raise DeclarationError(f"features={features!r} is not a function\nwrite def features(event): return {{...}}")
-    parameters = list(inspect.signature(features).parameters.values())
+    try:
+        signature = inspect.signature(features)
+    except (ValueError, TypeError) as problem:
+        raise DeclarationError(
+            f"features={features!r}: Python does not say what it takes\nwrite def features(event): return {{...}}"
+        ) from problem
+    parameters = list(signature.parameters.values())
     if not parameters:
         raise DeclarationError(f"{name}() takes no event\nwrite def {name}(event): return {{...}}")
+    wanted = tuple(p.name for p in parameters[1:] if p.kind in _NAMED and (p.default is p.empty or p.name in aggregates))
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return aggregates
-    wanted = tuple(p.name for p in parameters[1:] if p.default is p.empty or p.name in aggregates)
+        wanted = aggregates
     for parameter in wanted:
         if parameter not in aggregates:
             near = difflib.get_close_matches(parameter, aggregates, 1)
             known = ", ".join(aggregates) or "none is declared"
             mend = f"did you mean {near[0]}?" if near else f'declare it: aggregates={{"{parameter}": Count(over=hours(1))}}'
             raise DeclarationError(f"{name}() asks for {parameter!r}, which is not an aggregate (known: {known})\n{mend}")
+    try:
+        signature.bind(object(), **dict.fromkeys(wanted))
+    except TypeError as problem:
+        asked = "".join(f", {one.name}" for one in parameters if one.name in aggregates)
+        raise DeclarationError(
+            f"{name}{signature} cannot be called with the event first and aggregates by name: {problem}\n"
+            f"write def {name.replace('<lambda>', 'features')}(event{asked}): return {{...}}"
+        ) from problem
     return wanted
 
 

@@ -21,6 +21,7 @@ from eddyline.records import Features, Output, Task, Value
 from eddyline.records.errors import DeclarationError
 
 _EDGE = 1e-9
+_LOSSES = ("zero_one", "brier", "log_loss", "absolute", "squared")
 Measure = str | Loss | Metric | Own
 """A metric: "accuracy", a loss by name or made by `policies.losses`, a River metric, or loss(truth, value, scores) -> float."""
 
@@ -101,8 +102,8 @@ class Floor:
     """An absolute line: `metric` over the held-back examples is `at_least`, or `at_most`, so much.
 
     `metric` is "accuracy", a loss by name ("zero_one", "brier"; "log_loss", "absolute" and "squared" with `clip`), a River
-    metric, or a function loss(truth, value, scores) with `clip`. A candidate that could not answer pays the whole clip; a
-    River metric skips it, as River does. Fewer than `min_count` examples do not pass: nothing was shown.
+    metric (`metrics.MAE()`), or a function loss(truth, value, scores) with `clip`. A candidate that could not answer pays
+    the whole clip; a River metric skips it, as River does. Fewer than `min_count` examples do not pass: nothing was shown.
 
     >>> Floor("accuracy", at_least=0.9).sentence()
     'accuracy at least 0.9 on the held-back examples'
@@ -166,7 +167,7 @@ class NoRegression:
     min_count: int = 100
 
     def __post_init__(self) -> None:
-        loss_of(self.metric, self.clip, "NoRegression")
+        loss_of(self.metric, self.clip, "NoRegression", word="metric")
         if self.against != "champion":
             raise DeclarationError(
                 f'NoRegression: against={self.against!r}\nwrite against="champion": whoever answered the caller at the time'
@@ -195,7 +196,7 @@ class NoRegression:
 
     def check(self, shown: Shown) -> GateResult:
         """Whether the candidate may pass."""
-        loss = loss_of(self.metric, self.clip, "NoRegression")
+        loss = loss_of(self.metric, self.clip, "NoRegression", word="metric")
         loss.check(shown.task, "NoRegression")
         pairs = Pairs.of(loss, shown.judged)
         low, high = pairs.interval(self.alpha)
@@ -502,7 +503,12 @@ def _measured(who: str, metric: Measure, clip: float | None) -> Loss | Metric:
         return loss_of("zero_one", None, who)
     if not isinstance(metric, str | Loss) and hasattr(metric, "update") and hasattr(metric, "get"):
         return cast(Metric, metric)
-    return loss_of(metric, clip, who)
+    if isinstance(metric, str) and metric not in _LOSSES:
+        raise DeclarationError(
+            f"{who}: metric={metric!r} is none that is known by name (accuracy, {', '.join(_LOSSES)})\n"
+            f"write a River metric as a value: {who}(metrics.MAE(), at_most=5.0), after `from river import metrics`"
+        )
+    return loss_of(metric, clip, who, word="metric", more="at_most=5.0, ")
 
 
 def _check_line(who: str, metric: Measure, at_least: float | None, at_most: float | None) -> None:

@@ -214,8 +214,9 @@ def _clip(name: str, clip: float) -> float:
     return float(clip)
 
 
-def loss_of(loss: str | Loss | Own, clip: float | None, who: str) -> Loss:
-    """The loss that a policy's `loss=` and `clip=` mean. `who` is the policy, for its error.
+def loss_of(loss: str | Loss | Own, clip: float | None, who: str, *, word: str = "loss", more: str = "") -> Loss:
+    """The loss that a policy's `loss=` and `clip=` mean. `who` is the policy, for its error; `word` is what it calls the loss,
+    and `more` what else it cannot do without.
 
     >>> loss_of("absolute", None, "Promote")
     Traceback (most recent call last):
@@ -224,18 +225,19 @@ def loss_of(loss: str | Loss | Own, clip: float | None, who: str) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
+    call = f"{who}({more}{word}="
     if isinstance(loss, str) and loss in ("zero_one", "brier"):
         return zero_one() if loss == "zero_one" else brier()
     if isinstance(loss, str) and loss not in _CLIPPED:
         known = ", ".join(["zero_one", "brier", *_CLIPPED])
-        mend = f'write {who}(loss="zero_one"), pinball(0.9, clip=10.0), or a function with clip='
-        raise DeclarationError(f"{who}: loss={loss!r} is not a loss (known: {known})\n{mend}")
+        mend = f'write {call}"zero_one"), {call}pinball(0.9, clip=10.0)), or a function with clip='
+        raise DeclarationError(f"{who}: {word}={loss!r} is not a loss (known: {known})\n{mend}")
     name = f'"{loss}"' if isinstance(loss, str) else getattr(loss, "__name__", "your_loss")
     if not isinstance(loss, str) and not callable(loss):
-        raise DeclarationError(f'{who}: loss={loss!r} is not a loss\nwrite {who}(loss="zero_one")')
+        raise DeclarationError(f'{who}: {word}={loss!r} is not a loss\nwrite {call}"zero_one")')
     if isinstance(clip, bool) or not isinstance(clip, int | float) or not SMALLEST <= clip <= LARGEST:
         said = "needs its largest value before anything is seen" if clip is None else f"cannot be clipped at {clip!r}"
-        raise DeclarationError(f"{who}: loss={name} {said}\nwrite {who}(loss={name}, clip=10.0)")
+        raise DeclarationError(f"{who}: {word}={name} {said}\nwrite {call}{name}, clip=10.0)")
     return _CLIPPED[loss](float(clip)) if isinstance(loss, str) else own(loss, float(clip))
 
 

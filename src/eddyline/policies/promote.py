@@ -24,7 +24,8 @@ class Promote(Policy):
     None means any, those that are retrained too. `loss` is "zero_one", "brier", or with a `clip` "log_loss", "absolute",
     "squared", or a function of yours; `better_by` is in its unit. At the `deadline`, counted from when it took its place,
     an open contest keeps the champion. Needs labels; disagreements that nobody labels by the horizon count against the
-    challenger.
+    challenger: of classes as a loss, of numbers by how far the two answers are apart, at most by the `clip`. So for numbers
+    choose `clip` small, a little above the usual error: the less a missing label can cost, the fewer labels it takes.
 
     >>> from eddyline.records.time import days
     >>> Promote(evidence=100, better_by=0.002, deadline=days(14)).sentence()

@@ -11,10 +11,11 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from eddyline.policies.action import Action, Now
-from eddyline.policies.health import Health
+from eddyline.policies.health import AT_LEAST, Health
 from eddyline.policies.losses import Loss, Own, loss_of
 from eddyline.policies.policy import Policy, check_number
 from eddyline.policies.sums import Claim
+from eddyline.policies.verdict import short
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import hours
 
@@ -26,11 +27,12 @@ class RollBack(Policy):
     """Goes back to the former champion when the present one is worse, fails, or misses its objective.
 
     Four reasons, the hardest first:
-    - a guardrail: more than `exceptions` of its newest answers raised, more than `not_finite` were NaN or infinite (shares
-      of the newest 500 to 1,000 answers, at least 100), or an answer took longer than `latency_ms`. A challenger that trips
-      one loses its place (retire);
+    - a guardrail: more than `exceptions` of its newest answers or examples raised, more than `not_finite` were NaN or infinite
+      (shares of the newest 500 to 1,000, and of 100 where there are fewer: the first failure of all is not 100 %), or an
+      answer took longer than `latency_ms`. A challenger that trips one loses its place (retire);
     - harm: E ≥ `evidence` that the former champion, asked beside it, has the lower `loss`;
-    - `error_above`: its mean loss, as a share of the clip, is above this objective. It alarms falsely at most once in
+    - `error_above`: its mean loss, as a share of the clip, is above this objective, over events in their order: each counts
+      when those before it have their truth, or will have none. It alarms falsely at most once in
       `false_alarm_every` labelled events on average (an e-detector). Where there is nobody to go back to, it alerts.
 
     Disagreements without a label at the horizon speak against the champion: a roll back is cheap and a harm that nobody
@@ -108,7 +110,8 @@ answers raise or any is not finite; the same not again within 1 hour'
             ("not_finite", self.not_finite, "were not finite"),
         ):
             if limit is not None and health.share(word) > limit:
-                reason = f"{getattr(health, word):,} of the newest {health.answers:,} answers {what}; at most {limit:.3g} may"
+                reason = f"{getattr(health, word):,} of the newest {health.answers:,} answers or examples {what}; "
+                reason += f"of at least {AT_LEAST}, at most a share of {limit:.3g} may"
                 return reason, {**evidence, "guardrail": word, "limit": limit}
         if self.latency_ms is not None and health.latency_ms is not None and health.latency_ms > self.latency_ms:
             reason = f"an answer took {health.latency_ms:.3g} ms; at most {self.latency_ms:.3g} ms are allowed"
@@ -129,7 +132,7 @@ answers raise or any is not finite; the same not again within 1 hour'
             return None
         error = now.error
         reason = f"error {error.mean:.3g} over {error.losses:,} labels is above its objective of {self.error_above:.3g}"
-        reason = f"{reason} (evidence {error.value:,.0f} of {self.false_alarm_every:,})"
+        reason = f"{reason} (evidence {short(error.value)} of {self.false_alarm_every:,})"
         evidence = {"objective": self.error_above, "mean": error.mean, "losses": error.losses, "e": error.value}
         evidence = {**evidence, "false_alarm_every": self.false_alarm_every}
         if now.former_name is None:

@@ -67,7 +67,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         """
         missing = f", {self.unlabelled:,} unlabelled" if self.unlabelled else ""
         e = self.e_worse if self.outcome == "worse" else self.e_better
-        head = f"{self.outcome}: {self.wins:,} wins, {self.losses:,} losses{missing} in {self.pairs:,} events, E = {_short(e)}"
+        head = f"{self.outcome}: {self.wins:,} wins, {self.losses:,} losses{missing} in {self.pairs:,} events, E = {short(e)}"
         if self.outcome != "inconclusive":
             return f"{head}; mean gain {self.mean_gain:.3g} ({self.low:.3g} to {self.high:.3g})"
         head = f"{head} of {self.evidence_needed:g}"
@@ -171,7 +171,12 @@ def _rounded(count: int) -> int:
     return -(-count // size) * size
 
 
-def _short(e: float) -> str:
+def short(e: float) -> str:
+    """Evidence in as many digits as anybody reads.
+
+    >>> short(1.0954336452131e34), short(1_176.4), short(0.671)
+    ('1e+34', '1,176', '0.67')
+    """
     if e >= 1e6:
         return f"{e:.0e}"
     return f"{e:,.0f}" if e >= 10.0 else f"{e:.2g}"

@@ -11,6 +11,8 @@
     ├── NotFound             no such event, version or dead letter                    exit 6
     └── FlinkError           Flink is not there, or refused (engines.flink.rest)      exit 7
 
+Beside it stands `StoreWarning`: what was asked for was done, and something else has to be made up for.
+
 A message says what happened in the user's names, what was expected and what to type next. `exit_code` is what the
 command line returns, so that a script can tell them apart.
 """

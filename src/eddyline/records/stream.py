@@ -86,6 +86,10 @@ class Said(msgspec.Struct, frozen=True, gc=False, array_like=True):
 class Prediction(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The answer that was given, with everything it takes to give it again.
 
+    >>> said = Prediction("p-7", "card-1", 60, {"amount": 9.5}, None, False, {False: 0.9, True: 0.1}, "fraud", 15320, 2)
+    >>> said.version, said.value, said.features
+    ('fraud@15320', False, {'amount': 9.5})
+
     `model` and `position` name the version (`fraud@15320`), `revision` the rollout, `features` what the model saw and
     `aggregates` what history contributed to them. `others` is what the versions beside it said to the same event: the
     challengers', or the champion's where a challenger answered.
@@ -112,6 +116,11 @@ class Prediction(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class Example(msgspec.Struct, frozen=True, gc=False):
     """A prediction with its truth: the unit of learning.
+
+    >>> said = Prediction("p-7", "card-1", 60, {"amount": 9.5}, None, False, None, "fraud", 15320, 2)
+    >>> example = Example(said, truth=True, known="label", at=3_600_000_060)
+    >>> example.prediction.value == example.truth, (example.at - example.prediction.at) / 1e6  # wrong; known after an hour
+    (False, 3600.0)
 
     `at` is when the truth became known, in event time. `revision` is 0 for the first truth; a different later truth
     about the same event comes as revision 1, 2, ...
@@ -200,7 +209,15 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """A measurement crossed a line: what drifted, at which example and event time, and how far."""
+    """A measurement crossed a line: what drifted, at which example and event time, and how far.
+
+    `monitor` is the name that policies act on, `subject` what it is about (a feature, "error", "events"), `at` event time in
+    µs, `position` where the model stood. `before` and `after` are in the unit of what is watched. Your own monitors make them:
+
+    >>> alert = Alert("streak", "error", 60, 15320, before=0.0, after=3.0, reason="3 wrong answers in a row", segment="north")
+    >>> alert.monitor, alert.reason, alert.effect
+    ('streak', '3 wrong answers in a row', None)
+    """
 
     monitor: str
     subject: str
@@ -220,6 +237,10 @@ class Decision(msgspec.Struct, frozen=True):
     `number` counts the decisions of a store from 1. `status` is "done", "proposed" (waits for `eddyline approve`), "dry run",
     "approved", "rejected" or "lapsed". `action` is what is to happen: promote, roll_back, retire, retrain, freeze, resume,
     quarantine, release, alert; or what was asked for: roll_out, enter, leave, turn_away, hold. `subject` is whom it is about.
+
+    >>> made = Decision(4, "promote", "promote", "fraud.deep", "done", 60, 1_200, 2, "promote", "better", {"e": 131.0})
+    >>> f"decision {made.number}: {made.action} {made.subject}, {made.status}, by {made.author}"
+    'decision 4: promote fraud.deep, done, by promote'
     """
 
     number: int

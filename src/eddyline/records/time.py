@@ -95,6 +95,8 @@ def show_duration(us: int) -> str:
 
     >>> show_duration(to_us(days(7))), show_duration(to_us(minutes(90))), show_duration(1500)
     ('7 days', '90 minutes', '0.0015 seconds')
+    >>> show_duration(1_234_567_500_001)
+    '1234567.500001 seconds'
     """
     for name, size in (
         ("day", DAY_US),
@@ -105,4 +107,5 @@ def show_duration(us: int) -> str:
         if us and us % size == 0:
             count = us // size
             return f"{count} {name}{'' if count == 1 else 's'}"
-    return f"{us / 1_000_000:g} seconds"
+    whole, rest = divmod(abs(us), 1_000_000)
+    return f"{'-' if us < 0 else ''}{whole}{f'.{rest:06}'.rstrip('0').rstrip('.')} seconds"

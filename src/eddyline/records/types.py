@@ -8,8 +8,20 @@ A role is an annotation, so the class stays an ordinary typed class for editors 
         at: Time
         amount: float
 
-`Id` finds an event again, `Key` says whose aggregates it belongs to, `Time` says when it happened, `Truth[...]` is what
-a label tells. Every other field is the user's own; `dict[str, float]` makes a field an open map for wide inputs.
+    class Chargeback(Label):
+        id: Id
+        at: EpochSeconds
+        fraud: Truth[bool]
+
+- `Id`: which event. Once in an event and once in its label; unique among events. Text or a whole number: `7` and `"7"` are one.
+- `Key`: whose event. At most once, in events: aggregates, canaries and models per key go by it. Text or a whole number.
+- `Time`: when it happened; in a label, when the truth became known. Once in each, as ISO 8601 text. Without an offset the class
+  declares `zone: ClassVar[str] = "America/New_York"`.
+- `EpochSeconds`, `EpochMillis`, `EpochMicros`: instead of `Time`, a number since 1970-01-01T00:00Z.
+- `Truth[T]`: what a label tells, once: `bool`, `str` or `int` for classes, `float` for a number.
+
+Every other field is the user's own; `dict[str, float]` makes a field an open map for wide inputs. `help()` of a role shows
+Python's `Annotated`; `help(eddyline.Event)` and `help(eddyline.records.types)` show this.
 """
 
 from __future__ import annotations
@@ -60,6 +72,10 @@ Truth = Annotated[T, Role.TRUTH]
 class Event(msgspec.Struct, frozen=True):
     """Something that happened and wants an answer. Subclass it and give its fields their roles.
 
+    - `Id`: its name, unique among events and the same in its label; text or a whole number.
+    - `Time`: when it happened, as ISO 8601 text; or `EpochSeconds`, `EpochMillis`, `EpochMicros`: a number since 1970.
+    - `Key`: whose event it is (a card, a machine, a customer). Aggregates and assignment to a canary go by it.
+
     It needs one `Id` and one `Time`; a `Key` when there are aggregates. Unknown fields in the input are ignored, missing
     ones are refused, types are strict (`"3"` is not a number). Times without an offset need the class to say where:
 
@@ -79,6 +95,7 @@ class Event(msgspec.Struct, frozen=True):
 class Label(msgspec.Struct, frozen=True):
     """The truth about one event, arriving later. Subclass it; it needs an `Id`, a `Time` and a `Truth`.
 
+    `Id` is that of its event. `Truth[bool]`, `Truth[str]` and `Truth[int]` tell classes, `Truth[float]` a number.
     `Time` is when the truth became known, not when it is read: whether a label is late is judged by it.
 
     >>> class Chargeback(Label):

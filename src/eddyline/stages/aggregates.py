@@ -40,7 +40,19 @@ KEY_GROUPS = 128
 """Into how many shards a state is cut at most; a key's shard never changes."""
 
 
-class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
+class _InWords(msgspec.StructMeta):
+    """Says what to write where an aggregate is called wrongly."""
+
+    def __call__(cls, *given: Any, **named: Any) -> Any:  # noqa: N805 - a metaclass: its instances are classes
+        try:
+            return super().__call__(*given, **named)
+        except TypeError as problem:
+            said = ", ".join([*map(repr, given), *(f"{name}={value!r}" for name, value in named.items())])
+            right = '"amount", over=hours(1)' if "field" in cls.__struct_fields__ else "over=hours(1)"
+            raise DeclarationError(f"{cls.__name__}({said}): {problem}\n  write: {cls.__name__}({right})") from problem
+
+
+class Aggregate(msgspec.Struct, metaclass=_InWords, frozen=True, kw_only=True):
     """What all aggregates have: how far back they look, and whose events they look at.
 
     `over` is a duration (`hours(1)`). `by` names a field to aggregate by instead of the event's `Key`; an
@@ -55,8 +67,8 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
             raise DeclarationError(f"{type(self).__name__}: over is {self.over!r}, expected a duration\n  write: over=hours(1)")
         if to_us(self.over) <= 0:
             raise DeclarationError(
-                f"{type(self).__name__}: over is {self.over}, and a window has to be longer than nothing\n"
-                "  write: over=hours(1)"
+                f"{type(self).__name__}: over is {show_duration(to_us(self.over))}, and a window has to be longer "
+                "than nothing\n  write: over=hours(1)"
             )
         for name in ("field", "by"):
             given = getattr(self, name, None)
@@ -76,9 +88,11 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
 class Count(Aggregate, frozen=True, kw_only=True):
     """How many events there were; 0 for none.
 
+    With `aggregates={"often": Count(over=hours(1))}` your function is `def features(event, often): ...`.
+
     >>> from eddyline.records.time import hours
-    >>> Count(over=hours(1))
-    Count(over=hours(1))
+    >>> Count(over=hours(1)), Count(over=hours(1), by="device")
+    (Count(over=hours(1)), Count(over=hours(1), by="device"))
     """
 
 
@@ -107,21 +121,42 @@ class Sum(OfField, frozen=True):
 
 
 class Mean(OfField, frozen=True):
-    """The mean of a number (or the share of trues of a bool); None for none. Exact, rounded once."""
+    """The mean of a number (or the share of trues of a bool); None for none. Exact, rounded once.
+
+    Your features function gets it by its name in `aggregates=`, and says what None is: `rain_3h or 0.0`.
+
+    >>> from eddyline.records.time import hours
+    >>> {"rain_3h": Mean("rain", over=hours(3))}
+    {'rain_3h': Mean("rain", over=hours(3))}
+    """
 
 
 class Min(OfField, frozen=True):
-    """The least of a number, as a float; None for none."""
+    """The least of a number, as a float; None for none.
+
+    >>> from eddyline.records.time import days
+    >>> {"cheapest": Min("amount", over=days(1))}
+    {'cheapest': Min("amount", over=days(1))}
+    """
 
 
 class Max(OfField, frozen=True):
-    """The greatest of a number, as a float; None for none."""
+    """The greatest of a number, as a float; None for none.
+
+    >>> from eddyline.records.time import days
+    >>> {"dearest": Max("amount", over=days(1))}
+    {'dearest': Max("amount", over=days(1))}
+    """
 
 
 class Last(OfField, frozen=True):
     """The value of the latest event that has one, of any plain type; None for none.
 
     Of several events at one instant it is the greatest value, text above numbers.
+
+    >>> from eddyline.records.time import days
+    >>> {"shop_before": Last("shop", over=days(30), by="customer")}
+    {'shop_before': Last("shop", over=days(30), by="customer")}
     """
 
 
@@ -129,6 +164,10 @@ class Distinct(OfField, frozen=True):
     """How many different values there were, of any plain type; 0 for none. 1, 1.0 and True are one value.
 
     Cheap up to some thousand values in a window; it stops counting at the limit of 10,000.
+
+    >>> from eddyline.records.time import hours
+    >>> {"countries": Distinct("country", over=hours(24))}
+    {'countries': Distinct("country", over=days(1))}
     """
 
 

@@ -67,4 +67,6 @@ def version_of(name: str) -> tuple[str, int]:
     model, at, position = name.rpartition("@")
     if not at or not model or not (position.isascii() and position.isdecimal()) or len(position) > 18:
         raise EddylineError(f"{name[:200]!r} is not a version\nwrite it as name@position, for example fraud@15320")
+    if len(position) > 1 and position[0] == "0":  # one version has one name
+        raise EddylineError(f"{name[:200]!r} is not a version\nwrite it as {model}@{int(position)}")
     return model, int(position)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from inspect import unwrap
 from math import hypot
 from typing import Any
 
@@ -58,6 +59,30 @@ def keyed(maker: Maker, field: str) -> Maker:
 def said(error: Exception) -> str:
     """What an error of the user's code says, in one line."""
     return f"{type(error).__name__}: {error}"
+
+
+def place_of(error: Exception, function: Callable[..., Any]) -> str:
+    """Where in the user's file it was raised, as " (bikes.py, line 27)": the last line of that file that was running.
+
+    >>> place_of(ValueError("raised by nobody"), place_of)
+    ''
+    """
+    file = getattr(getattr(unwrap(function), "__code__", None), "co_filename", None)
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            name = str(file).replace("\\", "/").rpartition("/")[2]
+            found = f" ({name}, line {trace.tb_lineno})"
+        trace = trace.tb_next
+    return found
+
+
+def empty_windows(error: Exception, wanted: tuple[str, ...], seen: Mapping[str, Value] | None) -> str:
+    """A hint where the function was given None for aggregates over nothing, and did not expect it."""
+    empty = [name for name in wanted if seen is not None and seen[name] is None]
+    if not empty or not isinstance(error, TypeError):
+        return ""
+    return f"; {' and '.join(empty)} is None while no event is in the window: write {empty[0]} or 0.0"
 
 
 def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, ...]]) -> Features:

@@ -82,6 +82,8 @@ class Join:
             )
         if self.revisions not in ("record", "learn"):
             raise DeclarationError(f'join: revisions={self.revisions!r}\nwrite revisions="record" or revisions="learn"')
+        if type(self.early) is not int or self.early < 0:
+            raise DeclarationError(f"join: early={self.early!r} is not a number of labels\nwrite join=Join(early=100_000)")
         if self.absent is not UNSET and not _is_truth(self.absent):
             raise DeclarationError(
                 f"join: absent={self.absent!r} is not a truth\n"

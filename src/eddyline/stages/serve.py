@@ -18,7 +18,7 @@ from eddyline.records.errors import Rejected
 from eddyline.records.schema import Schema
 from eddyline.records.time import BEGINNING, DAY_US, END, show_duration, show_instant
 from eddyline.stages.aggregates import Aggregates, AggregatesState
-from eddyline.stages.features import INT_LIMIT, Maker, canonical, said
+from eddyline.stages.features import INT_LIMIT, Maker, canonical, empty_windows, place_of, said
 from eddyline.stages.refuse import refuse
 from eddyline.stages.voices import Voice, beside, finite
 
@@ -86,7 +86,9 @@ class Serve:
             if segment is not None and not segment.isascii():
                 segment.encode()  # a lone surrogate could not be written down
         except Exception as error:
-            detail = f"features({type(event).__name__}): {said(error)}"
+            where = place_of(error, maker.features)
+            hint = empty_windows(error, maker.wanted, seen)
+            detail = f"features({type(event).__name__}): {said(error)}{where}{hint}"
             return refuse("events", Reason.FEATURES_FAILED, detail, event, event_id=event_id)
         try:
             features = raw if maker.trusted else canonical(raw, state.orders)

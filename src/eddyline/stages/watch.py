@@ -26,7 +26,7 @@ from eddyline.monitors.host import Host, HostState
 from eddyline.monitors.judging import NOTHING, Judged, all_fit, judge
 from eddyline.monitors.metrics import gauges, metric_name
 from eddyline.monitors.own import OwnMonitor, checked, raised, thing_name
-from eddyline.monitors.quality import Quality, QualityState
+from eddyline.monitors.quality import OTHER, Quality, QualityState
 from eddyline.monitors.saving import from_bytes, to_bytes
 from eddyline.records import Alert, Example, Measurement, Prediction, Task, Unlabelled
 from eddyline.records.errors import DeclarationError, StoreMismatch
@@ -54,8 +54,9 @@ class Watch:
     an earlier truth is counted and not measured again.
 
     `segment` is a field of the event or a function event -> str; names beyond the first `max_segments` count
-    as "other". `drift` names features whose mean is watched by ADWIN, `error` watches the error itself: wrong
-    or right for classes, |truth - answer| for numbers, in their own unit. An anomaly score has no error.
+    as "other" (one of your own called so is "'other'"). `drift` names features whose mean is watched by ADWIN,
+    `error` watches the error itself: wrong or right for classes, |truth - answer| for numbers, in their own unit.
+    An anomaly score has no error.
     `monitors` are those that come with Eddyline, such as `ErrorAbove(0.08)`, `Psi("amount")`, `Conformal(SCORE)`,
     `Missing`, `Unseen`, `Ranges`, `Silence`, `Anomalies` and `Estimated`, and classes of your own, made without
     arguments, with update(record) -> Alert | list of them | None and, if it has a number to show, get() ->
@@ -457,12 +458,17 @@ def _several(metrics: Any) -> tuple[Any, ...]:
     raise DeclarationError(f"watch: metrics={metrics!r} are not metrics\nwrite metrics=(metrics.Accuracy(),)")
 
 
+OWN_OTHER = f"'{OTHER}'"
+"""A segment of the user's own that has the name of those beyond the first `max_segments`."""
+
+
 def _texts(segment: Callable[[Any], Any]) -> Callable[[Any], str | None]:
     """The segment as text, whatever the user's field or function gives; None stays None: in no segment."""
 
     def named(event: Any) -> str | None:
         value = segment(event)
-        return value if value is None or type(value) is str else str(value)
+        name = value if value is None or type(value) is str else str(value)
+        return OWN_OTHER if name == OTHER else name
 
     return named
 

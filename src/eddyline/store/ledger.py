@@ -150,6 +150,11 @@ class DiskLedger:
             self.settled.append(slot)
         return settled
 
+    def mark(self, slot: int) -> int:
+        """The mark of a prediction: 0 while it waits."""
+        chunk = self.current if slot >> _SHIFT == self.count >> _SHIFT else self._chunk(slot >> _SHIFT)
+        return chunk.marks[slot & (CHUNK - 1)]
+
     def next_at(self) -> int:
         earliest = self.current_min
         if self.open and self.open[0][0] < earliest:

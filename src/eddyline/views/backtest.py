@@ -40,13 +40,19 @@ class Tried(msgspec.Struct, frozen=True):
     """A decision that the policies would have made, and what came of it.
 
     `gain` is the mean gain over the answers after it that both sides have in the record, `measured` how many those are;
-    None where nothing moved or nobody can say. A false alarm is a move that gained nothing.
+    None where nothing moved or nobody can say: `unsaid` tells why of a move. A false alarm is a move that gained nothing.
     """
 
     decision: Decision
     block: int
     gain: float | None = None
     measured: int = 0
+    unsaid: str = ""
+
+    @property
+    def happened(self) -> bool:
+        """Whether somebody asked for it in the run, an operator or the trainer: no policy would have done it."""
+        return self.decision.policy == "operator"
 
     @property
     def false_alarm(self) -> bool:
@@ -135,8 +141,19 @@ def found_by(other: Hypothetical, start: int, recorded: Sequence[Decision]) -> B
 
 def _with_gain(decision: Decision, block: int, move: Move | None) -> Tried:
     if move is None or not move.measured:
-        return Tried(decision, block)
+        return Tried(decision, block, unsaid=_why_unsaid(decision, move))
     return Tried(decision, block, move.gain / move.measured, move.measured)
+
+
+def _why_unsaid(decision: Decision, move: Move | None) -> str:
+    """Why nobody can say what a move gained; nothing of what is no move."""
+    if decision.action not in MOVES:
+        return ""
+    if decision.status not in CARRIED_OUT:
+        return f"nobody moved: it was {decision.status}"
+    if move is None:
+        return "the champion stayed, or these policies name no loss"
+    return "no event after it has both answers and a truth; RollBack() keeps the champion before in a seat, and asks it"
 
 
 def _start(store: Store, span_us: int) -> int:

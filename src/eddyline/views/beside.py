@@ -7,8 +7,10 @@ it is one training; all of it can be killed at any moment and gone on with. Deci
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -25,8 +27,9 @@ from eddyline.stages.commands import Command
 from eddyline.store import blocks
 from eddyline.store.examples import Examples, position_at
 from eddyline.store.rebuild import forgotten
-from eddyline.store.training import Lineage, Trained, trained_in
-from eddyline.views.retraining import Request, retrain, spec_of
+from eddyline.store.training import Lineage, Spec, Trained, trained_in
+from eddyline.views.history import standing
+from eddyline.views.retraining import Request, declared, retrain, spec_of
 from eddyline.views.trial import Tried
 
 CARRIED_OUT = ("done", "approved")
@@ -84,12 +87,22 @@ class Workshop:
         check_seat(self.pipeline, place, seated=seated)
         self.job.fetch(self.copy)
         self._free(request.name)
+        request = self._settled(request)
         for _ in range(ATTEMPTS):
             tried = self.make(request, on_progress)
             decision = self.enter(request, place, author) if tried.passed and seated else None
             if decision is not None or not tried.passed or not seated:
                 return Retrained(tried, decision, str(self.work / request.name))
         raise EddylineError(f"events were forgotten {ATTEMPTS} times while {request.name} was being made\ntry again")
+
+    def _settled(self, request: Request) -> Request:
+        """The request with the line whose recipe it takes: where it was begun, the one that was taken then."""
+        if request.continues is not None:
+            return request
+        store, begun = self.copy.store, self.work / request.name / "plan.json"
+        champion = standing(store, self.pipeline).version
+        wanted = request.challenger or (json.loads(begun.read_bytes())["spec"]["line"] if begun.exists() else champion)
+        return replace(request, challenger=declared(store, self.pipeline, wanted))
 
     def make(self, request: Request, on_progress: OnProgress | None = None) -> Tried:
         """Makes a model from the copy as it stands, and leads it through the gates; goes on where it was interrupted."""
@@ -133,7 +146,7 @@ class Workshop:
         )
         still = forgotten(store, lineage.until) == unwanted
         return let_in(
-            self.job, self.copy, newcomer, author=author, reason=_made_of(lineage), hold=self.hold,
+            self.job, self.copy, newcomer, author=author, reason=_made_of(spec, lineage), hold=self.hold,
             still=lambda: still and forgotten(self.copy.store) == unwanted,
         )  # fmt: skip
 
@@ -152,7 +165,7 @@ class Follower:
         decision = next((one for one in shop.waiting() if self._enough(one)), None)
         if decision is None:
             return None
-        request = request_of(shop.pipeline, decision)
+        request = request_of(shop.copy, decision)
         try:
             tried = shop.make(request, on_progress)
         except (NotFound, DeclarationError) as error:  # there is nothing to learn, or to judge by
@@ -191,13 +204,14 @@ def line_of(pipeline: Pipeline, decision: Decision) -> str:
     return f"{pipeline.name}.r{decision.number}"
 
 
-def request_of(pipeline: Pipeline, decision: Decision) -> Request:
-    """What a decision to retrain asks for: its subject's recipe, the window of its evidence, its number as seed."""
+def request_of(copy: LogCopy, decision: Decision) -> Request:
+    """What a decision to retrain asks for: the recipe of who was champion, the examples of its evidence, its number as seed."""
     evidence = decision.evidence
     chosen = Examples(
         from_at=evidence.get("from_at"), last=evidence.get("examples"), seed=decision.number, unlearned=True
     )  # fmt: skip
-    return Request(name=line_of(pipeline, decision), challenger=decision.subject, examples=chosen)
+    recipe = declared(copy.store, copy.pipeline, decision.subject)
+    return Request(name=line_of(copy.pipeline, decision), challenger=recipe, examples=chosen)
 
 
 def check_seat(pipeline: Pipeline, place: Place | None, *, seated: bool = True) -> None:
@@ -215,7 +229,8 @@ def check_seat(pipeline: Pipeline, place: Place | None, *, seated: bool = True) 
         )
 
 
-def _made_of(lineage: Lineage) -> str:
+def _made_of(spec: Spec, lineage: Lineage) -> str:
     """Where a model comes from, in a sentence that the ledger keeps."""
     learned = lineage.learned
-    return f"made of {lineage.examples}; it learned {learned.count:,} of them, digest {learned.digest}"
+    which = f"made of {lineage.examples}; it learned {learned.count:,} of them, digest {learned.digest}"
+    return f"the recipe of {spec.line}, {which}"

@@ -1,4 +1,4 @@
-"""Why one answer was given, from the store alone; and the same answer again, from the model that gave it."""
+"""What one answer was made from, by the store alone; and the same answer again, from the model that gave it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from eddyline.models.fingerprint import fingerprint, same_numbers
 from eddyline.pipeline import Pipeline
-from eddyline.records import DeadLetter, Prediction
+from eddyline.records import NOT_ASKED, UNSEEN, DeadLetter, Prediction
 from eddyline.records.errors import NotFound, Rejected
 from eddyline.records.schema import Schema
 from eddyline.store import blocks
@@ -16,6 +16,7 @@ from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
 from eddyline.store.ledger import misplaced
 from eddyline.store.rebuild import StoredLines, reached
+from eddyline.views.failing import asked
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -26,6 +27,19 @@ class Learned(msgspec.Struct, frozen=True):
     at: int
     revision: int
     version: str | None
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """What somebody else said to the event: the version, its answer, or the code of why it had none and what it raises.
+
+    `why` is what the version raises when it is asked again; empty where it answered, or was not asked.
+    """
+
+    version: str
+    value: Any
+    scores: Any
+    fault: str | None
+    why: str
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -44,6 +58,7 @@ class Explanation(msgspec.Struct, frozen=True):
     refused: list[DeadLetter]
     again: str
     again_detail: str
+    beside: list[Beside] = []
 
 
 def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
@@ -63,7 +78,22 @@ def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
         refused=[letter for letter in dead_letters(store) if letter.event_id == event_id],
         again=again,
         again_detail=detail,
+        beside=_beside(store, pipeline, prediction, pipeline.event_schema.decode(event).value),
     )
+
+
+def _beside(store: Store, pipeline: Pipeline, prediction: Prediction, event: Any) -> list[Beside]:
+    """What the others said; who failed is made again and asked again."""
+    plan, found = pipeline.plan(), []
+    lines = StoredLines(store, plan)
+    for said in prediction.others or ():
+        why = ""
+        if said.fault is not None and said.fault not in (NOT_ASKED, UNSEEN):
+            maker = lines.makers[said.model] or plan.serve.maker
+            model = lines.rebuild(said.model, said.position)
+            _, why = asked(model, maker, event, prediction.aggregates or {})
+        found.append(Beside(f"{said.model}@{said.position}", said.value, said.scores, said.fault, why))
+    return found
 
 
 def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
@@ -84,7 +114,8 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
     refused = [letter for letter in dead_letters(store) if letter.event_id == event_id]
     if refused:
         letter = refused[0]
-        raise NotFound(f"event {event_id!r} was not answered: {letter.reason}, {letter.detail}\nsee it: eddyline dead-letters")
+        why = f"{letter.reason}, {letter.detail}"
+        raise NotFound(f"event {event_id!r} was not answered: {why}\nsee it: eddyline dead-letters FILE --show 1")
     raise NotFound(f"no event {event_id!r} in {store.path.name}\nids are compared as text, exactly")
 
 

@@ -61,11 +61,11 @@ def forget(
     answered and that nobody learned yet is forgotten beforehand: a label that comes later is not learned. Raises `NotFound`
     when nobody who is asked learned any of them, or ever could.
     """
-    reason = reason or f"forget {_shown(events)}"
+    reason = reason or f"forget {shown(events)}"
     commands: list[Command] = []
     replaced: set[str] = set()
     with closing(Store.read(path)) as store:
-        asked = _lines_asked(store, pipeline)
+        asked = lines_asked(store, pipeline)
         unwanted = frozenset(events) | forgotten(store)
         answered = frozenset(event for event in events if _answered(store, event))
     for line, place in asked:
@@ -78,22 +78,22 @@ def forget(
             commands.append(said)
             replaced.add(line)
     with closing(Store.read(path)) as store:
-        leaving = _leaving(store, pipeline, unwanted, replaced)
+        leaving = leaving_after(store, pipeline, unwanted, replaced)
     for who in leaving:
         ask(pipeline, path, Command(do="leave", to=who, author=author, reason=reason), patience_s=patience_s)
     if not commands and not leaving:
         raise NotFound(
-            f"nobody who answers has learned {_shown(events)}, or is going to\n"
+            f"nobody who answers has learned {shown(events)}, or is going to\n"
             "ids are compared as text, exactly; see what became of one: eddyline explain FILE ID"
         )
     with closing(Store.read(path)) as store:
-        return [_proof(store, pipeline, command, unwanted) for command in commands]
+        return [proof_of(store, pipeline, command, unwanted) for command in commands]
 
 
 _Made = tuple[Command, tuple[ModelVersion, bytes, str]]
 
 
-def _lines_asked(store: Store, pipeline: Pipeline) -> list[tuple[str, Place | None]]:
+def lines_asked(store: Store, pipeline: Pipeline) -> list[tuple[str, Place | None]]:
     """The lines that answer or are asked beside, each with its place; None for the champion's."""
     if store.seq == 0:
         return []
@@ -103,7 +103,7 @@ def _lines_asked(store: Store, pipeline: Pipeline) -> list[tuple[str, Place | No
     return [(champion, None), *((place.who, place) for place in places)]
 
 
-def _leaving(store: Store, pipeline: Pipeline, unwanted: frozenset[str], replaced: Collection[str]) -> list[str]:
+def leaving_after(store: Store, pipeline: Pipeline, unwanted: frozenset[str], replaced: Collection[str]) -> list[str]:
     """Whose seat beside the champion ends: versions that learned one of these events, and lines that have a successor."""
     past = Ancestry(store, StoredLines(store, pipeline.plan()))
     places = store.block(store.seq).notes.rollout.places if store.seq else ()
@@ -125,7 +125,7 @@ def _answered(store: Store, event_id: str) -> bool:
     return True
 
 
-def _may_learn(store: Store, pipeline: Pipeline, line: str, answered: frozenset[str]) -> bool:
+def may_learn(store: Store, pipeline: Pipeline, line: str, answered: frozenset[str]) -> bool:
     """Whether a line may come to learn one of these events, whose truth may be told later."""
     entry = next((entry for entry in kept_entries(store) if entry.name == line), None)
     if entry is not None:
@@ -143,10 +143,10 @@ def _without(
     lines, now = StoredLines(store, pipeline.plan()), position_of(store, line)
     past = Ancestry(store, lines)
     first = next((step for step in past.past(line, now) if step.event_id in unwanted), None)
-    if first is None and not _may_learn(store, pipeline, line, answered):
+    if first is None and not may_learn(store, pipeline, line, answered):
         return None
-    model, position = _folded(past, line, now, unwanted, before=first)
-    name = _name(store, pipeline)
+    model, position = folded_without(past, line, now, unwanted, before=first)
+    name = next_name(store, pipeline)
     start, after, skip = f"{name}@{position}", f"{line}@{now}", tuple(sorted(unwanted))
     entry = Entry(name, line, start, after, skip=skip, digest=model.digest())
     seat = None if place is None else msgspec.structs.replace(place, who=name)
@@ -162,7 +162,7 @@ def _registered(pipeline: Pipeline, model: Model, name: str, position: int, pare
     return version, model.save(), recipe
 
 
-def _folded(
+def folded_without(
     past: Ancestry, line: str, until: int, unwanted: frozenset[str], *, before: Step | None = None
 ) -> tuple[Model, int]:
     """A line without some events: the model, and how many examples it has learned. All of its past is learned again.
@@ -181,14 +181,14 @@ def _folded(
     return model, position
 
 
-def _name(store: Store, pipeline: Pipeline) -> str:
+def next_name(store: Store, pipeline: Pipeline) -> str:
     number, taken = 1, set(store.lines())
     while f"{pipeline.name}.f{number}" in taken:
         number += 1
     return f"{pipeline.name}.f{number}"
 
 
-def _proof(store: Store, pipeline: Pipeline, command: Command, unwanted: frozenset[str]) -> Forgotten:
+def proof_of(store: Store, pipeline: Pipeline, command: Command, unwanted: frozenset[str]) -> Forgotten:
     """Folds the line from its first version over everything but the forgotten events, and compares."""
     entry = command.entry
     assert entry is not None
@@ -216,6 +216,6 @@ def _fold_first(past: Ancestry, line: str, many: int, unwanted: frozenset[str]) 
     return model, position
 
 
-def _shown(events: Collection[str]) -> str:
+def shown(events: Collection[str]) -> str:
     names = sorted(events)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

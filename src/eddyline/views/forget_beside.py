@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from eddyline.engines.flink.beside import fetch_until
 from eddyline.engines.flink.newcomers import Newcomer, entered, let_in
 from eddyline.records import Place
 from eddyline.records.errors import NotFound
@@ -19,14 +20,16 @@ from eddyline.stages.commands import Command
 from eddyline.store.ancestry import FORGETTING, Ancestry
 from eddyline.store.rebuild import StoredLines, forgotten
 from eddyline.views.beside import Workshop, check_seat
-from eddyline.views.forget import Forgotten
-from eddyline.views.forget import _folded as folded_without
-from eddyline.views.forget import _leaving as leaving_after
-from eddyline.views.forget import _lines_asked as lines_asked
-from eddyline.views.forget import _may_learn as may_learn
-from eddyline.views.forget import _name as next_name
-from eddyline.views.forget import _proof as proof_of
-from eddyline.views.forget import _shown as shown
+from eddyline.views.forget import (
+    Forgotten,
+    folded_without,
+    leaving_after,
+    lines_asked,
+    may_learn,
+    next_name,
+    proof_of,
+    shown,
+)
 from eddyline.views.operate import position_of
 
 
@@ -38,7 +41,7 @@ def forget_beside(shop: Workshop, events: Collection[str], *, author: str, reaso
     who is asked learned any of them, or is going to.
     """
     check_seat(shop.pipeline, None)
-    shop.job.fetch(shop.copy)
+    fetch_until(shop.job, shop.copy, lambda copy: copy.current, "the rollout that came of what was decided")
     store, reason = shop.copy.store, reason or f"forget {shown(events)}"
     unwanted = frozenset(events) | forgotten(store)
     answered = shop.job.answered(events)

@@ -252,7 +252,7 @@ def _told(number: int, case: Case, pages: list[Page], errors: _Errors) -> Incide
         evidence=case.evidence,
         decision=case.decision,
         mitigation=list(dict.fromkeys(case.mitigation)),
-        timeline=list(_timeline(case, pages)),
+        timeline=_timeline(case, pages),
         error_before=before,
         error_after=after,
         closed_by=case.closed_by,
@@ -261,22 +261,53 @@ def _told(number: int, case: Case, pages: list[Page], errors: _Errors) -> Incide
     )
 
 
-def _timeline(case: Case, pages: list[Page]) -> Iterator[Moment]:
-    """What happened from some inputs before the opening until the end, in order."""
+def _timeline(case: Case, pages: list[Page]) -> list[Moment]:
+    """What happened from some inputs before the opening until the end, in the order of event time.
+
+    Every decision, and of the alerts those about the same subject. What has no event time stands where it was committed.
+    """
     last = pages[-1] if case.closed is None else case.closed
+    found: list[Moment] = []
     for page in pages:
         if case.page.inputs - page.inputs > AROUND or page.block > last.block:
             continue
         for alert in page.alerts:
-            where = f" in {alert.segment}" if alert.segment is not None else ""
-            yield Moment(alert.at, page.received_at, page.block, "alert", f"{alert.monitor}{where}: {alert.reason}")
+            if _concerns(case, alert):
+                where = f" in {alert.segment}" if alert.segment is not None else ""
+                said = f"{alert.monitor}{where}: {alert.reason}"
+                found.append(Moment(alert.at, page.received_at, page.block, "alert", said))
         for decision in page.decisions:
-            yield Moment(decision.at, page.received_at, page.block, "decision", _words(decision))
+            found.append(Moment(decision.at, page.received_at, page.block, "decision", _words(decision)))
         if case.kind == "dead_letters" and page.dead.get(case.subject):
             said = f"{page.dead[case.subject]:,} of {case.subject}"
-            yield Moment(None, page.received_at, page.block, "dead letters", said)
+            found.append(Moment(None, page.received_at, page.block, "dead letters", said))
     if case.closed is not None and case.closed_by is not None:
-        yield Moment(case.closed_at, case.closed.received_at, case.closed.block, "closed", case.closed_by)
+        found.append(Moment(case.closed_at, case.closed.received_at, case.closed.block, "closed", case.closed_by))
+    return _in_order(found)
+
+
+def _in_order(moments: list[Moment]) -> list[Moment]:
+    """By event time; what has none comes after what was told before it."""
+    keyed, reached = [], -1
+    for moment in moments:
+        reached = reached if moment.at is None else moment.at
+        keyed.append((reached, moment))
+    return [moment for _, moment in sorted(keyed, key=lambda one: one[0])]
+
+
+def _concerns(case: Case, alert: Alert) -> bool:
+    """Whether an alert is about what an incident is about.
+
+    Where an alert opened it, that is the same subject in the same segment; a segment in quarantine is told of by its own;
+    beside a champion or a challenger stands the error over all.
+    """
+    if case.kind == "quarantine" and alert.segment == (case.subject or None):
+        return True
+    if "subject" in case.evidence:
+        return (alert.subject, alert.segment) == (case.evidence["subject"], case.evidence.get("segment"))
+    if case.kind in ("roll_back", "guardrail", "freeze"):
+        return alert.subject == "error" and alert.segment is None
+    return alert.subject == case.subject
 
 
 def _author(decision: Decision) -> str:

@@ -1,8 +1,8 @@
 """The dead letters: what was refused and why, and the same bytes driven through the engine once more.
 
 Driving again is journaled like any other input, so it is part of the past afterwards. Keeps `whole` and
-`twice`: what was answered or learned meanwhile is left alone, and what still cannot be read is left where it
-is.
+`twice`: what was answered or learned meanwhile is left alone, and what would be refused again is left where it
+is, so that one record has one letter however often it is driven.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from eddyline.records import Arrival, DeadLetter
 from eddyline.store import blocks
 from eddyline.store.blocks import Input, Kind
 from eddyline.store.database import Store
+from eddyline.views.refused_again import refused_again
 
 BATCH = 1_000
 
@@ -32,8 +33,8 @@ class Pile(msgspec.Struct, frozen=True):
 class Redriven(msgspec.Struct):
     """What came of driving letters again.
 
-    `accepted` and `refused` went through the engine. The others did not: `settled` were answered or known
-    meanwhile, `unreadable` are refused for their bytes alone, `cut` are kept only in part, `repeated` are the
+    `accepted` went through the engine. The others did not: `refused` would be refused once more, `settled` were
+    answered or known meanwhile, `unreadable` are refused for their bytes alone, `cut` are kept only in part, `repeated` are the
     same bytes once more, `derived` never came from outside (an example that could not be learned, a command).
     """
 
@@ -72,7 +73,9 @@ def redrive(engine: Engine, found: Iterable[DeadLetter]) -> Redriven:
     """Takes refused events and labels as new inputs, from the bytes that were kept.
 
     Choose it when the reason is gone: the event of a label came after all, or the model that failed has
-    learned since. A letter stays in the dead letters for the record; doing this twice accepts nothing twice.
+    learned since. Where the reason is the declaration (`features`, a zone, a limit), mending it makes
+    another pipeline: that takes the streams anew into a store of its own. A letter stays in the dead
+    letters for the record; doing this twice accepts nothing twice.
     """
     result, seen = Redriven(), set[tuple[str, bytes]]()
     inputs: list[Input] = []
@@ -86,6 +89,8 @@ def redrive(engine: Engine, found: Iterable[DeadLetter]) -> Redriven:
             result.unreadable += 1
         elif record.truth is None and engine.ledger.find(record.id) is not None:
             result.settled += 1
+        elif _refused(engine, record, inputs, records, result):
+            result.refused += 1
         else:
             inputs.append(given)
             records.append(record)
@@ -94,6 +99,16 @@ def redrive(engine: Engine, found: Iterable[DeadLetter]) -> Redriven:
     if inputs:
         _take(engine, inputs, records, result)
     return result
+
+
+def _refused(engine: Engine, record: Arrival, inputs: list[Input], records: list[Arrival], result: Redriven) -> bool:
+    """Whether a record would be refused again, also after those that are to be taken before it."""
+    if not refused_again(engine, record):
+        return False
+    if not inputs:
+        return True
+    _take(engine, inputs, records, result)
+    return refused_again(engine, record)
 
 
 def _again(letter: DeadLetter, seen: set[tuple[str, bytes]], result: Redriven) -> Input | None:

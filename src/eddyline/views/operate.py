@@ -15,7 +15,7 @@ import msgspec
 from eddyline.engines.embedded import Engine, codec
 from eddyline.pipeline import Pipeline
 from eddyline.records import Decision, ModelVersion, Rollout
-from eddyline.records.errors import EddylineError, NotFound, StoreLocked
+from eddyline.records.errors import EddylineError, NotFound, StoreError, StoreLocked
 from eddyline.stages.commands import LIVE, Command, version_of
 from eddyline.stages.lines import Entry
 from eddyline.store.blocks import Block, Kind
@@ -67,12 +67,19 @@ def ask(
             before = engine.store.seq
             if version is not None:
                 post(path, body, version)
-                engine.take_inbox()
+                _take_posted(engine)
             else:
                 engine.take([codec.command_input(command)], [command])
             return _came(_taking(engine.store, body, before), running=False)
     except StoreLocked:
         return _through_the_inbox(path, command, patience_s, version)
+
+
+def _take_posted(engine: Engine) -> None:
+    try:
+        engine.take_inbox()
+    except StoreError as error:
+        raise type(error)(f"{error}\nthe request is in the inbox, and takes effect at the next start: ask once") from error
 
 
 def roll_back(

@@ -1,8 +1,13 @@
-"""A dress rehearsal: the first record of each source, by the real engine, in a store that is thrown away."""
+"""A dress rehearsal: the first record of each source, by the real engine, in a store that is thrown away.
+
+Each challenger answers the first event, too, and learns it with the truth of the first label, whosever that is: who raises
+at every event would be retired in a stream, and the ledger tells no words.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from eddyline.pipeline import Pipeline
 from eddyline.ports import SourceConfig
 from eddyline.records import Arrival, DeadLetter, Prediction
 from eddyline.store.blocks import Fault, Input, Kind
+from eddyline.views.failing import asked, taught
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
@@ -26,12 +32,41 @@ class Rehearsal(msgspec.Struct, frozen=True):
     refused: DeadLetter | None = None
 
 
+class Tryout(msgspec.Struct, frozen=True):
+    """How a challenger fared: its answer to the first event, None where it has none; and why it failed, where it did."""
+
+    line: str
+    answer: Any
+    failed: str
+
+
 def rehearse(pipeline: Pipeline, base: Path) -> list[Rehearsal]:
     """Tries the first event and the first label, and keeps nothing. Relative paths start in `base`."""
     with tempfile.TemporaryDirectory() as folder, Engine(pipeline, Path(folder) / "rehearsal.eddyline") as engine:
         event = _first(pipeline.events, base, Kind.EVENT, Kind.EVENT_FAULT)
         label = _first(pipeline.labels, base, Kind.LABEL, Kind.LABEL_FAULT)
         return [_tried(engine, "events", event), _tried(engine, "labels", label)]
+
+
+def tryouts(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[Tryout]:
+    """Each challenger tries what `rehearse` found; nobody does where the pipeline itself could not answer."""
+    event, label = found
+    if event.prediction is None or event.raw is None:
+        return []
+    plan = pipeline.plan()
+    value, seen = pipeline.event_schema.decode(event.raw).value, event.prediction.aggregates or {}
+    truth = None if label.record is None or label.raw is None else pipeline.label_schema.decode(label.raw).truth
+    made = []
+    for name, line in plan.lines.items():
+        if name == pipeline.name:
+            continue
+        maker = line.maker or plan.serve.maker
+        output, failed = asked(line.model, maker, value, seen)
+        if not failed and line.learns and truth is not None:
+            failed = taught(line.model, maker, value, seen, truth)
+            failed = failed and f"it cannot learn: {failed}"
+        made.append(Tryout(name, None if output is None else output.value, failed))
+    return made
 
 
 def _first(config: SourceConfig, base: Path, kind: Kind, fault: Kind) -> Input | None:

@@ -190,7 +190,7 @@ class Retelling(Loop):
         plan, mute = pipeline.plan(), Mute()
         self.script = Script()
         serve = plan.serve
-        recorded = Recorded(serve.maker, serve.aggregates, serve.segment, serve.lateness_us, self.script)
+        recorded = Recorded(serve.maker, serve.aggregates, serve.segment, serve.lateness_us, serve.ahead_us, self.script)
         lines = {name: Line(name, mute, line.maker, line.learns, line.mode, line.share) for name, line in plan.lines.items()}
         plan = replace(plan, serve=recorded, model=mute, lines=lines)
         work = store.before_commit  # a ledger takes it over; this one commits nothing, and a running engine keeps its own

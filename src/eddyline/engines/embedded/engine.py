@@ -179,7 +179,7 @@ class Engine:
             why = (
                 f"this machine computes as {here}, the store was written as {there}"
                 if here != there
-                else "the store was changed"
+                else "the code or the store was changed since (verify tells which: its chain is broken where it was the store)"
             )
             raise StoreCorrupt(
                 f"store {self.path.name}: replaying block {block.seq} gave other answers than were recorded; {why}"

@@ -139,6 +139,8 @@ class Group:
         kind, fault = (Kind.EVENT, Kind.EVENT_FAULT) if word == "events" else (Kind.LABEL, Kind.LABEL_FAULT)
         self.reader: PartedReader | None = None
         self.noted: dict[str, int] = {}
+        self.marked = -1
+        """the position whose mark is noted"""
         if not isinstance(config, Parted):
             self.names = [word]
             source, position = config.open(base, follow=growing), positions.get(word, 0)
@@ -157,10 +159,11 @@ class Group:
 
     def positions(self) -> dict[str, int]:
         """How far each part was handed out."""
-        if self.reader is None:
-            side = self.sides[0]
+        side = self.sides[0] if self.sides else None
+        if self.reader is None and side is not None and side.position != self.marked:
             mark = side.source.mark(side.position) if isinstance(side.source, Marked) else None
             self.noted = {} if mark is None else {f"{self.names[0]}#": mark}
+            self.marked = side.position
         return {name: side.position for name, side in zip(self.names, self.sides, strict=True)} | self.noted
 
     def committed(self) -> None:

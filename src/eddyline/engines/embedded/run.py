@@ -115,7 +115,29 @@ def follow(
     publisher: Publisher | None = None,
     trainer: Trainer | None = None,
 ) -> Progress:
-    """Takes what the sources hold and what is added to them, until `stop` says so; then returns after the last commit."""
+    """Takes what the sources hold and what is added to them, until `stop` says so; then returns after the last commit.
+
+    It is `eddyline run` from Python. Relative paths start in `base`; `stop` is asked after each batch and while it waits.
+
+    >>> import tempfile
+    >>> from river import linear_model
+    >>> from eddyline import Event, Id, Label, Pipeline, Time, Truth, jsonl
+    >>> class Visit(Event):
+    ...     id: Id
+    ...     at: Time
+    ...     pages: float
+    >>> class Sale(Label):
+    ...     id: Id
+    ...     at: Time
+    ...     bought: Truth[bool]
+    >>> shop = Pipeline(name="shop", events=jsonl("visits.jsonl", Visit), labels=jsonl("sales.jsonl", Sale),
+    ...                 model=linear_model.LogisticRegression())
+    >>> with tempfile.TemporaryDirectory() as folder, Engine(shop, Path(folder) / "shop.eddyline") as engine:
+    ...     _ = (Path(folder) / "visits.jsonl").write_text('{"id": "v-1", "at": "2026-01-01T00:00:00Z", "pages": 3}\\n')
+    ...     _ = (Path(folder) / "sales.jsonl").write_text("")
+    ...     follow(engine, Path(folder), stop=lambda: engine.store.seq > 0).predictions
+    1
+    """
     progress, started = Progress(), time.perf_counter()
     looked = 0.0
     with closing(Feed(engine.pipeline, engine.codec, base, engine.positions, growing=True)) as feed:

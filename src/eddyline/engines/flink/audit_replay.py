@@ -26,6 +26,7 @@ from eddyline.stages.serve import ServeState
 from eddyline.stages.voices import Seat, Voice
 
 _OLDER = 4
+_LINE = re.compile(r" \(\S+\.py, line \d+\)")
 _named = re.compile(r"^(\S+)@(\d+) (?:while answering|answered)")
 _TAKEN = """
 CREATE TABLE taken(shard INTEGER, place INTEGER, revision INTEGER, event INTEGER, letter INTEGER, raw BLOB);
@@ -296,11 +297,11 @@ def asked(names: Sequence[str], prediction: Prediction) -> dict[str, Party]:
 
 
 def unsigned(letter: DeadLetter, *, named: bool = False) -> tuple[object, ...]:
-    """A dead letter without its origin; and without the id where the record could not be read, which engines make out
-    differently.
+    """A dead letter without its origin and the line of the user's file, which a comment moves; and without the id where the
+    record could not be read, which engines make out differently.
     """
     d = letter
-    return d.stream, d.reason, d.detail, d.event_id if named else None, d.raw, d.size, d.sha256
+    return d.stream, d.reason, _LINE.sub("", d.detail), d.event_id if named else None, d.raw, d.size, d.sha256
 
 
 def _difference(was: Prediction, again: Prediction) -> str:

@@ -214,16 +214,25 @@ class LogCopy:
     # Settling --------------------------------------------------------------------------------------------------------
 
     def settle(self) -> int:
-        """Makes blocks of what is whole; gives how many examples came. What was decided is added when nothing waits."""
+        """Makes blocks of what is whole, and notes what was decided until then; gives how many examples came."""
         before = self.store.examples
         while (gathered := self._gathered()) is not None:
             self._append(gathered)
-        waiting = self.store.db.execute("SELECT 1 FROM coming_taken LIMIT 1").fetchone()
-        decided = self.store.db.execute("SELECT 1 FROM coming_decided LIMIT 1").fetchone()
-        if waiting is None and decided is not None:
+        if any(self._decided(self.records, kept_entries(self.store))):
             self._append(_Gathered([], [], [], self.inputs, 0.0, 0))
         self._check_declared()
         return self.store.examples - before
+
+    @property
+    def current(self) -> bool:
+        """Whether all that was decided, as far as it was read, is in the copy, and the rollout that came of it."""
+        waiting = self.store.db.execute("SELECT 1 FROM coming_decided LIMIT 1").fetchone()
+        return waiting is None and self._rollout().revision >= int(self.store.get("revision") or 0)
+
+    def _rollout(self) -> Rollout:
+        """Who answers at the end of the copy."""
+        store = self.store
+        return store.block(store.seq).notes.rollout if store.seq else self.plan.decide.new_state().rollout
 
     def _gathered(self) -> _Gathered | None:
         """The next examples in the order in which they were taken; None where the next are not all here."""
@@ -301,36 +310,48 @@ class LogCopy:
             db.execute("DELETE FROM coming_taken WHERE first<?", (made.until,))
             names = [(one.event_id, row.revision) for one, row in zip(made.predictions, made.rows, strict=True)]
             db.executemany("DELETE FROM coming_examples WHERE id=? AND revision=?", names)
-            last = db.execute("SELECT 1 FROM coming_taken LIMIT 1").fetchone() is None
-            rollouts, decisions = self._decided() if last else ([], [])
+            entries = [*kept_entries(store), *made.entered]
+            rollouts, decisions = self._decided(self.records + made.records, entries)
+            self._noted(rollouts, decisions)
             parts = (
                 blocks.encode_inputs([]),
                 blocks.encode_predictions(made.predictions),
                 blocks.encode_examples(made.rows),
                 blocks.encode_dead([]),
             )
-            now = store.block(store.seq).notes if store.seq else None
-            start = self.plan.decide.new_state().rollout if now is None else now.rollout
-            learner = max([0 if now is None else now.learner, *(row.position for row in made.rows)])
+            before = store.block(store.seq).notes.learner if store.seq else 0
+            learner = max([before, *(row.position for row in made.rows)])
             notes = Notes(
-                positions={}, learner=learner, rollout=rollouts[-1] if rollouts else start, received_at=made.at,
+                positions={}, learner=learner, rollout=rollouts[-1] if rollouts else self._rollout(), received_at=made.at,
                 rollouts=rollouts, decisions=decisions, entered=made.entered,
             )  # fmt: skip
             store.append(parts, 0, len(made.predictions), len(made.rows), notes)
             store.put("inputs", made.until)
             store.put("records", self.records + made.records)
             if made.entered:
-                entries = [*kept_entries(store), *made.entered]
                 store.put("entries", [msgspec.to_builtins(entry) for entry in entries])
             self._versions(made)
 
-    def _decided(self) -> tuple[list[Rollout], list[Decision]]:
-        db = self.store.db
-        query = "SELECT raw FROM coming_decided WHERE kind=? ORDER BY number"
+    def _decided(self, records: int, entries: list[Entry]) -> tuple[list[Rollout], list[Decision]]:
+        """What was decided in so many records, of those that came in already; and the rollouts that came of it."""
+        db, query = self.store.db, "SELECT raw FROM coming_decided WHERE kind=? ORDER BY number"
+        known, decisions = {*self.plan.lines, *(entry.name for entry in entries)}, list[Decision]()
+        for (raw,) in db.execute(query, ("decision",)):
+            decision = wire.decode_decision(raw)
+            in_place = decision.action != "enter" or decision.subject.partition("@")[0] in known
+            if decision.record > records or not in_place:
+                break
+            decisions.append(decision)
+        newest = max([int(self.store.get("revision") or 0), *(one.revision for one in decisions)])
         rollouts = [wire.decode_rollout(raw) for (raw,) in db.execute(query, ("rollout",))]
-        decisions = [wire.decode_decision(raw) for (raw,) in db.execute(query, ("decision",))]
-        db.execute("DELETE FROM coming_decided")
-        return rollouts, decisions
+        return [one for one in rollouts if one.revision <= newest], decisions
+
+    def _noted(self, rollouts: list[Rollout], decisions: list[Decision]) -> None:
+        """These are in a block now."""
+        done = [("rollout", one.revision) for one in rollouts] + [("decision", one.number) for one in decisions]
+        self.store.db.executemany("DELETE FROM coming_decided WHERE kind=? AND number=?", done)
+        if decisions:
+            self.store.put("revision", max(int(self.store.get("revision") or 0), *(one.revision for one in decisions)))
 
     def _versions(self, made: _Gathered) -> None:
         """Keeps the versions that this block reached, and those with which lines came in.

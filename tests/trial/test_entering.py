@@ -1,0 +1,104 @@
+"""What `eddyline retrain` made by hand takes a seat, as what a policy asked for does; and CI's files have a folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.trial.shop import make
+
+from eddyline.cli.challengers import command as challengers
+from eddyline.cli.retrain import command as retrain
+from eddyline.cli.test import command as trial
+from eddyline.pipeline.loading import Loaded
+from eddyline.records.errors import NotFound, StoreCorrupt, StoreMismatch
+from eddyline.store.database import Store
+from eddyline.store.training import trained_in
+from eddyline.views.verify import verify
+
+Ask = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Loaded, Path]:
+    """A shop of its own, and a model that was retrained for it by hand."""
+    loaded = make(tmp_path_factory.mktemp("entering"))
+    folder = loaded.base / "fresh"
+    ran = CliRunner().invoke(retrain, [str(loaded.file), "--out", str(folder)], catch_exceptions=False)
+    assert "passed" in ran.output
+    assert f"eddyline challengers shop.py --enter {folder}" in ran.output.replace("\n", "")
+    return loaded, folder
+
+
+@pytest.fixture
+def enter(made: tuple[Loaded, Path], tmp_path: Path) -> Ask:
+    """Asks for a seat in a copy of the shop."""
+    loaded, _ = made
+    store = tmp_path / "shop.eddyline"
+    shutil.copy(loaded.store, store)
+
+    def enter(folder: Path, *more: str) -> Result:
+        asked = [str(loaded.file), "--store", str(store), "--enter", str(folder), *more]
+        return CliRunner().invoke(challengers, asked, catch_exceptions=False)
+
+    return enter
+
+
+def test_a_model_that_was_retrained_by_hand_takes_a_seat(made: tuple[Loaded, Path], enter: Ask, tmp_path: Path) -> None:
+    loaded, folder = made
+    said = enter(folder, "--canary", "0.1").output
+    assert "enter shop.retrained, done" in said
+    assert "shop.retrained (canary)" in said.replace("\n", " ")
+    with closing(Store.read(tmp_path / "shop.eddyline")) as store:
+        trained = trained_in(folder)
+        assert trained is not None
+        assert store.versions("shop.retrained")[0].digest == trained.digest
+        assert store.block(store.seq).notes.entered[0].after == f"shop@{trained.lineage.reached}"
+        assert verify(store, loaded.pipeline).faults == []
+
+
+def test_a_model_whose_gates_are_closed_takes_none(made: tuple[Loaded, Path], enter: Ask, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made[1], tmp_path / "closed"))
+    (folder / "gates.json").write_text('{"gates": [{"name": "floor", "passed": false, "said": "0.4"}]}')
+    with pytest.raises(NotFound, match=r"did not pass its gates: floor: 0\.4"):
+        enter(folder)
+    (folder / "gates.json").unlink()
+    with pytest.raises(NotFound, match=r"nobody led the model of .* through its gates\ndo: eddyline retrain"):
+        enter(folder)
+
+
+def test_bytes_that_were_changed_are_refused(made: tuple[Loaded, Path], enter: Ask, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made[1], tmp_path / "changed"))
+    raw = bytearray((folder / "model.bin").read_bytes())
+    raw[3] ^= 1
+    (folder / "model.bin").write_bytes(raw)
+    with pytest.raises(StoreCorrupt, match="was changed on disk"):
+        enter(folder)
+
+
+def test_a_model_of_another_recipe_is_refused(made: tuple[Loaded, Path], enter: Ask, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made[1], tmp_path / "other"))
+    (folder / "plan.json").write_text((folder / "plan.json").read_text().replace('"line":"shop"', '"line":"shop.trees"'))
+    with pytest.raises(StoreMismatch, match=r"another recipe than shop\.trees's"):
+        enter(folder)
+
+
+def test_the_folder_of_a_report_is_made_before_the_training(made: tuple[Loaded, Path], tmp_path: Path) -> None:
+    loaded, _ = made
+    file = loaded.base / "candidate_reports.py"
+    file.write_text(
+        "from eddyline import Candidate, Examples, Floor\n"
+        "candidate = Candidate(pipeline='shop.py', examples=Examples(last=200), gates=(Floor('accuracy', at_least=0.1),))\n"
+    )
+    junit = tmp_path / "reports" / "ci" / "candidate.xml"
+    ran = CliRunner().invoke(trial, [str(file), "--junit", str(junit)], catch_exceptions=False)
+    assert (ran.exit_code, junit.is_file()) == (0, True)
+
+
+def test_a_share_that_is_none_says_what_to_type(made: tuple[Loaded, Path]) -> None:
+    ran = CliRunner().invoke(challengers, [str(made[0].file), "--enter", "trees", "--split", "2"])
+    assert (ran.exit_code, "write --split 0.05" in ran.output) == (2, True)
