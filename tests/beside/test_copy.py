@@ -84,6 +84,30 @@ def test_topics_that_are_read_in_pieces_and_out_of_step_give_the_same_copy(tmp_p
             assert lines.rebuild(line, copy.position(line)).digest() == model.digest()
 
 
+def test_what_was_decided_is_there_though_later_examples_are_not(tmp_path: Path) -> None:
+    job = HostedJob(declared(), visits(), flow=0)
+    job.run(200)
+    job.take(Command(do="leave", to="shop.narrow", author="ann"))
+    job.run(100)
+    job.hosted.checkpoint()
+    run = {stream: list(messages) for stream, messages in job.hosted.recorded().items()}
+    late = run["examples"][-20:]
+    del run["examples"][-20:]
+    with LogCopy(declared(), tmp_path / "copy.eddyline") as copy:
+        for stream in STREAMS:
+            copy.take(Sent(stream, 0, one.offset, 1.0, one.value) for one in run[stream] if stream != "rollouts")
+        copy.settle()
+        assert not copy.current, "a decision says that there is another rollout, which has not come"
+        copy.take(Sent("rollouts", 0, one.offset, 1.0, one.value) for one in run["rollouts"])
+        copy.settle()
+        assert copy.store.block(copy.store.seq).notes.rollout.places == ()
+        assert copy.current
+        assert copy.store.examples < len(run["examples"]) + len(late)
+        copy.take(Sent("examples", 0, one.offset, 1.0, one.value) for one in late)
+        copy.settle()
+        assert copy.store.examples == len(run["examples"]) + len(late)
+
+
 def test_a_copy_counts_records_as_decisions_count_them(tmp_path: Path) -> None:
     job = HostedJob(declared(), visits(), flow=0)
     job.run(RECORDS)
