@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 import pytest
-from river.metrics import Accuracy
 
 from eddyline.monitors.budget import one_in
 from eddyline.monitors.conformal import Conformal
@@ -90,12 +89,3 @@ def test_pausing_does_not_depend_on_batches_or_restarts(size: int) -> None:
     assert alerts == expected
     assert watch.save(state) == watch.save(single)
     assert any("paused" in one.metric for one in watch.measurements(state))
-
-
-@pytest.mark.parametrize("many", [7, 8, 9, 20])
-def test_a_batch_in_which_nobody_was_answered_anything_leaves_the_bytes_of_batches_of_one(many: int) -> None:
-    watch = Watch(metrics=(Accuracy(),), error=False, segment="s").bind(Task.CLASSIFICATION, 1000, None, bool)
-    silent = [Prediction(f"e-{i}", "k", i, {}, None, None, None, "m", 0, 0, "n") for i in range(many)]
-    records: list[Record] = [*silent, *(Example(one, False, "label", one.at + 1) for one in silent)]
-    single, whole = lived(watch, records, 1)[0], lived(watch, records, 100)[0]
-    assert watch.save(whole) == watch.save(single)

@@ -157,8 +157,6 @@ def tally_of(metric: Any) -> Callable[[list[tuple[Any, Any, int]]], None] | None
     table = metric.cm
 
     def tally(counted: list[tuple[Any, Any, int]]) -> None:
-        if not counted:
-            return  # nobody was answered anything: a weight of 0 must not become 0.0
         data, rows, columns, total = table.data, table.sum_row, table.sum_col, 0
         for truth, answer, many in counted:
             data[truth][answer] += many
