@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eddyline.ports import Ledger
-from eddyline.records import Arrival, DeadLetter, Event, Prediction, Reason, Value
+from eddyline.records import Arrival, DeadLetter, Event, Prediction, Reason, Scores, Value
 from eddyline.records.errors import Rejected
 from eddyline.records.schema import Schema
 from eddyline.records.time import BEGINNING, DAY_US, END, show_duration, show_instant
@@ -86,10 +86,7 @@ class Serve:
             if segment is not None and not segment.isascii():
                 segment.encode()  # a lone surrogate could not be written down
         except Exception as error:
-            where = place_of(error, maker.features)
-            hint = empty_windows(error, maker.wanted, seen)
-            detail = f"features({type(event).__name__}): {said(error)}{where}{hint}"
-            return refuse("events", Reason.FEATURES_FAILED, detail, event, event_id=event_id)
+            return _unmade(error, maker, seen, arrival)
         try:
             features = raw if maker.trusted else canonical(raw, state.orders)
             output = voice.model.predict(features)  # type: ignore[arg-type]
@@ -100,9 +97,7 @@ class Serve:
             return refuse("events", Reason.MODEL_FAILED, detail, event, event_id=event_id)
         value, scores = output.value, output.scores
         if not finite(value, scores):
-            shown = f"an integer of {value.bit_length()} bits" if type(value) is int else repr(value)
-            detail = f"{voice.name}@{voice.position} answered {shown} {scores!r}"
-            return refuse("events", Reason.NOT_FINITE, detail, event, event_id=event_id)
+            return _not_finite(voice, value, scores, arrival)
         if aggregates is not None:
             aggregates.enter(windows, arrival.key, at, event, watermark)
         state.frontier = frontier
@@ -138,6 +133,19 @@ class Serve:
         if says_the_same(ledger.arrival(slot), arrival):
             return None
         return refuse("events", Reason.ID_CONFLICT, _CONFLICT, arrival.value, event_id=arrival.id)
+
+
+def _unmade(error: Exception, maker: Maker, seen: dict[str, Value] | None, arrival: Arrival) -> DeadLetter:
+    """The user's features function, or segment, failed: where in their file, and which windows had nothing in them."""
+    where, hint = place_of(error, maker.features), empty_windows(error, maker.wanted, seen)
+    detail = f"features({type(arrival.value).__name__}): {said(error)}{where}{hint}"
+    return refuse("events", Reason.FEATURES_FAILED, detail, arrival.value, event_id=arrival.id)
+
+
+def _not_finite(voice: Voice, value: Value, scores: Scores | None, arrival: Arrival) -> DeadLetter:
+    shown = f"an integer of {value.bit_length()} bits" if type(value) is int else repr(value)
+    detail = f"{voice.name}@{voice.position} answered {shown} {scores!r}"
+    return refuse("events", Reason.NOT_FINITE, detail, arrival.value, event_id=arrival.id)
 
 
 def says_the_same(known: Arrival, again: Arrival) -> bool:
