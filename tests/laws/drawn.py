@@ -81,6 +81,8 @@ def features(payment: Payment, often: int, spent: float, shops: int) -> dict[str
 def sparse(payment: Payment, often: int) -> dict[str, Any]:
     if payment.shop == "east":
         raise ValueError("the challenger does not know the east")
+    if payment.shop == "broken" and not payment.amount:
+        return {"often": float("nan")}  # such an event is refused whoever answers
     return {"often": often, payment.shop: payment.amount}
 
 
