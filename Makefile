@@ -44,7 +44,7 @@ CLUSTERS := tests/cluster tests/flink tests/engines
 
 test: worker  ## every test; says which suites could not run; those with a broker and a cluster of their own come last, alone
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CLUSTERS)) $(PYTEST_ARGS)
-	$(BIN)/python -m pytest $(CLUSTERS) $(PYTEST_ARGS)
+	EDDYLINE_FIRE=$${EDDYLINE_FIRE:-5} EDDYLINE_FIRE_EVENTS=$${EDDYLINE_FIRE_EVENTS:-20000} $(BIN)/python -m pytest $(CLUSTERS) $(PYTEST_ARGS)
 
 check: setup  ## lint, types, floors, formatting
 	$(BIN)/ruff check .
