@@ -9,16 +9,16 @@ store.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp
 from typing import Any
 
 import msgspec
-from river import base, linear_model, optim
+from river import base, linear_model
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 
 from eddyline.models import deep
 from eddyline.models.canonical import digest
 from eddyline.models.plain import finite, plain_scores, plain_value
+from eddyline.models.river_direct import is_logistic, linear_learn, logistic_answer
 from eddyline.models.river_leaves import Words, grows_leaves
 from eddyline.models.river_order import put_in_order, require_order
 from eddyline.models.river_recipe import recipe_of
@@ -28,7 +28,6 @@ from eddyline.models.river_steps import (
     advance_of,
     flat_steps,
     mends,
-    straight,
     transform_of,
     writes_input,
 )
@@ -143,8 +142,8 @@ def _answers(task: Task, last: Any, words: Words | None) -> tuple[Callable[[Any]
     if type(last).predict_proba_one is base.Classifier.predict_proba_one:
         return label, lambda x: Output(plain_value(label(x)))
     proba = still("predict_proba_one")
-    if type(last) is linear_model.LogisticRegression and type(last.loss) is optim.losses.Log:
-        return proba, _logistic(last, _binary(proba))
+    if is_logistic(last):
+        return proba, logistic_answer(last, _binary(proba))
     if type(last) in _BINARY:
         return proba, _binary(proba)
     own_label = None if type(last).predict_one is base.Classifier.predict_one else label
@@ -162,20 +161,6 @@ def _binary(proba: Callable[[Any], dict[Any, float]]) -> Answer:
         if type(likely) is not float:  # River answers the integers 0 and 1 where the sum is far out
             scores = plain_scores(scores)
         return Output(likely > scores[False], scores)  # max() picks the first, False, when they are equal
-
-    return answer
-
-
-def _logistic(last: Any, as_river: Answer) -> Answer:
-    """River's logistic regression without the calls between its sum and its probability, which cost more than both."""
-
-    def answer(x: Any) -> Output:
-        logit = last._weights.dot(x) + last.intercept
-        if type(logit) is not float or not -30.0 <= logit <= 30.0:
-            return as_river(x)  # where River no longer computes
-        likely = 1 / (1 + exp(-logit))
-        unlikely = 1.0 - likely
-        return Output(likely > unlikely, {False: unlikely, True: likely})
 
     return answer
 
@@ -236,26 +221,25 @@ def _learning(
             words.met = True  # River's own pipeline learns: nobody looks at what reaches the tree
         return _learn_as_river(estimator), _sound_by_answer(model)
     *front, last = steps
-    learn_last = last.learn_one if last._supervised else _without_truth(last.learn_one)
+    learn_last = linear_learn(last) or (last.learn_one if last._supervised else _without_truth(last.learn_one))
     if words is not None:
         learn_last = words.watched(learn_last)
     if not front:
         return learn_last, check
-    pair = straight(front[0])
-    if len(front) == 1 and pair is not None:
-        return _learn_one_step(*pair, learn_last, check)
-    return _learn_steps([advance_of(step) for step in front], learn_last, check, copies=writes_input(front))
+    advances, copies = [advance_of(step) for step in front], writes_input(front)
+    if len(front) == 1 and not copies:
+        return _learn_one_step(advances[0], learn_last, check)
+    return _learn_steps(advances, learn_last, check, copies=copies)
 
 
 def _learn_one_step(
-    learn_first: Any, transform_first: Any, learn_last: Any, check: Callable[[Any], bool]
+    advance: Any, learn_last: Any, check: Callable[[Any], bool]
 ) -> tuple[Callable[[Features, Any], None], Callable[[Features], bool]]:
     seen: Any = None
 
     def learn(features: Features, truth: Any) -> None:
         nonlocal seen
-        learn_first(features)
-        seen = transform_first(features)
+        seen = advance(features, truth)
         learn_last(seen, truth)
 
     return learn, lambda features: check(seen)

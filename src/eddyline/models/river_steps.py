@@ -13,6 +13,7 @@ from typing import Any
 
 from river import base, compose
 
+from eddyline.models.river_direct import is_scaler, scaled_learning
 from eddyline.models.river_refusals import parts
 from eddyline.models.river_still import foreign, still_call
 
@@ -44,14 +45,6 @@ def writes_input(front: list[Any]) -> bool:
     )
 
 
-def straight(step: Any) -> tuple[Callable[[Any], None], Transform] | None:
-    """The two plain calls of a step that learns without the truth and then transforms; None for any other."""
-    plain = not isinstance(step, (compose.Pipeline, compose.TransformerUnion))
-    if plain and not step._supervised and not writes_input([step]) and learn_of(step) is not None:
-        return step.learn_one, step.transform_one
-    return None
-
-
 def transform_of(step: Any) -> Transform:
     """What a step makes of features, changing nothing of its state."""
     if type(step) is compose.Pipeline:
@@ -63,6 +56,8 @@ def transform_of(step: Any) -> Transform:
 
 def advance_of(step: Any) -> Advance:
     """Learns a step before or after it transforms, as River's `Pipeline.learn_one` does it."""
+    if is_scaler(step):
+        return scaled_learning(step)
     transform = _learned_transform(step)
     if type(step) is compose.TransformerUnion:
         return _advance_union(step, transform)
@@ -71,7 +66,9 @@ def advance_of(step: Any) -> Advance:
         return lambda x, y: transform(x)
     if step._supervised:
         return _advance_supervised(transform, learn)
-    return _advance_unsupervised(transform, learn)
+    if type(step) is compose.Pipeline:
+        return _advance_unsupervised(transform, learn)
+    return _advance_alone(transform, step.learn_one)
 
 
 def learn_of(step: Any) -> Learn | None:
@@ -130,6 +127,14 @@ def _union(transforms: list[Transform]) -> Transform:
 def _advance_unsupervised(transform: Transform, learn: Learn) -> Advance:
     def advance(x: Any, y: Any) -> Any:
         learn(x, y)
+        return transform(x)
+
+    return advance
+
+
+def _advance_alone(transform: Transform, learn_one: Callable[[Any], None]) -> Advance:
+    def advance(x: Any, y: Any) -> Any:
+        learn_one(x)
         return transform(x)
 
     return advance

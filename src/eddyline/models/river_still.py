@@ -3,7 +3,7 @@
 Some River steps write while they predict: a scaler makes an entry for a name it has never learned, a forest
 builds itself on the first question, a random projection draws new weights. Each class of River 0.26 was asked
 about unseen names, unseen categories, missing names and before its first example
-(tests/models/test_river_still.py asks again). What writes is called here in one of three ways that give
+(tests/models/test_river_laws.py asks again). What writes is called here in one of three ways that give
 River's answer and keep the state: take back the new entries; ask a copy where there is something unseen; or
 always ask a copy, which is right and slow. Classes that are not River's are not known here, and are asked on
 a copy.
@@ -29,6 +29,7 @@ from river import proba as river_proba
 
 from eddyline.models import deep
 from eddyline.models.canonical import Derived
+from eddyline.models.river_direct import is_scaler, scaled
 from eddyline.models.river_refusals import parts
 
 Call = Callable[[Any], Any]
@@ -100,8 +101,8 @@ def still_call(step: Any, method: str) -> Call:
     if copied(step):
         return _on_a_copy(step, method)
     kind = type(step)
-    if kind is preprocessing.StandardScaler and method == "transform_one" and step.with_std and step.window_size is None:
-        return _scaled(step)
+    if method == "transform_one" and is_scaler(step):
+        return scaled(step)
     if kind in TABLES:
         return _taken_back(step, call, TABLES[kind])
     if kind in DRAWS:
@@ -155,20 +156,6 @@ def _undrawn(step: Any, x: dict[str, Any]) -> bool:
     attribute, key = DRAWS[type(step)]
     table = getattr(step, attribute)
     return not all(key(name) in table for name in x)
-
-
-def _scaled(step: Any) -> Call:
-    """What `StandardScaler.transform_one` answers, without the entries that it makes: the same arithmetic, name by name."""
-    spreads, means = step.vars, step.means
-
-    def ask(x: Any) -> Any:
-        scaled = {}
-        for name, value in x.items():
-            spread = spreads.get(name)
-            scaled[name] = (value - means[name]) / spread**0.5 if spread else 0.0
-        return scaled
-
-    return ask
 
 
 def _taken_back(step: Any, call: Call, names: tuple[str, ...]) -> Call:
