@@ -108,6 +108,14 @@ def alone(rows: Rows, shadow: Model, *, versions: bool) -> None:
             model.digest()
 
 
+def in_river(rows: Rows, shadow: Model) -> None:
+    """What a River user's loop asks of the same estimator."""
+    estimator = shadow()
+    for features, truth in rows:
+        estimator.predict_proba_one(features)
+        estimator.learn_one(features, truth)
+
+
 def measure(shadow_name: str, rounds: int, limit: int | None) -> dict[str, Any]:
     """Rounds of all variants in turn. The one with everything is watched: a stopwatch read some times a batch."""
     stream = read(limit)
@@ -126,6 +134,7 @@ def measure(shadow_name: str, rounds: int, limit: int | None) -> dict[str, Any]:
                     watches.append(stopwatch)
             took.call("alone", partial(alone, versions=False), rows, shadow)
             took.call("alone with versions", partial(alone, versions=True), rows, shadow)
+            took.call("in river", in_river, rows, shadow)
     return {
         "shadow": shadow_name,
         "events": len(rows),
@@ -160,6 +169,7 @@ def costs(took: Took, events: int) -> dict[str, Any]:
         "throughput_of_bare": took.ratio(seconds, "bare", "all"),
         "shadow_times_its_model": times("alone"),
         "shadow_times_its_model_with_versions": times("alone with versions"),
+        "shadow_times_river": times("in river"),
         "parts_us_per_event": {
             "ten monitors and a metric": more("monitors", "bare"),
             "a shadow": more("shadow", "bare"),
