@@ -63,7 +63,7 @@ def test_a_run_that_is_stopped_while_the_broker_is_away_ends_and_the_next_one_pu
     assert "behind the topics" in said
     broker.start()
     with shop.running(brokers, name, path) as process:
-        shop.wait_until(lambda: process.poll() is not None or shop.waiting(path, 6_000) == 0)
+        shop.wait_until(lambda: process.poll() is not None or len(shop.values(brokers, f"{name}.examples")) == 6_000)
         assert process.poll() is None, process.communicate()[0]
         shop.stop(process)
     shop.assert_once(brokers, name, path, 6_000)

@@ -9,6 +9,7 @@ One consumer reads all partitions. A partition is dry when its end was reached; 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ GULP = 4_000
 FOLLOW_WAIT_S = 1.0
 REPLAY_WAIT_S = 30.0
 TELL_EVERY_S = 5.0
+CLOSE_S = 3.0
 
 
 class Partition:
@@ -231,10 +233,16 @@ class TopicReader:
             self.untold = self._connection.scrubbed(str(problem))
 
     def close(self) -> None:
-        """Tells the broker's group where we stand, and lets go of the consumer."""
+        """Tells the broker's group where we stand, and lets go of the consumer.
+
+        A broker that is away holds nobody up for long: the client waits a minute and more for a commit that it has sent. The
+        store has the positions, so that wait goes on in a thread of its own, which ends with the process.
+        """
         if self._last:
             self._tell(self._last)
-        self._consumer.close()
+        closing = threading.Thread(target=self._consumer.close, name="eddyline-kafka-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
 
     def _gone(self, number: int, position: int, how: str) -> SourceError:
         return SourceError(
