@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from eddyline.cli import show
@@ -50,7 +51,8 @@ def print_totals(summary: Summary, progress: Progress, file: str) -> None:
     taken = show.count(progress.inputs, "record")
     title = f"{summary.pipeline}: {taken} in {progress.seconds:.1f} s, {rate(progress):,.0f} a second"
     if not progress.inputs:
-        title = f"{summary.pipeline}: nothing new since the last run"
+        stored = summary.answered or summary.dead or summary.early
+        title = f"{summary.pipeline}: {'nothing new since the last run' if stored else 'the sources hold no record yet'}"
     made = show.table("what", "how many", "", right=("how many",), header=False)
     fates = (
         ("events answered", summary.answered, f"by {summary.voice}, rollout {summary.revision}"),
@@ -77,10 +79,47 @@ def print_totals(summary: Summary, progress: Progress, file: str) -> None:
         )
     for name, number in summary.paused.items():
         made.add_row(f"  {name} paused", f"{number:,}", "answers of lines that make no such feature: no monitor of it saw them")
+    for name, number, words in _unsaid(summary):
+        made.add_row(f"  {name}", f"{number:,}", words)
     made.add_row("  versions kept", f"{summary.versions:,}", f"the learner is at {summary.learner}")
     show.titled(title, made)
     show.console().print(f"store: {summary.store}", soft_wrap=True)
+    for said in _warnings(summary, file):
+        show.console().print(f"warning: {said}", soft_wrap=True)
+
+
+def _unsaid(summary: Summary) -> Iterator[tuple[str, int, str]]:
+    """What is no dead letter, and yet not what its author expects."""
+    if summary.early:
+        yield "early labels", summary.early, f"wait for an event of their id, such as {summary.early_id}"
+    if summary.late:
+        yield "late events", summary.late, "came when event time was past them: in no aggregate of later events"
+    for name, (number, _) in summary.raised.items():
+        yield f"{name} raised", number, "examples that it could not measure"
+
+
+def _warnings(summary: Summary, file: str) -> Iterator[str]:
+    """Where nothing came of a whole stream, or the most of it was not used: what happened, and what to type."""
     if summary.dead and not summary.answered:
         reason, number = next(iter(summary.dead.items()))
-        said = f"warning: nothing was answered; most of what came was refused as {reason} ({number:,})"
-        show.console().print(f"{said}\nsee why: eddyline dead-letters {file} --show 1", soft_wrap=True)
+        yield (
+            f"nothing was answered; most of what came was refused as {reason} ({number:,})\n"
+            f"see why: eddyline dead-letters {file} --show 1"
+        )
+    if summary.early and summary.answered and not summary.labelled:
+        yield (
+            f"no label found its event: labels have ids such as {summary.early_id!r}, events such as {summary.event_id!r}\n"
+            "ids are compared as text, exactly; where they are made of rows, give both sources the same RowId(...)"
+        )
+    if summary.dead.get("model_failed") and summary.labelled and summary.learner.endswith("@0"):
+        yield (
+            "nothing was learned: the model refused every example\n"
+            f"see why: eddyline dead-letters {file} --reason model_failed --show 1"
+        )
+    if summary.late * 10 > summary.answered:
+        yield (
+            f"{summary.late:,} of {summary.answered:,} events are older than those that came before them, and count in no aggregate\n"
+            "sort the source by event time, or say how late events may come: Pipeline(lateness=hours(1))"
+        )
+    for name, (_, said) in summary.raised.items():
+        yield f"{said or name}\nmend it, and take the streams into a new store: eddyline replay {file} --store NEW.eddyline"

@@ -11,6 +11,7 @@ import msgspec
 
 from eddyline.engines.embedded import Engine
 from eddyline.records import Measurement
+from eddyline.views.ledger import noted
 from eddyline.views.letters import letters
 
 
@@ -19,6 +20,10 @@ class Summary(msgspec.Struct, frozen=True):
 
     `voice` answers now, `learner` is the newest version, `dead` counts letters by reason, `paused` the answers that
     monitors of a feature were not shown, by feature: the line that gave them makes no such feature.
+
+    What goes wrong without a dead letter: `early` labels wait for an event of their id (`early_id` is that of one, `event_id`
+    that of an event), `late` events were older than event time and entered no aggregate, and `raised` says by metric or monitor
+    on how many records it raised, and what at first.
     """
 
     pipeline: str
@@ -35,6 +40,11 @@ class Summary(msgspec.Struct, frozen=True):
     learner: str
     voice: str
     revision: int
+    early: int = 0
+    early_id: str | None = None
+    event_id: str | None = None
+    late: int = 0
+    raised: dict[str, tuple[int, str]] = {}
 
 
 def quality(engine: Engine) -> list[Measurement]:
@@ -67,4 +77,23 @@ def summarize(engine: Engine) -> Summary:
         learner=f"{learner.name}@{learner.position}",
         voice="the learner" if live else f"{speaks.name}@{speaks.position}",
         revision=states.rollout.revision,
+        early=states.join.early_count,
+        early_id=next(iter(states.join.early), None),
+        event_id=engine.ledger.prediction(0).event_id if answered and states.join.early_count else None,
+        late=states.serve.windows.late,
+        raised=_raised(engine),
     )
+
+
+def _raised(engine: Engine) -> dict[str, tuple[int, str]]:
+    """The metrics that raised: on how many examples, and what they said the first time, as their alert has it."""
+    gauges, failed = engine.plan.watch.quality.gauges, engine.loop.states.watch.quality.failed
+    counts = {gauge.name: count for gauge, count in zip(gauges, failed, strict=True) if count}
+    if not counts:
+        return {}
+    said: dict[str, str] = {}
+    for _, notes in noted(engine.store):
+        for alert in notes.alerts:
+            if alert.monitor == "watch":
+                said.setdefault(alert.subject, alert.reason)
+    return {name: (count, said.get(name, "")) for name, count in counts.items()}
