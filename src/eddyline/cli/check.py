@@ -20,9 +20,8 @@ def command(file: str, store: str | None, as_json: bool) -> int:
     """Read FILE, say what the pipeline is, and try the first event and the first label.
 
     The event is answered as a run would answer it, in a store of its own that is thrown away. A `note:` is about what
-    is allowed and has an effect that is easily overlooked. Each challenger answers that
-    event, and learns it with the truth of the first label. Exit code 5 when the first record of a source is refused, or a
-    challenger fails.
+    is allowed and has an effect that is easily overlooked. The model learns that event with the truth of the first label;
+    each challenger answers and learns it, too. Exit code 5 when the first record of a source is refused, or one of them fails.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
@@ -32,7 +31,7 @@ def command(file: str, store: str | None, as_json: bool) -> int:
 
     loaded = load(file, store)
     found = rehearse(loaded.pipeline, loaded.base)
-    beside = tryouts(loaded.pipeline, found)
+    own, *beside = tryouts(loaded.pipeline, found) or (None,)
     first = next((one.prediction for one in found if one.prediction is not None), None)
     notes = [*loaded.pipeline.notes(), *unmade.notes(loaded.pipeline, first)]
     if as_json:
@@ -46,13 +45,16 @@ def command(file: str, store: str | None, as_json: bool) -> int:
                 "described": pipeline.describe().splitlines(),
                 "notes": notes,
                 "records": [_document(one) for one in found],
+                "learns": own and {"failed": own.failed},
                 "challengers": beside,
             }
         )
     else:
         _page(loaded, found, notes)
+        if own is not None and own.failed:
+            show.facts("its model, taught the first truth", [(own.line, f"FAILS: {own.failed}")])
         _beside(beside)
-    failed = any(one.refused is not None for one in found) or any(one.failed for one in beside)
+    failed = any(one.refused is not None for one in found) or any(one is not None and one.failed for one in (own, *beside))
     return Rejected.exit_code if failed else 0
 
 
@@ -85,7 +87,7 @@ def _page(loaded: Loaded, found: list[Rehearsal], notes: list[str]) -> None:
         if one.raw is None:
             out.print(f"{one.stream}: no record yet")
         elif one.refused is not None:
-            refused = [("refused", one.refused.reason), ("because", one.refused.detail)]
+            refused = [("refused", one.refused.reason), ("because", one.refused.detail), ("next", _advice(loaded, one))]
             show.facts(f"the first of {one.stream}", [("bytes", show.text(one.raw[:500])), *refused])
         else:
             assert one.record is not None
@@ -94,6 +96,15 @@ def _page(loaded: Loaded, found: list[Rehearsal], notes: list[str]) -> None:
             show.values("its features, as the model sees them", one.prediction.features)
             answer = [("answer", show.exactly(one.prediction.value)), ("by", one.prediction.version)]
             show.facts("its answer", answer)
+
+
+def _advice(loaded: Loaded, one: Rehearsal) -> str | None:
+    """What to write instead of what was refused."""
+    from eddyline.records.advice import advice
+
+    assert one.refused is not None
+    schema = loaded.pipeline.event_schema if one.stream == "events" else loaded.pipeline.label_schema
+    return advice(schema, one.refused.reason, one.refused.detail)
 
 
 def _beside(beside: list[Tryout]) -> None:

@@ -55,7 +55,7 @@ def command(
         if shown is None:
             _print_piles(piles(found), as_json=as_json)
         for letter in islice(found, shown or 0):
-            _print_letter(letter, as_json=as_json)
+            _print_letter(letter, _advice(loaded, letter), as_json=as_json)
 
 
 def _print_piles(counted: list[Pile], *, as_json: bool) -> None:
@@ -120,7 +120,15 @@ def _print_redriven(result: Redriven, *, as_json: bool) -> None:
     show.facts("driven again", rows)
 
 
-def _print_letter(letter: DeadLetter, *, as_json: bool) -> None:
+def _advice(loaded: Loaded, letter: DeadLetter) -> str | None:
+    """What to write, so that such a record is taken."""
+    from eddyline.records.advice import advice
+
+    schemas = {"events": loaded.pipeline.event_schema, "labels": loaded.pipeline.label_schema}
+    return advice(schemas[letter.stream], letter.reason, letter.detail) if letter.stream in schemas else None
+
+
+def _print_letter(letter: DeadLetter, next_step: str | None, *, as_json: bool) -> None:
     from eddyline.cli import show
 
     if as_json:
@@ -129,6 +137,7 @@ def _print_letter(letter: DeadLetter, *, as_json: bool) -> None:
     cut = f", the first {len(letter.raw):,} are kept" if letter.size != len(letter.raw) else ""
     rows: list[tuple[str, Any]] = [
         ("because", letter.detail),
+        ("next", next_step),
         ("id", letter.event_id),
         ("from", letter.origin or None),
         ("size", f"{show.count(letter.size, 'byte')}{cut}"),

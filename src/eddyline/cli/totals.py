@@ -91,7 +91,7 @@ def print_totals(summary: Summary, progress: Progress, file: str) -> None:
 def _unsaid(summary: Summary) -> Iterator[tuple[str, int, str]]:
     """What is no dead letter, and yet not what its author expects."""
     if summary.early:
-        yield "early labels", summary.early, f"wait for an event of their id, such as {summary.early_id}"
+        yield "early labels", summary.early, f"wait for an event of their id, such as {summary.alone}"
     if summary.late:
         yield "late events", summary.late, "came when event time was past them: in no aggregate of later events"
     for name, (number, _) in summary.raised.items():
@@ -106,9 +106,9 @@ def _warnings(summary: Summary, file: str) -> Iterator[str]:
             f"nothing was answered; most of what came was refused as {reason} ({number:,})\n"
             f"see why: eddyline dead-letters {file} --show 1"
         )
-    if summary.early and summary.answered and not summary.labelled:
+    if summary.alone is not None and summary.answered and not summary.labelled:
         yield (
-            f"no label found its event: labels have ids such as {summary.early_id!r}, events such as {summary.event_id!r}\n"
+            f"no label found its event: labels have ids such as {summary.alone!r}, events such as {summary.event_id!r}\n"
             "ids are compared as text, exactly; where they are made of rows, give both sources the same RowId(...)"
         )
     if summary.dead.get("model_failed") and summary.labelled and summary.learner.endswith("@0"):
@@ -118,7 +118,7 @@ def _warnings(summary: Summary, file: str) -> Iterator[str]:
         )
     if summary.late * 10 > summary.answered:
         yield (
-            f"{summary.late:,} of {summary.answered:,} events are older than those that came before them, and count in no aggregate\n"
+            f"{summary.late:,} of {summary.answered:,} events are older than what came before them, and enter no aggregate\n"
             "sort the source by event time, or say how late events may come: Pipeline(lateness=hours(1))"
         )
     for name, (_, said) in summary.raised.items():

@@ -7,6 +7,7 @@ Knows nothing of files.
 
 from __future__ import annotations
 
+import difflib
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from eddyline.records.fields import Field
 from eddyline.records.numbers import first_out_of_range, plain
 from eddyline.records.schema import Schema
 from eddyline.records.time import EPOCH, MICROSECOND
+from eddyline.records.types import Role
 
 Cell = Callable[[Any], Any]
 """What a cell means for a field; `ABSENT` when it says nothing."""
@@ -187,15 +189,17 @@ def row_line(values: dict[str, Any], position: int) -> Line:
     >>> row_line({"amount": float("nan")}, 1).fault
     'out_of_range'
     """
+    detail = ""
     try:
-        if first_out_of_range(values) is None:
+        place = first_out_of_range(values)
+        if place is None:
             return Line(_encode(values), position)
-        reason = Reason.OUT_OF_RANGE
+        reason, detail = Reason.OUT_OF_RANGE, f"NaN or infinity - at `{place}`"
     except (UnicodeEncodeError, RecursionError):
         reason = Reason.MALFORMED
     except (TypeError, ValueError):
         reason = Reason.INVALID
-    return faulty(repr(values).encode(errors="backslashreplace"), position, reason)
+    return faulty(repr(values).encode(errors="backslashreplace"), position, reason, detail)
 
 
 def from_text(field: Field, zone: ZoneInfo | None) -> Cell:
@@ -326,8 +330,36 @@ def _accepts(field: Field) -> set[type]:
 
 
 def _no_column(source: str, schema: Schema, field: Field, origin: str, present: Sequence[str]) -> SourceError:
+    shown = ", ".join(name if name.isprintable() and name == name.strip() else repr(name) for name in present)
     return SourceError(
         f"{source} has no column {origin!r} for {schema.cls.__name__}.{field.name}\n"
-        f"  its columns are {', '.join(present)}\n"
-        f'  say which one it is: columns={{"{field.name}": "{present[0] if present else "column"}"}}'
+        f"  its columns are {shown}\n"
+        f"  {_instead(schema, field, origin, present)}"
     )
+
+
+def _instead(schema: Schema, field: Field, origin: str, present: Sequence[str]) -> str:
+    """What to write where a column is missing: another separator, the name that was meant, or what is made of rows."""
+    sign = _other_delimiter(schema, present)
+    if sign is not None:
+        return f"they are separated by {sign!r}: csv(..., delimiter={sign!r})"
+    plainly = {column.strip().lower(): column for column in present}
+    near = difflib.get_close_matches(origin.strip().lower(), plainly, 1)
+    if near:
+        return f'say which one it is: columns={{"{field.name}": {plainly[near[0]]!r}}}'
+    said, name = f'say which one it is: columns={{"{field.name}": "its name there"}}', schema.cls.__name__
+    if not {known.wire for known in schema.declared} & set(present):
+        return f"none is a field of {name}: name them in the first line of a CSV file, or {said}"
+    if field.role is Role.ID:
+        return f'{said}; or make it of the row: columns={{"{field.name}": RowId()}}'
+    if field.role is Role.TIME:
+        return f'{said}; or make it of the row: columns={{"{field.name}": RowTime(start, every=minutes(1))}}'
+    return f"{said}; or, where it may be missing: {field.name}: ... | None = None"
+
+
+def _other_delimiter(schema: Schema, present: Sequence[str]) -> str | None:
+    """What separates the cells of a header that was read as one cell, where its pieces are fields of the type."""
+    if len(present) != 1:
+        return None
+    wires = {field.wire for field in schema.declared}
+    return next((sign for sign in (";", "\t", "|", ",") if wires & set(present[0].split(sign))), None)

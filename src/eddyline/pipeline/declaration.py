@@ -425,13 +425,15 @@ def _several(word: str, declared: Any, kind: type) -> tuple[Any, ...]:
         declared = (declared,)
     if not isinstance(declared, Sequence) or not all(isinstance(one, kind) for one in declared):
         write = 'challengers=(Challenger("deep", model=...),)' if word == "challengers" else "decide=(Promote(), RollBack())"
-        raise DeclarationError(f"{word}={declared!r}\nwrite {write}")
+        shown = " ".join(repr(declared).split())
+        raise DeclarationError(f"{word}={shown[:200]}{'...' if len(shown) > 200 else ''}\nwrite {write}")
     return tuple(declared)
 
 
 def _check_source(word: str, source: Any, kind: type) -> None:
     if not hasattr(source, "open") or not isinstance(getattr(source, "type", None), type):
-        raise DeclarationError(f'{word}={source!r} is not a source\nwrite {word}=jsonl("{word}.jsonl", YourType)')
+        never = "; where no truth ever comes, labels=memory([], YourType)" if source is None and kind is Label else ""
+        raise DeclarationError(f'{word}={source!r} is not a source\nwrite {word}=jsonl("{word}.jsonl", YourType){never}')
     if not issubclass(source.type, kind):
         raise DeclarationError(
             f"{word}: {source.type.__name__} is not {'an' if kind is Event else 'a'} {kind.__name__}\n"

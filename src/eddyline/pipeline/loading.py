@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import inspect
+import re
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import eddyline
 from eddyline.pipeline.declaration import Pipeline
 from eddyline.records.errors import DeclarationError, EddylineError
 
@@ -132,7 +135,7 @@ def _said(file: Path, error: BaseException) -> str:
     elif isinstance(error, DeclarationError):
         what = str(error)
     else:
-        what = f"{type(error).__name__}: {error}"
+        what = f"{type(error).__name__}: {error}{_signature_of(error)}"
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(Path(frame.filename), file.parent)]
     if not own:
         return f"{file.name}: {what}"
@@ -141,6 +144,22 @@ def _said(file: Path, error: BaseException) -> str:
     first, _, rest = what.partition("\n")
     shown = f"{where}: {first}\n    {last.line}" if last.line else f"{where}: {first}"
     return f"{shown}\n{rest}" if rest else shown
+
+
+_CALLED = re.compile(r"^(\w+?)(?:\.__init__)?\(\) (?:got an unexpected keyword argument '(\w+)'|missing \d+ required)")
+
+
+def _signature_of(error: BaseException) -> str:
+    """Where one of our own was called wrongly: the argument that was meant, or what it takes."""
+    found = _CALLED.match(str(error)) if isinstance(error, TypeError) else None
+    ours = getattr(eddyline, found[1], None) if found is not None and found[1] in eddyline.__all__ else None
+    if found is None or ours is None:
+        return ""
+    taken = inspect.signature(ours).parameters
+    near = difflib.get_close_matches(found[2] or "", taken, 1)
+    if near:
+        return f"\ndid you mean {near[0]}=?"
+    return f"\n{found[1]} takes {', '.join(taken)}; see: python -c 'import eddyline; help(eddyline.{found[1]})'"
 
 
 def _is_users(path: Path, folder: Path) -> bool:

@@ -94,6 +94,8 @@ def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, .
     {'a': True, 'b': 2.0}
     """
     try:
+        if type(raw) is not dict and not isinstance(raw, Mapping):
+            raise TypeError("write: return {...}")
         names = tuple(raw)
         order = orders.get(names)
         if order is None:

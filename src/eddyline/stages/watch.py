@@ -123,6 +123,7 @@ class Watch:
         for word, value in (("drift", self.drift), ("monitors", self.monitors)):
             if isinstance(value, str | type) or not isinstance(value, Sequence):
                 said = f'"{value}"' if isinstance(value, str) else getattr(value, "__name__", repr(value))
+                said = 'Psi("amount")' if word == "monitors" and isinstance(value, str) else said
                 raise DeclarationError(f"watch: {word}={value!r} is not several\nwrite {word}=({said},)")
             object.__setattr__(self, word, tuple(value))
         for kind in self.monitors:

@@ -135,6 +135,8 @@ class Lineage(msgspec.Struct, frozen=True):
     head: str
     """the chain's head there"""
     fingerprint: str
+    why_refused: str = ""
+    """what the model said to the first example that it refused"""
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -171,6 +173,7 @@ class _Saved(msgspec.Struct, frozen=True):
     first: Place | None
     last: Place | None
     ranges: list[tuple[int, int]] | None
+    why_refused: str = ""
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -286,7 +289,7 @@ class _Work:
     def _some(self, samples: list[Sample], done: int) -> _Saved:
         old = self.saved
         chain, first, last = old.chain, old.first, old.last
-        count, refused, unseen, why = old.count, old.refused, old.unseen, old.why_unseen
+        count, refused, unseen, why, said = old.count, old.refused, old.unseen, old.why_unseen, old.why_refused
         extras: list[Snapshot | DeadLetter] = []
         for sample in samples:
             if sample.features is None:
@@ -299,12 +302,14 @@ class _Work:
             row = sample.row
             example = Example(sample.prediction, row.truth, row.known, row.at)  # type: ignore[arg-type]
             refused += self.learn.one(self.state, example, extras, sample.features) < 0
+            said = said or next((one.detail for one in extras if isinstance(one, DeadLetter)), "")
             extras.clear()
         self.state.saved = self.state.model.save()
         self.state.since.clear()
         done += len(samples)
         position = self.state.position
-        return _Saved(done, self.state.saved, position, chain, count, refused, unseen, why, first, last, self.ranges.shown)
+        ranges = self.ranges.shown
+        return _Saved(done, self.state.saved, position, chain, count, refused, unseen, why, first, last, ranges, said)
 
     def finish(self, plan: _Plan) -> Trained:
         """Writes the result and gives it."""
@@ -326,6 +331,7 @@ class _Work:
             until=plan.until,
             head=plan.head,
             fingerprint=fingerprint(self.models),
+            why_refused=saved.why_refused,
         )
         made = Trained(spec.name, model.digest(), saved.position, saved.model, recipe, lineage)
         _write(self.out_dir / "model.bin", _sealed(saved.model))

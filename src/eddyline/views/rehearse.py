@@ -1,7 +1,7 @@
 """A dress rehearsal: the first record of each source, by the real engine, in a store that is thrown away.
 
-Each challenger answers the first event, too, and learns it with the truth of the first label, whosever that is: who raises
-at every event would be retired in a stream, and the ledger tells no words.
+The pipeline's model learns that event, with the truth of the first label, whosever that is; and so does each challenger, which
+answers it, too: who raises at every event would be retired in a stream, and the ledger tells no words.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Rehearsal(msgspec.Struct, frozen=True):
 
 
 class Tryout(msgspec.Struct, frozen=True):
-    """How a challenger fared: its answer to the first event, None where it has none; and why it failed, where it did."""
+    """How a line fared: its answer to the first event, None where it has none; and why it failed, where it did."""
 
     line: str
     answer: Any
@@ -49,7 +49,7 @@ def rehearse(pipeline: Pipeline, base: Path) -> list[Rehearsal]:
 
 
 def tryouts(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[Tryout]:
-    """Each challenger tries what `rehearse` found; nobody does where the pipeline itself could not answer."""
+    """Each line tries what `rehearse` found, the pipeline's own first; nobody does where that could not answer."""
     event, label = found
     if event.prediction is None or event.raw is None:
         return []
@@ -58,8 +58,6 @@ def tryouts(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[Tryout]:
     truth = None if label.record is None or label.raw is None else pipeline.label_schema.decode(label.raw).truth
     made = []
     for name, line in plan.lines.items():
-        if name == pipeline.name:
-            continue
         maker = line.maker or plan.serve.maker
         output, failed = asked(line.model, maker, value, seen)
         if not failed and line.learns and truth is not None:
@@ -77,7 +75,7 @@ def _first(config: SourceConfig, base: Path, kind: Kind, fault: Kind) -> Input |
     line = lines[0]
     if line.fault is None:
         return Input(kind, line.raw, line.position)
-    return Input(fault, msgspec.msgpack.encode(Fault(line.fault, line.raw, line.size, line.sha256)), line.position)
+    return Input(fault, msgspec.msgpack.encode(Fault(line.fault, line.raw, line.size, line.sha256, line.detail)), line.position)
 
 
 def _tried(engine: Engine, stream: str, given: Input | None) -> Rehearsal:

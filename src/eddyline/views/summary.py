@@ -10,7 +10,7 @@ from collections import Counter
 import msgspec
 
 from eddyline.engines.embedded import Engine
-from eddyline.records import Measurement
+from eddyline.records import Measurement, Reason
 from eddyline.views.ledger import noted
 from eddyline.views.letters import letters
 
@@ -21,9 +21,9 @@ class Summary(msgspec.Struct, frozen=True):
     `voice` answers now, `learner` is the newest version, `dead` counts letters by reason, `paused` the answers that
     monitors of a feature were not shown, by feature: the line that gave them makes no such feature.
 
-    What goes wrong without a dead letter: `early` labels wait for an event of their id (`early_id` is that of one, `event_id`
-    that of an event), `late` events were older than event time and entered no aggregate, and `raised` says by metric or monitor
-    on how many records it raised, and what at first.
+    What goes wrong without a dead letter: `early` labels wait for an event of their id, `late` events were older than event
+    time and entered no aggregate, and `raised` says by metric or monitor on how many records it raised, and what at first.
+    `alone` is the id of a label that has found no event, `event_id` that of an event, for comparing them.
     """
 
     pipeline: str
@@ -41,7 +41,7 @@ class Summary(msgspec.Struct, frozen=True):
     voice: str
     revision: int
     early: int = 0
-    early_id: str | None = None
+    alone: str | None = None
     event_id: str | None = None
     late: int = 0
     raised: dict[str, tuple[int, str]] = {}
@@ -61,6 +61,12 @@ def summarize(engine: Engine) -> Summary:
     name, watch = engine.pipeline.name, states.watch.host
     live = states.rollout.champion is None and states.learn.published is None
     speaks = engine.loop.voice
+    dead = Counter[str]()
+    alone = min(states.join.early, default=None)
+    for letter in letters(engine.store):
+        dead[letter.reason] += 1
+        if alone is None and letter.reason == Reason.LABEL_UNMATCHED.value:
+            alone = letter.event_id
     learner = states.rivals.get(states.rollout.champion or name, states.learn)
     return Summary(
         pipeline=name,
@@ -70,7 +76,7 @@ def summarize(engine: Engine) -> Summary:
         absent=absent,
         unlabelled=expired,
         waiting=answered - labelled - absent - expired,
-        dead=dict(Counter(letter.reason for letter in letters(engine.store)).most_common()),
+        dead=dict(dead.most_common()),
         metrics=quality(engine),
         paused={} if watch is None else {name: sum(lines.values()) for name, lines in watch.shared.pausing.counts.items()},
         versions=sum(len(engine.store.versions(line)) for line in engine.store.lines()),
@@ -78,8 +84,8 @@ def summarize(engine: Engine) -> Summary:
         voice="the learner" if live else f"{speaks.name}@{speaks.position}",
         revision=states.rollout.revision,
         early=states.join.early_count,
-        early_id=next(iter(states.join.early), None),
-        event_id=engine.ledger.prediction(0).event_id if answered and states.join.early_count else None,
+        alone=alone,
+        event_id=engine.ledger.prediction(0).event_id if answered and alone is not None else None,
         late=states.serve.windows.late,
         raised=_raised(engine),
     )

@@ -201,11 +201,11 @@ def require_learned(spec: Spec, trained: Trained) -> None:
         return
     lineage = trained.lineage
     many = lineage.unseen + lineage.learned.count
-    why = lineage.why_unseen if lineage.unseen else "its model refused them" if many else "none was left to learn"
-    raise NotFound(
-        f"{spec.name}: 0 of {many:,} examples could be learned: {why}\n"
-        "choose others (a longer window), a line that saw them (--challenger NAME), or features that can be made of them"
-    )
+    why = lineage.why_unseen if lineage.unseen else f"{lineage.why_refused or 'none was left to learn'}"
+    write = "choose others (a longer window), a line that saw them (--challenger NAME), or features that can be made of them"
+    if lineage.refused and not lineage.unseen:
+        write = "the model refused each of them: give it features that it can learn from, or prepare them in the model"
+    raise NotFound(f"{spec.name}: 0 of {many:,} examples could be learned: {why}\n{write}")
 
 
 def judge(
