@@ -11,7 +11,7 @@ from typing import Any
 Run = Callable[..., Any]
 DECLARED = """
 from river import linear_model, preprocessing
-from eddyline import Count, EpochSeconds, Event, Id, Key, Label, Pipeline, Truth, Watch, csv, hours, jsonl
+from eddyline import Count, EpochSeconds, Event, Id, Key, Label, Pipeline, Promote, Retrain, Truth, Watch, csv, hours, jsonl
 
 
 class Visit(Event):
@@ -107,6 +107,25 @@ def test_a_refused_record_says_what_to_write_where_it_is_looked_at(tmp_path: Pat
     assert advised in " ".join(run("check", file).out.split())
     run("replay", file)
     assert advised in " ".join(run("dead-letters", file, "--show", 1).out.split())
+
+
+def test_seconds_that_are_declared_as_milliseconds_are_noted_by_check(tmp_path: Path, run: Run) -> None:
+    file = _written(tmp_path, "shop = Pipeline(**HAS)", visits=['{"id": "v-1", "who": "c", "at": 1767225600, "pages": 1}'])
+    assert "note: events" not in run("check", file).out
+    millis = tmp_path / "millis.py"
+    millis.write_text(file.read_text().replace("EpochSeconds", "EpochMillis"))
+    said = run("check", millis).out
+    assert "note: events: the first record happened at 1970-01-21T10:53:45.600000Z: its at is 1767225600\n" in said
+    assert "declare at: EpochSeconds" in said
+
+
+def test_retrained_models_that_nothing_ends_are_noted_by_check(tmp_path: Path, run: Run) -> None:
+    policies = 'decide=(Promote(), Retrain(on="error_drift"))'
+    said = run("check", _written(tmp_path, f"shop = Pipeline(**HAS, {policies})")).out
+    assert "note: retrain: each model that it makes takes a seat in the shadow" in said
+    ending = tmp_path / "ending.py"
+    ending.write_text((tmp_path / "shop.py").read_text().replace("Promote()", "Promote(deadline=hours(12))"))
+    assert "note: retrain" not in run("check", ending).out
 
 
 def test_an_argument_with_a_typo_is_told_the_one_that_was_meant(tmp_path: Path, run: Run) -> None:

@@ -27,13 +27,13 @@ def command(file: str, store: str | None, as_json: bool) -> int:
     from eddyline.cli.load import load
     from eddyline.records.errors import Rejected
     from eddyline.views import unmade
-    from eddyline.views.rehearse import rehearse, tryouts
+    from eddyline.views.rehearse import odd_times, rehearse, tryouts
 
     loaded = load(file, store)
     found = rehearse(loaded.pipeline, loaded.base)
     own, *beside = tryouts(loaded.pipeline, found) or (None,)
     first = next((one.prediction for one in found if one.prediction is not None), None)
-    notes = [*loaded.pipeline.notes(), *unmade.notes(loaded.pipeline, first)]
+    notes = [*loaded.pipeline.notes(), *unmade.notes(loaded.pipeline, first), *odd_times(loaded.pipeline, found)]
     if as_json:
         pipeline = loaded.pipeline
         show.json_document(

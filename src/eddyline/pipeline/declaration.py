@@ -26,6 +26,8 @@ from eddyline.pipeline.per import Per, key_of, require_per
 from eddyline.pipeline.plain import plain_features
 from eddyline.pipeline.truths import require_absent, require_fit
 from eddyline.policies.policy import Policy
+from eddyline.policies.promote import Promote
+from eddyline.policies.retrain import Retrain
 from eddyline.policies.roll_back import RollBack
 from eddyline.ports import Model, SourceConfig
 from eddyline.records import Event, Label, Place, Task
@@ -367,6 +369,10 @@ class Pipeline:
         if self.join.absent is not UNSET and self.join.wait:
             wait = show_duration(to_us(self.join.wait))
             notes += [_EARLY.format(one.called, wait) for one in self.watch.monitors if isinstance(one, ErrorAbove)]
+        retraining = [policy for policy in self.decide if isinstance(policy, Retrain)]
+        ending = [policy for policy in self.decide if isinstance(policy, Promote) and policy.deadline is not None]
+        if retraining and not ending:
+            notes.append(_STAYING.format(retraining[0].called))
         return notes
 
     def _may_gain_by_silence(self, policy: Policy) -> bool:
@@ -382,6 +388,10 @@ _EARLY = (
 _UNTOLD = (
     "model: an anomaly model learns an event when its truth is known; without labels it learns nothing, ever\n"
     "say what silence means, and every event is learned when its wait is over: join=Join(wait=hours(1), absent=False)"
+)
+_STAYING = (
+    "{}: each model that it makes takes a seat in the shadow, is asked about every event, and stays until it wins or loses\n"
+    "one that is as good as the champion stays for ever: write Promote(deadline=days(14)), which ends an open contest"
 )
 _UNLABELLED = (
     "{}: labels may never come, and where they do not, each disagreement speaks against the champion\n"

@@ -17,8 +17,12 @@ from eddyline.engines.embedded import Engine
 from eddyline.pipeline import Pipeline
 from eddyline.ports import SourceConfig
 from eddyline.records import Arrival, DeadLetter, Prediction
+from eddyline.records.time import show_instant
 from eddyline.store.blocks import Fault, Input, Kind
 from eddyline.views.failing import asked, taught
+
+_NOWADAYS_S = 500_000_000
+"""The autumn of 1985: few streams are older, and seconds that are taken for milliseconds are."""
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
@@ -65,6 +69,21 @@ def tryouts(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[Tryout]:
             failed = failed and f"it cannot learn: {failed}"
         made.append(Tryout(name, None if output is None else output.value, failed))
     return made
+
+
+def odd_times(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[str]:
+    """What to tell of a first record whose time is a number that makes sense in another unit only."""
+    notes = []
+    for one, schema in zip(found, (pipeline.event_schema, pipeline.label_schema), strict=True):
+        number = (one.record or {}).get(schema.time_field)
+        if one.at is None or type(number) not in (int, float) or not number or abs(number) < _NOWADAYS_S:
+            continue
+        if one.at < _NOWADAYS_S * 1_000_000:
+            notes.append(
+                f"{one.stream}: the first record happened at {show_instant(one.at)}: its {schema.time_field} is {number}\n"
+                f"ten digits count seconds, thirteen milliseconds: declare {schema.time_field}: EpochSeconds"
+            )
+    return notes
 
 
 def _first(config: SourceConfig, base: Path, kind: Kind, fault: Kind) -> Input | None:
