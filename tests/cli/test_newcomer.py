@@ -173,6 +173,39 @@ def test_a_row_with_too_many_cells_is_told_by_check_as_by_a_run(tmp_path: Path, 
     assert "line 2: 5 cells, and the header has 4" in run("check", file).out
 
 
+def test_an_event_that_was_forgotten_is_explained_as_such(tmp_path: Path, run: Run) -> None:
+    file = _written(tmp_path, "shop = Pipeline(**HAS)")
+    run("replay", file)
+    assert "forgotten" not in run("explain", file, "v-3").out
+    assert run("forget", file, "--events", "v-3").code == 0
+    assert "forgotten: no line that answers now has learned it; the journal keeps it" in run("explain", file, "v-3").out
+    assert run("explain", file, "v-3", "--json").json["forgotten"] is True
+    assert run("explain", file, "v-4", "--json").json["forgotten"] is False
+
+
+def test_an_id_that_is_not_there_is_told_what_ids_look_like(tmp_path: Path, run: Run) -> None:
+    file = _written(tmp_path, "shop = Pipeline(**HAS)")
+    run("replay", file)
+    refused = run("explain", file, "3")
+    assert (refused.code, refused.err.splitlines()[1]) == (6, "ids are compared as text, exactly; the first one is 'v-0'")
+
+
+def test_a_candidate_that_can_learn_nothing_is_told_what_its_model_said(tmp_path: Path, run: Run) -> None:
+    file = _written(tmp_path, "shop = Pipeline(**HAS)")
+    run("replay", file)
+    candidate = tmp_path / "candidate.py"
+    candidate.write_text(
+        "from river import linear_model, preprocessing\nfrom eddyline import Candidate\n"
+        "def features(visit):\n    return {'who': visit.who}\n"
+        "model = preprocessing.StandardScaler() | linear_model.LogisticRegression()\n"
+        f"candidate = Candidate(pipeline={file.name!r}, model=model, features=features)\n"
+    )
+    refused = run("test", candidate)
+    assert refused.code == 6
+    assert "examples could be learned: while learning: TypeError: unsupported operand type(s)" in refused.err
+    assert "the model refused each of them" in refused.err
+
+
 def test_the_package_itself_runs_as_a_command() -> None:
     ran = subprocess.run([sys.executable, "-m", "eddyline", "--version"], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout.split()[0]) == (0, "eddyline")

@@ -82,6 +82,8 @@ def _page(found: Explanation) -> None:
     if found.beside:
         show.facts("what the others said", [(one.version, _heard(one)) for one in found.beside])
     show.facts("the truth", _truths(found) or [("none yet", "")])
+    if found.forgotten:
+        show.console().print("forgotten: no line that answers now has learned it; the journal keeps it\n")
     for letter in found.refused:
         show.facts(f"refused: {letter.stream}, {letter.reason}", [("because", letter.detail)])
 

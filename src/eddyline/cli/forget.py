@@ -28,7 +28,8 @@ def command(
     """Make every model that answers for FILE forget some events: poisoned ones, or those of somebody who is to be erased.
 
     Each line that learned them is folded again without them and takes its own place, while whoever runs goes on. Events
-    that were answered and still wait for their truth may be named too: a label that comes later is not learned. The proof
+    that were answered and still wait for their truth may be named too: a label that comes later is not learned. Where
+    one version answers (after `rollback FILE fraud@15320`), the successor of its whole line answers from then on. The proof
     is another fold, from the first version, that never saw them: the digests must be equal. The journal keeps the events;
     features of other events that their aggregates entered stay as they were served. Exit code 1 when a proof fails.
 

@@ -15,7 +15,7 @@ from eddyline.store import blocks
 from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
 from eddyline.store.ledger import misplaced
-from eddyline.store.rebuild import StoredLines, reached
+from eddyline.store.rebuild import StoredLines, forgotten, reached
 from eddyline.views.failing import asked
 
 
@@ -59,6 +59,8 @@ class Explanation(msgspec.Struct, frozen=True):
     again: str
     again_detail: str
     beside: list[Beside] = []
+    forgotten: bool = False
+    """whether no line that answers now has learned it, because somebody asked for that"""
 
 
 def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
@@ -79,6 +81,7 @@ def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
         again=again,
         again_detail=detail,
         beside=_beside(store, pipeline, prediction, pipeline.event_schema.decode(event).value),
+        forgotten=event_id in forgotten(store),
     )
 
 
@@ -116,7 +119,8 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
         letter = refused[0]
         why = f"{letter.reason}, {letter.detail}"
         raise NotFound(f"event {event_id!r} was not answered: {why}\nsee it: eddyline dead-letters FILE --show 1")
-    raise NotFound(f"no event {event_id!r} in {store.path.name}\nids are compared as text, exactly")
+    like = f"; the first one is {store.prediction_group(0)[1][0].event_id!r}" if store.slots else ""
+    raise NotFound(f"no event {event_id!r} in {store.path.name}\nids are compared as text, exactly{like}")
 
 
 def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction) -> tuple[str, str]:
