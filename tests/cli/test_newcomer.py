@@ -96,6 +96,13 @@ def test_a_model_that_can_learn_passes_check(tmp_path: Path, run: Run) -> None:
     assert checked.json["learns"] == {"failed": ""}
 
 
+def test_answers_of_a_model_that_says_nothing_yet_are_counted(tmp_path: Path, run: Run) -> None:
+    silent = 'from river import dummy\nshop = Pipeline(**{**HAS, "model": dummy.NoChangeClassifier()})'
+    ran = run("replay", _written(tmp_path, silent), "--json").json
+    assert (ran["labelled"], ran["silent"], ran["metrics"][0]["count"]) == (10, 1, 9)
+    assert "answered None" in run("replay", tmp_path / "shop.py").out
+
+
 def test_sources_without_a_record_are_called_so(tmp_path: Path, run: Run) -> None:
     file = _written(tmp_path, "shop = Pipeline(**HAS)", [], [])
     assert run("replay", file).out.startswith("shop: the sources hold no record yet\n")

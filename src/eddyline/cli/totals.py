@@ -94,6 +94,8 @@ def _unsaid(summary: Summary) -> Iterator[tuple[str, int, str]]:
         yield "early labels", summary.early, f"wait for an event of their id, such as {summary.alone}"
     if summary.late:
         yield "late events", summary.late, "came when event time was past them: in no aggregate of later events"
+    if summary.silent:
+        yield "answered None", summary.silent, "by a model that had nothing to say yet: measured by no metric"
     for name, (number, _) in summary.raised.items():
         yield f"{name} raised", number, "examples that it could not measure"
 

@@ -23,6 +23,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     What goes wrong without a dead letter: `early` labels wait for an event of their id, `late` events were older than event
     time and entered no aggregate, and `raised` says by metric or monitor on how many records it raised, and what at first.
+    `silent` examples had None for an answer, and count in no metric.
     `alone` is the id of a label that has found no event, `event_id` that of an event, for comparing them.
     """
 
@@ -45,6 +46,7 @@ class Summary(msgspec.Struct, frozen=True):
     event_id: str | None = None
     late: int = 0
     raised: dict[str, tuple[int, str]] = {}
+    silent: int = 0
 
 
 def quality(engine: Engine) -> list[Measurement]:
@@ -88,6 +90,7 @@ def summarize(engine: Engine) -> Summary:
         event_id=engine.ledger.prediction(0).event_id if answered and alone is not None else None,
         late=states.serve.windows.late,
         raised=_raised(engine),
+        silent=max(states.watch.quality.unanswered, default=0),
     )
 
 
