@@ -126,6 +126,11 @@ def test_seconds_that_are_declared_as_milliseconds_are_noted_by_check(tmp_path: 
     assert "declare at: EpochSeconds" in said
 
 
+def test_a_model_of_numbers_for_a_truth_of_two_classes_is_noted_by_check(tmp_path: Path, run: Run) -> None:
+    numbers = 'shop = Pipeline(**{**HAS, "model": linear_model.LinearRegression()})'
+    assert "note: model: it answers numbers, and the truth is true or false" in run("check", _written(tmp_path, numbers)).out
+
+
 def test_retrained_models_that_nothing_ends_are_noted_by_check(tmp_path: Path, run: Run) -> None:
     policies = 'decide=(Promote(), Retrain(on="error_drift"))'
     said = run("check", _written(tmp_path, f"shop = Pipeline(**HAS, {policies})")).out
@@ -211,6 +216,13 @@ def test_a_candidate_that_can_learn_nothing_is_told_what_its_model_said(tmp_path
     assert refused.code == 6
     assert "examples could be learned: while learning: TypeError: unsupported operand type(s)" in refused.err
     assert "the model refused each of them" in refused.err
+
+
+def test_metrics_tell_positions_of_sources_and_not_their_marks(tmp_path: Path, run: Run) -> None:
+    file = _written(tmp_path, "shop = Pipeline(**HAS)")
+    run("replay", file)
+    said = [line for line in run("metrics", file).out.splitlines() if line.startswith("eddyline_source_position{")]
+    assert sorted(line.split('source="')[1].split('"')[0] for line in said) == ["events", "labels"]
 
 
 def test_the_package_itself_runs_as_a_command() -> None:

@@ -191,5 +191,5 @@ class Tally:
         if self.committed_at:
             into.set(m.COMMITTED, self.committed_at)
         for source, position in self.positions.items():
-            if "@" not in source:
+            if "@" not in source and not source.endswith("#"):  # what stands there is a mark, and no position
                 into.set(m.SOURCE, position, source)

@@ -364,8 +364,11 @@ class Pipeline:
         []
         """
         notes = [_UNLABELLED.format(policy.called) for policy in self.decide if self._may_gain_by_silence(policy)]
-        if adapt(self.model, per=self.per).task is Task.ANOMALY and self.join.absent is UNSET:
+        task = adapt(self.model, per=self.per).task
+        if task is Task.ANOMALY and self.join.absent is UNSET:
             notes.append(_UNTOLD)
+        if task is Task.REGRESSION and self.truth_type is bool:
+            notes.append(_NUMBERS)
         if self.join.absent is not UNSET and self.join.wait:
             wait = show_duration(to_us(self.join.wait))
             notes += [_EARLY.format(one.called, wait) for one in self.watch.monitors if isinstance(one, ErrorAbove)]
@@ -388,6 +391,10 @@ _EARLY = (
 _UNTOLD = (
     "model: an anomaly model learns an event when its truth is known; without labels it learns nothing, ever\n"
     "say what silence means, and every event is learned when its wait is over: join=Join(wait=hours(1), absent=False)"
+)
+_NUMBERS = (
+    "model: it answers numbers, and the truth is true or false: it learns 1.0 and 0.0, and is measured by MAE and RMSE\n"
+    "for classes give it a classifier, such as linear_model.LogisticRegression()"
 )
 _STAYING = (
     "{}: each model that it makes takes a seat in the shadow, is asked about every event, and stays until it wins or loses\n"
