@@ -22,6 +22,7 @@ from eddyline.records import Alert, DeadLetter, Measurement, Rollout
 from eddyline.records.time import DAY_US
 from eddyline.store import blocks
 from eddyline.store.database import Store
+from eddyline.store.declarations import first_rollout
 from eddyline.views.current import current
 from eddyline.views.deciding import deciding
 from eddyline.views.facts import (
@@ -144,7 +145,7 @@ def unmoved(store: Store) -> Iterator[Store]:
 def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
     """The alerts and rollouts that blocks have noted, in order; the first rollout is the pipeline's start."""
     alerts = _Alerts()
-    start = plan.decide.new_state().rollout
+    start = first_rollout(store, plan.decide.new_state().rollout)
     rollouts = [_rollout_row(store, start, block=0, position=0, answer=0, received_at=None)]
     for seq, answer, packed in store.db.execute("SELECT seq, first_slot, notes FROM blocks ORDER BY seq"):
         notes = blocks.decode_notes(packed)
