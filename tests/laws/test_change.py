@@ -1,4 +1,4 @@
-"""A change of declaration: what both declare goes on to the bit, answers stay, and a crash leaves the old one or the new one."""
+"""A change of declaration: what both declare goes on to the bit, answers stay, and a crash leaves the old one or the new."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from eddyline import Alert, Challenger, Engine, Notify, Pipeline, Promote, Psi, 
 from eddyline.engines.embedded.change import change
 from eddyline.records import Measurement
 from eddyline.records.errors import StoreMismatch
+from eddyline.stages.commands import version_of
 from eddyline.store.database import Store
 from eddyline.testing import Voyage
 from eddyline.testing.given import Given
@@ -112,6 +113,13 @@ def numbers(found: Sequence[Measurement], names: Sequence[str]) -> list[Measurem
     return sorted((one for one in own if one.metric in names and (one.version is None or "@" in one.version)), key=repr)
 
 
+def alerts(store: Store) -> list[Alert]:
+    """Those of what both declarations watch."""
+    found = [alert for block in store.blocks() for alert in block.notes.alerts]
+    both = (("psi", "often"), ("feature_drift", "amount"), ("error_drift", "error"))
+    return [alert for alert in found if (alert.monitor, alert.subject) in both]
+
+
 def taken(voyage: Voyage, records: Sequence[Sequence[Given]]) -> None:
     for batch in records:
         voyage.take(*batch)
@@ -123,6 +131,17 @@ def turned(voyage: Voyage, declared: Pipeline) -> None:
     change(declared, voyage.engine.path, author="a test")
     voyage.pipeline = declared
     voyage.engine = voyage._open(voyage.engine.path)
+
+
+def possible(voyage: Voyage, declared: Pipeline) -> bool:
+    """Changes the declaration where nobody is asked who would not be declared any more; whether it did."""
+    try:
+        turned(voyage, declared)
+    except StoreMismatch as refused:
+        if "declares no more" not in str(refused):
+            raise
+        return False
+    return True
 
 
 @pytest.mark.parametrize("name", [one for one in PIPELINES if one != "contested"])
@@ -137,7 +156,7 @@ def test_a_change_changes_no_answer_and_no_version_and_common_metrics_are_equal(
         taken(straight, cuts)
         plain = answers(straight.engine.store), learned(straight.engine.store), versions(straight.engine.store)
         common = ("Accuracy", "LogLoss", "Counting", "answered", "labelled", "feature often paused")
-        measured = numbers(straight.engine.measurements(), common)
+        measured, alerted = numbers(straight.engine.measurements(), common), alerts(straight.engine.store)
     with tempfile.TemporaryDirectory() as folder, Voyage(before(name), Path(folder)) as voyage:
         taken(voyage, cuts[:middle])
         turned(voyage, after(name))
@@ -148,7 +167,7 @@ def test_a_change_changes_no_answer_and_no_version_and_common_metrics_are_equal(
             voyage.crash()
         store = voyage.engine.store
         assert (answers(store), learned(store), versions(store)) == plain
-        assert numbers(voyage.engine.measurements(), common) == measured
+        assert (numbers(voyage.engine.measurements(), common), alerts(store)) == (measured, alerted)
         verdict = verify(store, after(name))
         assert verdict.faults == []
         retold = decided_again(store, after(name))
@@ -219,13 +238,36 @@ def test_what_is_decided_after_a_change_follows_from_the_journal(
         assert (verdict.faults, verdict.left_out) == ([], {})
 
 
+@LAW
+@given(messy(events=40), PLACES, st.integers(0, 60), st.sets(st.sampled_from(["grown", "seen", "still"]), min_size=1))
+def test_lines_that_are_declared_no_more_are_proved_as_before(
+    records: list[Given], places: list[int], at: int, names: set[str]
+) -> None:
+    cuts, old = batches(records, places), pipeline("contested")
+    new = old.replace(challengers=tuple(one for one in old.challengers if one.name not in names))
+    middle = max(1, at % (len(cuts) + 1))
+    with tempfile.TemporaryDirectory() as folder, Voyage(old, Path(folder)) as voyage:
+        taken(voyage, cuts[:middle])
+        before_it = {one.name: one.digest for line in voyage.engine.store.lines() for one in voyage.engine.store.versions(line)}
+        if not possible(voyage, new):
+            return
+        taken(voyage, cuts[middle:])
+        voyage.crash()
+        store = voyage.engine.store
+        verdict = verify(store, new)
+        assert (verdict.faults, verdict.left_out, verdict.sound) == ([], {}, True)
+        rebuilt = {name: voyage.engine.lines.rebuild(*version_of(name)).digest() for name in before_it}
+        assert rebuilt == before_it
+        assert decided_again(store, new).again == decided_again(store, new).recorded
+
+
 def crashes_of(path: Path, declared: Pipeline, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The store as a crash would leave it before each statement of a change, and after it."""
     copies: list[Path] = []
     connect = sqlite3.connect
 
     def watched(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        made = connect(*arguments, **options)
+        made: sqlite3.Connection = connect(*arguments, **options)
         made.set_trace_callback(lambda _: copy())
         return made
 

@@ -54,6 +54,10 @@ class Lines(Protocol):
         """The lines that are declared no more, and how they saw: None for as the pipeline does."""
         ...
 
+    def skipped(self) -> Mapping[str, frozenset[str]]:
+        """The events that lines which were declared while the stream ran never learn."""
+        ...
+
     def holds(self, version: str, positions: Mapping[str, int]) -> bool:
         """Whether a version can be made, while the learners stand at `positions`: it was reached, or its bytes are here."""
         ...
@@ -132,7 +136,7 @@ class Loop:
         self.live: list[tuple[Voice | Seat, LearnState]] = []
         self.former = dict(lines.former())
         self.makers: dict[str, Maker | None] = {**self.former, **{name: line.maker for name, line in plan.lines.items()}}
-        self.forgotten: dict[str, frozenset[str]] = {}
+        self.forgotten: dict[str, frozenset[str]] = dict(lines.skipped())
         self.alike = len({id(maker) for maker in self.makers.values()}) == 1
         """whether all lines see the same features; newcomers see as a line that is there"""
         for entry in states.decide.entries.values():

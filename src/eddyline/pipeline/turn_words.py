@@ -107,7 +107,7 @@ def _policies(turn: Turn, was: Mapping[str, str], pipeline: Pipeline) -> Iterato
     before, now = rules_in(was), rules_in(meaning(pipeline))
     for called, rule in now.items():
         if called not in before:
-            yield f"policy {called}: looks from here on, at evidence from here on"
+            yield f"policy {called}: begins here, with no evidence yet"
         elif called not in turn.kept:
             differs = [line.removeprefix(": ") for line in told("", before[called], rule)]
             yield f"policy {called}: {'; '.join(differs)}; its evidence and cool-downs start anew"

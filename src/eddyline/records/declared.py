@@ -24,7 +24,8 @@ class Declared(msgspec.Struct, frozen=True):
     `number` counts the changes of a store from 1. `was` and `parts` are the words of the declaration before and of this one,
     part by part, `was_digest` and `digest` the pipelines' digests. `says` tells in words what changed. `at` is event time
     (µs), `answers` how many there were. `memory` names the bytes that say where watch, decide and the learners stood.
-    `places` are the seats with which the store began, under its first declaration.
+    `places` are the seats with which the store began, under its first declaration. The lines that `came` never learn the
+    events in `skip`, which were forgotten before them.
     """
 
     number: int
@@ -41,3 +42,4 @@ class Declared(msgspec.Struct, frozen=True):
     places: tuple[Place, ...] = ()
     left: list[Left] = []
     came: list[str] = []
+    skip: tuple[str, ...] = ()

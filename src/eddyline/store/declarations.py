@@ -84,6 +84,12 @@ def former_lines(store: Store) -> dict[str, Maker | None]:
     return {one.line: None if one.as_pipeline else gone(one.line) for one in left}
 
 
+def skipped(store: Store) -> dict[str, frozenset[str]]:
+    """The events that lines which were declared while the stream ran never learn: those that were forgotten before them."""
+    found = [change.declared for change in changes(store)]
+    return {line: frozenset(one.skip) for one in found for line in one.came if one.skip}
+
+
 def first_rollout(store: Store, start: Rollout) -> Rollout:
     """Who answered at the store's start; `start` is what the declaration says that holds now."""
     found = changes(store)

@@ -22,7 +22,7 @@ from eddyline.stages.lines import Entry, Step, seen_by
 from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store
-from eddyline.store.declarations import former_lines
+from eddyline.store.declarations import former_lines, skipped
 from eddyline.store.reader import PredictionReader
 
 FAR = 2**62
@@ -47,6 +47,10 @@ class StoredLines:
     def former(self) -> Mapping[str, Maker | None]:
         """The lines that are declared no more, and how they saw: None for as the pipeline does."""
         return self.formers
+
+    def skipped(self) -> Mapping[str, frozenset[str]]:
+        """The events that lines which were declared while the stream ran never learn."""
+        return skipped(self.store)
 
     def enter(self, entry: Entry) -> None:
         """A line has entered: it is made, and sees, as the line that it is like."""

@@ -126,6 +126,10 @@ class RememberedLines:
         """A journey has one declaration."""
         return {}
 
+    def skipped(self) -> Mapping[str, frozenset[str]]:
+        """Nobody forgets on a journey."""
+        return {}
+
     def holds(self, version: str, positions: Mapping[str, int]) -> bool:
         """Whether a version was reached, while the learners stand at `positions`."""
         line, position = version_of(version)

@@ -37,6 +37,7 @@ from eddyline.store import blocks
 from eddyline.store.blocks import Notes
 from eddyline.store.database import Registered, Store, content_digest, in_words
 from eddyline.store.declarations import CHANGED, LAYOUT, Kept, Memory, changes, kept_layout
+from eddyline.store.rebuild import forgotten
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -256,6 +257,7 @@ class _Work:
             places=self.kept.places,
             left=[Left(line, self.positions.get(line, 0), alike) for line, alike in self.turn.left.items()],
             came=self.came,
+            skip=tuple(sorted(forgotten(store))),
         )
         command = Command(do="change", to=self.pipeline.digest, author=self.author, reason=self.reason)
         parts = (blocks.encode_inputs([codec.command_input(command)]), *_NOTHING)
