@@ -73,7 +73,8 @@ def _monitors(turn: Turn, was: Layout, now: Layout) -> Iterator[str]:
     yield from (f"monitor {name}: is no more; its alerts stay in the journal" for name in _came(now.monitors, was.monitors))
     old, new = was.host["monitors"], now.host["monitors"]
     tick, ticks = now.host["tick"], was.host["tick"]
-    yield from (f"monitor {name}: begins here, with the next tick of {tick:,} records" for name in _came(old, new))
+    later = f", or with the next tick of {tick:,} records" if old and tick == ticks else ""
+    yield from (f"monitor {name}: begins here{later}" for name in _came(old, new))
     yield from (f"monitor {name}: is no more; its alerts stay in the journal" for name in _came(new, old))
     going_on = [(name, old.index(name)) for name in new if name in old]
     for name, place in going_on:

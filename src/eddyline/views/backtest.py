@@ -249,7 +249,7 @@ class Hypothetical:
     def turned(self, loop: Teller, number: int, memory: Memory) -> None:
         """Begins where the present declaration came, with what was remembered there of policies that are declared alike."""
         self.heard = loop.states.decide.record
-        if self.start > loop.watermark:
+        if self.start > max(BEGINNING, loop.watermark):
             self.state = None
             return
         own = {policy.called: policy for policy in self.lived_policies}
