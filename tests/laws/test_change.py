@@ -73,6 +73,7 @@ NEW = Watch(
 )
 
 
+TURNS = st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["plain", "watched", "decided"])), max_size=4)
 NEW_WATCH = Watch(metrics=(metrics.F1(),), monitors=(Psi("a"),))
 
 
@@ -125,18 +126,10 @@ def taken(voyage: Voyage, records: Sequence[Sequence[Given]]) -> None:
         voyage.take(*batch)
 
 
-def turned(voyage: Voyage, declared: Pipeline) -> None:
-    """Changes the declaration of a voyage, as the command does where nobody runs."""
-    voyage.engine.close()
-    change(declared, voyage.engine.path, author="a test")
-    voyage.pipeline = declared
-    voyage.engine = voyage._open(voyage.engine.path)
-
-
 def possible(voyage: Voyage, declared: Pipeline) -> bool:
     """Changes the declaration where nobody is asked who would not be declared any more; whether it did."""
     try:
-        turned(voyage, declared)
+        voyage.change(declared)
     except StoreMismatch as refused:
         if "declares no more" not in str(refused):
             raise
@@ -159,7 +152,7 @@ def test_a_change_changes_no_answer_and_no_version_and_common_metrics_are_equal(
         measured, alerted = numbers(straight.engine.measurements(), common), alerts(straight.engine.store)
     with tempfile.TemporaryDirectory() as folder, Voyage(before(name), Path(folder)) as voyage:
         taken(voyage, cuts[:middle])
-        turned(voyage, after(name))
+        voyage.change(after(name))
         if crashes:
             voyage.crash()
         taken(voyage, cuts[middle:])
@@ -186,7 +179,7 @@ def test_a_metric_more_changes_no_decision(records: list[Given], places: list[in
         digests = {one.name: one.model.digest() for one in straight.engine.loop.states.rivals.values()}
     with tempfile.TemporaryDirectory() as folder, Voyage(declared, Path(folder)) as voyage:
         taken(voyage, cuts[:middle])
-        turned(voyage, more)
+        voyage.change(more)
         taken(voyage, cuts[middle:])
         assert decided(voyage.engine.store) == plain
         assert {one.name: one.model.digest() for one in voyage.engine.loop.states.rivals.values()} == digests
@@ -216,7 +209,7 @@ def test_what_is_decided_after_a_change_follows_from_the_journal(
     with tempfile.TemporaryDirectory() as folder, Voyage(old, Path(folder)) as voyage:
         taken(voyage, cuts[:middle])
         start = tenures(voyage.engine.store, old)
-        turned(voyage, new)
+        voyage.change(new)
         if crashes:
             voyage.crash()
         taken(voyage, cuts[middle:])
@@ -259,6 +252,33 @@ def test_lines_that_are_declared_no_more_are_proved_as_before(
         rebuilt = {name: voyage.engine.lines.rebuild(*version_of(name)).digest() for name in before_it}
         assert rebuilt == before_it
         assert decided_again(store, new).again == decided_again(store, new).recorded
+
+
+@LAW
+@given(
+    messy(events=40),
+    PLACES,
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["plain", "watched", "decided"])), max_size=4),
+)
+def test_changes_may_follow_each_other(records: list[Given], places: list[int], turns: list[tuple[int, str]]) -> None:
+    cuts, first = batches(records, places), pipeline("contested")
+    ways = {"plain": first.replace(decide=()), "watched": before("contested"), "decided": after("contested")}
+    ways = {way: one.replace(challengers=first.challengers) for way, one in ways.items()}
+    wanted = sorted((max(1, at % (len(cuts) + 1)), way) for at, way in turns)
+    with tempfile.TemporaryDirectory() as folder, Voyage(first, Path(folder)) as voyage:
+        held = [first.digest]
+        for number, batch in enumerate(cuts, 1):
+            voyage.take(*batch)
+            for _, way in [one for one in wanted if one[0] == number]:
+                voyage.change(ways[way])
+                held += [ways[way].digest] if ways[way].digest != held[-1] else []
+        voyage.crash()
+        store, now = voyage.engine.store, voyage.pipeline
+        assert [one.digest for one in declarations(store)] == held
+        assert (verify(store, now).faults, check(store, now).sound) == ([], True)
+        if now.decide:
+            tried = backtest(store, now, now.decide)
+            assert [one.decision for one in tried.tried] == tried.recorded
 
 
 def crashes_of(path: Path, declared: Pipeline, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

@@ -17,12 +17,16 @@ from eddyline.stages.carry_watch import Layout, layout_of, places_of
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Where a change meets the stream: after how many answers, where the lines that leave stand, what metrics came to."""
+    """Where a change meets the stream: after how many answers, where the lines that leave stand, what metrics came to.
+
+    `frozen_by` is who froze learning, where it is frozen, `former` the line of the champion before.
+    """
 
     answers: int
     positions: Mapping[str, int] = field(default_factory=dict)
     stood: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     frozen_by: str | None = None
+    former: str | None = None
 
 
 def sentences(turn: Turn, was: Mapping[str, str], layout: Layout, pipeline: Pipeline, facts: Facts) -> list[str]:
@@ -95,6 +99,8 @@ def _challengers(turn: Turn, was: Mapping[str, str], pipeline: Pipeline, facts: 
         name, at = line.partition(".")[2], facts.positions.get(line)
         ends = "" if at is None else f" at {line}@{at}"
         yield f"challenger {name}: ends{ends}; its versions can still be made again, and its name is taken for ever"
+        if line == facts.former:
+            yield f"challenger {name}: it was the champion before, and there is nobody to roll back to now"
     for line, place in turn.asked.items():
         name = line.partition(".")[2]
         share = "" if place.mode == "shadow" else f" for {100 * place.share:g} % of keys"

@@ -49,6 +49,8 @@ class Gone:
     def update(self, *_: Any) -> None:
         """Nobody shows it anything."""
 
+    __setitem__ = append = extend = update
+
 
 def layout_of(stage: WatchStage) -> Layout:
     """The words for how this stage's state lies when it is saved."""

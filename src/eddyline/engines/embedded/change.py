@@ -143,6 +143,7 @@ class _Work:
             {line: self.positions[line] for line in turn.left if line in self.positions},
             carry_watch.last_numbers(self.saved.watch, self.kept.watch),
             self.before.frozen_by if self.before.frozen_since is not None else None,
+            line_of(self.before.rollout.former or ""),
         )
         self.says = sentences(turn, self.parts, self.kept.watch, pipeline, facts)
 
