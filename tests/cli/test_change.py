@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_deciding import DECLARED
 from tests.views import contested
 
-from eddyline import Event
+from eddyline import Engine, Event
 
 Run = Callable[..., Any]
 PLAIN = "challengers=(), decide=()"
@@ -69,7 +69,7 @@ def test_a_store_that_was_not_closed_is_recovered_by_its_own_declaration(file: P
     written(file, DECLARED.format(more=PLAIN))
     old = file.with_name("old.py")
     old.write_text(DECLARED.format(more=PLAIN))
-    engine = contested.Engine(contested.pipeline(challengers=(), decide=()), file.with_name("fraud.eddyline"))
+    engine = Engine(contested.pipeline(challengers=(), decide=()), file.with_name("fraud.eddyline"))
     engine.answer(contested.Payment(id="w-1", card="c-1", at=9_000, a=1.0, b=2.0))
     engine.store.close()
     written(file, DECLARED.format(more=MORE))

@@ -12,7 +12,7 @@ import pytest
 from river import linear_model, metrics, preprocessing, tree
 from tests.views import contested
 
-from eddyline import Canary, Challenger, Engine, Notify, Pipeline, Promote, Psi, RollBack, Split, Versions, Watch
+from eddyline import Canary, Challenger, Engine, Notify, Pipeline, Promote, Psi, RollBack, Split, Versions, Watch, every
 from eddyline.engines.embedded.change import change
 from eddyline.models import CustomModel
 from eddyline.records import Features, Task
@@ -21,6 +21,7 @@ from eddyline.stages.commands import Command
 from eddyline.store.database import Store
 from eddyline.views.explain import explain
 from eddyline.views.forget import forget
+from eddyline.views.history import standing
 from eddyline.views.ledger import check, decisions, declarations, tenures
 from eddyline.views.operate import ask, roll_back
 from eddyline.views.seats import seats
@@ -438,3 +439,23 @@ def test_versions_may_be_kept_more_often_from_here_on(path: Path) -> None:
     assert kept[0] == 0
     assert [position for position in kept if position % 500] != []
     assert read(path, lambda store: verify(store, new)).sound
+
+
+def test_publishing_may_begin_and_end(path: Path) -> None:
+    published = quiet(publish=every(50))
+    done = change(published, path, author="ada")
+    goes_on(published, path, HALF + 300)
+    with Engine(published, path) as engine:
+        assert engine.loop.states.learn.published_position % 50 == 0
+    live = quiet()
+    change(live, path, author="ada")
+    contested.run(live, path, contested.stream()[HALF + 300 : HALF + 600])
+    with Engine(live, path) as engine:
+        assert engine.loop.voice.position == engine.loop.states.learn.position
+    positions = read(
+        path, lambda s: [p.position for b in s.blocks(after=done.block) for p in b.predictions if p.model == "fraud"]
+    )
+    assert positions[0] == done.learner, "the first published version is what the learner knew"
+    assert read(path, lambda store: standing(store, live)).live
+    assert read(path, lambda store: verify(store, live)).sound
+    assert read(path, lambda store: check(store, live)).sound

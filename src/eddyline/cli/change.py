@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @by
 @click.option("--dry-run", is_flag=True, help="Say what it would mean, and change nothing.")
 def command(file: str, store: str | None, dry_run: bool, author: str | None, reason: str, as_json: bool) -> None:
-    """Take up FILE as it is now, from here on: its metrics, monitors, challengers, policies, look_every and versions.
+    """Take up FILE as it is now, from here on: its metrics, monitors, challengers, policies, look_every, publish and versions.
 
     What the declaration before had, too, goes on with its memory: metrics to the bit, policies with their evidence. What is
     new begins here; what is no more ends here, and its past stays in the journal. The change is one record of the

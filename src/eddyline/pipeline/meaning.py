@@ -10,8 +10,8 @@ from eddyline.pipeline.changes import told
 from eddyline.pipeline.declaration import Pipeline
 from eddyline.records.errors import StoreMismatch
 
-MAY_CHANGE = ("watch", "segment", "challengers", "decide", "look_every", "versions")
-"""The parts that a store takes up anew (`eddyline change`): what is watched, who decides, and when versions are kept."""
+MAY_CHANGE = ("watch", "segment", "challengers", "decide", "look_every", "publish", "versions")
+"""The parts that a store takes up anew (`eddyline change`): what is watched, who decides, when versions are made and kept."""
 
 
 def meaning(pipeline: Pipeline) -> dict[str, str]:

@@ -37,7 +37,7 @@ def sentences(turn: Turn, was: Mapping[str, str], layout: Layout, pipeline: Pipe
         *_policies(turn, was, pipeline),
     ]
     now = meaning(pipeline)
-    for part in ("look_every", "versions"):
+    for part in ("look_every", "publish", "versions"):
         before, after = part_of(was, part), part_of(now, part)
         if before is not None and after is not None:
             found += told(part, before, after)

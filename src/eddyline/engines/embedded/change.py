@@ -78,7 +78,8 @@ def keep_declaration(store: Store, pipeline: Pipeline, plan: Plan) -> None:
 def change(pipeline: Pipeline, path: Path, *, author: str, reason: str = "", dry_run: bool = False) -> Change:
     """Makes a store go on under this declaration from here on; with `dry_run` says what that would mean, and changes nothing.
 
-    Only how the pipeline is watched and decided may differ: `watch`, `challengers`, `decide`, `look_every`, `versions`.
+    Only how the pipeline is watched and decided may differ: `watch`, `challengers`, `decide`, `look_every`, `versions`; and
+    `publish`, which says from which versions answers come from here on.
     What both declare goes on with its memory, the rest begins or ends here. Nobody may run on the store. Raises
     StoreMismatch for other differences, for a recipe under a name that is taken, and where what came after the last
     checkpoint has to be recovered first, which only the old declaration can; StoreLocked where somebody runs.
@@ -224,7 +225,7 @@ class _Work:
         for one in rivals:
             if one.name not in asked:
                 state.ended[one.name] = one.position
-        going_on = [own, *(one for one in rivals if one.name in asked)]
+        going_on = [self._published(one) for one in (own, *(one for one in rivals if one.name in asked))]
         made, versions = [], []
         for line in self.came:
             model = self.plan.lines[line].model
@@ -235,6 +236,14 @@ class _Work:
             numbers, by = fingerprint(self.plan.models), f"{ENTERED} as declared"
             versions.append((ModelVersion(line, 0, model.digest(), content_digest(recipe), None, numbers, by), raw, recipe))
         return [*going_on, *made], versions
+
+    def _published(self, learner: SavedLearner) -> SavedLearner:
+        """A learner as it is asked from here on: what it published last, or where publishing begins, what it knows now."""
+        if self.pipeline.publish is None:
+            return msgspec.structs.replace(learner, published=None, published_position=0, published_at=None)
+        if learner.published is not None:
+            return learner
+        return msgspec.structs.replace(learner, published=learner.model, published_position=learner.position)
 
     def _keep(
         self, number: int, saved: SavedStates, rollout: Rollout | None, decisions: list[Decision], versions: list[Registered]
@@ -272,6 +281,7 @@ class _Work:
             entered=[],
             kept={},
             fingerprint="" if store.get("fingerprint") == here else here,
+            published=-1 if saved.learners[0].published is None else saved.learners[0].published_position,
             declared=declared,
         )
         store.append(parts, 0, 0, 0, notes, versions)
