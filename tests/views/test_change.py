@@ -24,6 +24,7 @@ from eddyline.views.forget import forget
 from eddyline.views.history import standing
 from eddyline.views.ledger import check, decisions, declarations, tenures
 from eddyline.views.operate import ask, roll_back
+from eddyline.views.report import report_data, write_report
 from eddyline.views.seats import seats
 from eddyline.views.verify import verify
 
@@ -459,3 +460,16 @@ def test_publishing_may_begin_and_end(path: Path) -> None:
     assert read(path, lambda store: standing(store, live)).live
     assert read(path, lambda store: verify(store, live)).sound
     assert read(path, lambda store: check(store, live)).sound
+
+
+def test_a_report_says_what_is_counted_since_when(path: Path, tmp_path: Path) -> None:
+    new = quiet(watch=Watch(metrics=(metrics.F1(),)))
+    change(new, path, author="ada")
+    page = read(path, lambda store: write_report(store, new, tmp_path / "fraud.html")).read_text()
+    assert "No truth has come since F1 is counted" in page
+    assert "metric Accuracy: counted no more" in page
+    goes_on(new, path)
+    data = read(path, lambda store: report_data(store, new))
+    assert data.quality is not None
+    assert 0 < sum(day.count for day in data.quality.days) == data.quality.overall[0].count < data.fates.labelled
+    assert min(day.count for day in data.quality.days) > 0
