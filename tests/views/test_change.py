@@ -8,13 +8,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 from river import linear_model, metrics, preprocessing, tree
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from tests.views import contested
 
 from eddyline import Canary, Challenger, Engine, Notify, Pipeline, Promote, Psi, RollBack, Split, Versions, Watch, every
 from eddyline.engines.embedded.change import change
-from eddyline.models import CustomModel
+from eddyline.models import CustomModel, OnnxModel, SkopsModel
 from eddyline.records import Features, Task
 from eddyline.records.errors import NotFound, StoreLocked, StoreMismatch
 from eddyline.stages.commands import Command
@@ -333,6 +335,39 @@ def test_answers_that_need_a_class_which_is_gone_are_said_to_be_left_out(
     ((why, many),) = verdict.left_out.items()
     assert "fraud.often is declared no more, and its model" in why
     assert (many, verdict.faults) == (verdict.predictions, [])
+
+
+def as_onnx(path: Path, estimator: Any) -> OnnxModel:
+    made = pytest.importorskip("skl2onnx", reason="no ONNX file was made: skl2onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="no ONNX file was answered: onnxruntime is not installed")
+    shown, options = np.zeros((1, 2), np.float32), {id(estimator): {"zipmap": False}}
+    path.write_bytes(made.to_onnx(estimator, shown, options=options).SerializeToString())
+    return OnnxModel(path, features=["a", "b"], classes=[False, True])
+
+
+def as_skops(path: Path, estimator: Any) -> SkopsModel:
+    pytest.importorskip("skops.io", reason="no skops file was made: skops is not installed").dump(estimator, path)
+    return SkopsModel(path, features=["a", "b"], classes=[False, True])
+
+
+@pytest.mark.parametrize("made", [as_onnx, as_skops], ids=["onnx", "skops"])
+def test_a_file_may_come_and_go_and_all_its_answers_are_proved(
+    path: Path, tmp_path: Path, made: Callable[[Path, Any], Any]
+) -> None:
+    rows = np.random.default_rng(1).normal(size=(200, 2)).astype(np.float32)
+    model = made(tmp_path / "file", LogisticRegression().fit(rows, rows[:, 0] > 0))
+    with_file = quiet(challengers=(*quiet().challengers, Challenger("file", model=model, learns=False)))
+    change(with_file, path, author="ada")
+    contested.run(with_file, path, contested.stream()[HALF : HALF + 200])
+    assert read(path, lambda store: verify(store, with_file)).sound
+    assert read(path, lambda store: seats(store, with_file)).behind == ""
+    without = quiet()
+    change(without, path, author="ada")
+    contested.run(without, path, contested.stream()[HALF + 200 : HALF + 400])
+    verdict = read(path, lambda store: verify(store, without))
+    assert (verdict.sound, verdict.left_out, verdict.faults) == (True, {}, [])
+    assert verdict.written_as.count("since block") == 2, "the fingerprint names what answers"
+    assert read(path, lambda store: check(store, without)).sound
 
 
 def test_a_forgotten_event_is_not_learned_by_who_comes_later(path: Path) -> None:

@@ -92,13 +92,12 @@ def _on_topics(
 
 def _page(found: Backtest) -> None:
     from eddyline.cli import show
-    from eddyline.records.time import BEGINNING, show_instant
+    from eddyline.records.time import show_instant
 
     out = show.console()
     for sentence in found.policies:
         out.print(f"- {sentence}")
-    since = f"block {found.changed_in:,}" if found.changed_in and found.since == BEGINNING else show_instant(found.since)
-    out.print(f"on {found.records - found.record:,} answers and truths, since {since}\n")
+    out.print(f"on {found.records - found.record:,} answers and truths, since {show_instant(found.since)}\n")
     if found.changed_in:
         out.print(
             f"told from block {found.changed_in:,} on, where the declaration changed: what was measured and decided before it, "

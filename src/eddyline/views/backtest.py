@@ -125,10 +125,11 @@ def backtest(
     other = Hypothetical(pipeline, tuple(policies), start)
     recorded: list[Decision] = []
     retelling = Retelling(store, pipeline, other)
-    changed = 0 if retelling.turn is None else retelling.turn.block
+    turn = retelling.turn
+    changed, began = (0, start) if turn is None else (turn.block, max(start, turn.declared.at))
     for block, _ in retelling.told(on_progress):
         recorded += block.notes.decisions if block.seq > changed else []
-    return msgspec.structs.replace(found_by(other, start, recorded), changed_in=changed)
+    return msgspec.structs.replace(found_by(other, began, recorded), changed_in=changed)
 
 
 def found_by(other: Hypothetical, start: int, recorded: Sequence[Decision]) -> Backtest:
