@@ -25,7 +25,7 @@ from eddyline.views.explain import explain
 from eddyline.views.forget import forget
 from eddyline.views.history import standing
 from eddyline.views.ledger import check, decisions, declarations, tenures
-from eddyline.views.operate import ask, roll_back
+from eddyline.views.operate import ask, drop_back, roll_back
 from eddyline.views.report import report_data, write_report
 from eddyline.views.seats import seats
 from eddyline.views.verify import verify
@@ -421,7 +421,30 @@ def test_who_answers_stays_declared(path: Path) -> None:
         change(quiet(challengers=()), path, author="ada")
     assert "eddyline rollback FILE live" in str(refused.value)
     roll_back(quiet(), path, "live", author="ada")
-    change(quiet(challengers=()), path, author="ada")
+    done = change(quiet(challengers=()), path, author="ada")
+    assert "challenger deep: it was the champion before, and there is nobody to roll back to now" in done.says
+    assert done.rollout is not None
+    assert (done.rollout.former, done.rollout.places) == (None, ())
+
+
+def test_who_was_made_as_a_challenger_leaves_before_it(path: Path) -> None:
+    drop_back(quiet(), path, "fraud.deep@100", author="ada")
+    goes_on(quiet(), path, HALF + 100)
+    new = quiet(challengers=())
+    with pytest.raises(StoreMismatch, match=r"fraud\.b1 answers, and is made as the challenger deep"):
+        change(new, path, author="ada")
+    roll_back(quiet(), path, "live", author="ada")
+    with pytest.raises(StoreMismatch, match=r"fraud\.b1 sits beside the champion.*\n.*challengers FILE --leave fraud\.b1"):
+        change(new, path, author="ada")
+    ask(quiet(), path, Command(do="leave", to="fraud.b1", author="ada"))
+    done = change(new, path, author="ada")
+    assert done.rollout is not None
+    assert (done.rollout.former, done.rollout.places) == (None, ())
+    contested.run(new, path, contested.stream()[HALF + 100 : HALF + 200])
+    verdict = read(path, lambda store: verify(store, new))
+    assert (verdict.sound, verdict.left_out, verdict.faults) == (True, {}, [])
+    with pytest.raises(NotFound, match=r"fraud\.b1 is declared no more"):
+        roll_back(new, path, "fraud.b1@120", author="ada")
 
 
 def test_what_no_checkpoint_holds_has_to_be_recovered_first(path: Path) -> None:

@@ -159,7 +159,7 @@ class _Work:
         """Refuses what would leave somebody asked whom nobody declares, or a name with two meanings."""
         rollout, entries = self.before.rollout, self.before.entries
         champion = line_of(rollout.champion or self.name)
-        for line in sorted(self.before.asked()):
+        for line in dict.fromkeys((champion, *(line_of(place.who) for place in rollout.places))):
             like = entries[line].like if line in entries else line
             if like not in self.turn.left or (line == like and line != champion):
                 continue
@@ -191,11 +191,12 @@ class _Work:
         number, at = len(changes(self.store)) + 1, self.saved.frontier
         places = {place.who: place for place in self.plan.decide.places}
         still = self.plan.decide.still
+        made_as = [entry.name for entry in self.before.entries.values() if entry.like in self.turn.left]
         carrying = Carrying(
             number=number,
             kept=self.turn.kept,
             came=tuple(places[line] for line in self.came),
-            left=frozenset(self.turn.left),
+            left=frozenset((*self.turn.left, *made_as)),
             asked=self.turn.asked,
             learns={**self.turn.learns, **{line: line not in still for line in self.came}},
         )
