@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from tests.views import contested
 
 from eddyline import Alert, Challenger, Engine, Notify, Pipeline, Promote, Psi, RollBack, Watch
 from eddyline.engines.embedded.change import change
+from eddyline.monitors.saving import to_bytes
 from eddyline.records import Measurement
 from eddyline.records.errors import StoreMismatch
 from eddyline.stages.commands import version_of
@@ -121,6 +123,22 @@ def alerts(store: Store) -> list[Alert]:
     return [alert for alert in found if (alert.monitor, alert.subject) in both]
 
 
+def memories(engine: Engine) -> dict[str, bytes]:
+    """What the monitors that both declare remember, as it is saved."""
+    stage, state = engine.plan.watch, engine.loop.states.watch
+    assert stage.host is not None
+    assert state.host is not None
+    assert state.error is not None
+    psi = next(pair for pair in zip(stage.host.monitors, state.host.memories, strict=True) if pair[0].columns()[0] == "often")
+    amount = state.drift[stage.features.index("amount")]
+    return {
+        "amount": to_bytes(amount.plain(), ()),
+        "the error": to_bytes(state.error.plain(), ()),
+        "often": psi[0].save(psi[1]),
+        "pace": msgspec.msgpack.encode(state.host.shared.pace),
+    }
+
+
 def taken(voyage: Voyage, records: Sequence[Sequence[Given]]) -> None:
     for batch in records:
         voyage.take(*batch)
@@ -150,6 +168,7 @@ def test_a_change_changes_no_answer_and_no_version_and_common_metrics_are_equal(
         plain = answers(straight.engine.store), learned(straight.engine.store), versions(straight.engine.store)
         common = ("Accuracy", "LogLoss", "Counting", "answered", "labelled", "feature often paused")
         measured, alerted = numbers(straight.engine.measurements(), common), alerts(straight.engine.store)
+        remembered = memories(straight.engine)
     with tempfile.TemporaryDirectory() as folder, Voyage(before(name), Path(folder)) as voyage:
         taken(voyage, cuts[:middle])
         voyage.change(after(name))
@@ -161,6 +180,7 @@ def test_a_change_changes_no_answer_and_no_version_and_common_metrics_are_equal(
         store = voyage.engine.store
         assert (answers(store), learned(store), versions(store)) == plain
         assert (numbers(voyage.engine.measurements(), common), alerts(store)) == (measured, alerted)
+        assert memories(voyage.engine) == remembered
         verdict = verify(store, after(name))
         assert verdict.faults == []
         retold = decided_again(store, after(name))
