@@ -98,6 +98,12 @@ def _page(found: Backtest) -> None:
     for sentence in found.policies:
         out.print(f"- {sentence}")
     out.print(f"on {found.records - found.record:,} answers and truths, since {show_instant(found.since)}\n")
+    if found.changed_in:
+        out.print(
+            f"told from block {found.changed_in:,} on, where the declaration changed: what was measured and decided before it, "
+            "only the declaration of that time could say\n",
+            soft_wrap=True,
+        )
     mine = [one for one in found.tried if not one.happened]
     theirs = [one for one in found.tried if one.happened]
     show.titled("what they would have done" if mine else "they would have done nothing", _table(mine))

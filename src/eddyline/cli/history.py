@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from eddyline.cli.load import Loaded
     from eddyline.pipeline import Pipeline
     from eddyline.store.database import Store
-    from eddyline.views.ledger import Check, Entered, Held, Tenure
+    from eddyline.views.ledger import Check, Declaration, Entered, Held, Tenure
 
 SOUND, CHANGED, NOT_CLAIMED = 0, 1, 7
 
@@ -32,8 +32,8 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
     """Show who answered, one after the other: by which decision, on what grounds, in event time and on the wall clock.
 
     With --check every decision is made again: its verdict from the sums in its evidence, and the decision itself from the
-    journal, by the policies of FILE. Exit code 0 when all are the same, 1 when one differs, 7 when this machine computes
-    otherwise than the one that decided: then nothing is claimed.
+    journal, by the policies of FILE; where the declaration was changed, from the last change on. Exit code 0 when all are
+    the same, 1 when one differs, 7 when this machine computes otherwise than the one that decided: then nothing is claimed.
 
     With --brokers it is the history of the job on Flink, from its topics: rollouts, decisions and --check, which plays what
     was taken again in its recorded order. Not there: which version gave the last answer before a time.
@@ -59,8 +59,8 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
             else:
                 _held(held, at)
             return SOUND
-        past, made = ledger.tenures(opened, loaded.pipeline), ledger.decisions(opened)
-    _told(past, made, decisions, as_json)
+        past, made, held_by = ledger.tenures(opened, loaded.pipeline), ledger.decisions(opened), ledger.declarations(opened)
+    _told(past, made, decisions, as_json, held_by)
     return SOUND
 
 
@@ -89,15 +89,31 @@ def _of_job(
     return SOUND
 
 
-def _told(past: list[Tenure], made: list[Entered], decisions: bool, as_json: bool) -> None:
+def _told(
+    past: list[Tenure], made: list[Entered], decisions: bool, as_json: bool, declarations: list[Declaration] | None = None
+) -> None:
     from eddyline.cli import show
 
     if as_json:
-        show.json_document({"tenures": past, "decisions": made})
+        more = {} if declarations is None else {"declarations": declarations}
+        show.json_document({"tenures": past, "decisions": made, **more})
     elif decisions:
         _decisions(made)
     else:
         _tenures(past)
+        if declarations is not None and len(declarations) > 1:
+            _declarations(declarations)
+
+
+def _declarations(found: list[Declaration]) -> None:
+    from eddyline.cli.asking import event_time, told, wall_clock
+
+    rows = []
+    for number, one in enumerate(found):
+        by = f"by {one.author}{': ' if one.reason else ''}{one.reason}" if one.block else None
+        committed = f"after {one.answers:,} answers; committed {wall_clock(one.received_at)}, block {one.block}"
+        rows.append((str(number), event_time(one.at), [one.digest, by, *one.says, committed if one.block else None]))
+    told("how it was watched and decided, by declaration", rows)
 
 
 def _moment(text: str) -> datetime:
@@ -193,16 +209,24 @@ def _checked(done: Check) -> None:
     from eddyline.cli import show
 
     out = show.console()
-    told = sum(one.evidence is not None for one in done.decisions)
+    told = sum(one.evidence is not None for one in done.decisions if one.follows is not None)
+    again = sum(one.follows is not None for one in done.decisions)
     for one in done.decisions:
         name = f"decision {one.decision.number} ({one.decision.action} {one.decision.subject})"
         if one.evidence is False:
             out.print(f"differs: {name}: its verdict does not follow from its evidence", soft_wrap=True)
-        if not one.follows:
+        if one.follows is False:
             out.print(f"differs: {name} does not follow from the journal", soft_wrap=True)
     for decision in done.missing:
         out.print(f"missing: {decision.action} {decision.subject} follows from the journal after {decision.record:,} records")
+    if done.changed_in:
+        before = sum(one.follows is None for one in done.decisions)
+        out.print(
+            f"made again from block {done.changed_in:,} on, where the declaration changed; of the "
+            f"{show.count(before, 'decision')} until there the verdicts alone: their policies are in no file any more",
+            soft_wrap=True,
+        )
     if not done.comparable:
         out.print("not claimed: this machine computes otherwise than the one that decided")
     elif done.sound:
-        out.print(f"sound: {show.count(len(done.decisions), 'decision')} made again, {told:,} of them from a verdict")
+        out.print(f"sound: {show.count(again, 'decision')} made again, {told:,} of them from a verdict")

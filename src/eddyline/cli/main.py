@@ -23,6 +23,7 @@ COMMANDS = (
     "check",
     "replay",
     "run",
+    "change",
     "explain",
     "versions",
     "challengers",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("replay", short_help="Take everything the sources hold, then stop.")
 @pipeline_file
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop after N records.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Stop after N records; 0 only recovers.")
 @click.option(
     "--batch",
     type=click.IntRange(min=1),

@@ -127,8 +127,12 @@ def _page(verdict: Verdict) -> None:
     show.facts("verified", rows)
     for fault in verdict.faults:
         out.print(f"fault: {fault}", soft_wrap=True)
+    for why, many in verdict.left_out.items():
+        out.print(f"not given again: {show.count(many, 'answer')}: {why}", soft_wrap=True)
     if verdict.faults:
         out.print(f"NOT SOUND: {show.count(len(verdict.faults), 'fault')}")
+    elif verdict.sound and verdict.left_out:
+        out.print("sound as far as it was looked at: nothing was changed, and every answer that was given again is equal")
     elif verdict.sound:
         out.print("sound: nothing was changed, and every answer is equal, bit for bit")
     else:

@@ -50,6 +50,14 @@ class Lines(Protocol):
         """Told that a line has entered: from here on its versions can be asked for."""
         ...
 
+    def former(self) -> Mapping[str, Maker | None]:
+        """The lines that are declared no more, and how they saw: None for as the pipeline does."""
+        ...
+
+    def skipped(self) -> Mapping[str, frozenset[str]]:
+        """The events that lines which were declared while the stream ran never learn."""
+        ...
+
     def holds(self, version: str, positions: Mapping[str, int]) -> bool:
         """Whether a version can be made, while the learners stand at `positions`: it was reached, or its bytes are here."""
         ...
@@ -126,8 +134,9 @@ class Loop:
         self.measured = (0, 0)
         """how much of an outcome was shown to watch: records, and dead letters"""
         self.live: list[tuple[Voice | Seat, LearnState]] = []
-        self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
-        self.forgotten: dict[str, frozenset[str]] = {}
+        self.former = dict(lines.former())
+        self.makers: dict[str, Maker | None] = {**self.former, **{name: line.maker for name, line in plan.lines.items()}}
+        self.forgotten: dict[str, frozenset[str]] = dict(lines.skipped())
         self.alike = len({id(maker) for maker in self.makers.values()}) == 1
         """whether all lines see the same features; newcomers see as a line that is there"""
         for entry in states.decide.entries.values():
@@ -320,7 +329,7 @@ class Loop:
         if problem is not None or command.do not in ("roll_out", "enter"):
             return problem
         try:
-            problem = self._unforgotten(command, positions)
+            problem = self._unseeing(command) or self._unforgotten(command, positions)
             if problem is not None:
                 return problem
             for who in (command.to, "" if command.place is None else command.place.who):
@@ -330,6 +339,15 @@ class Loop:
                 self.newcomer = self._made(command.entry, positions)
         except Exception as error:
             return f"a version that it needs cannot be made: {type(error).__name__}: {error}"
+        return None
+
+    def _unseeing(self, command: Command) -> str | None:
+        """Why nobody may be asked whom a command names: what he sees went with his declaration."""
+        entry, place = command.entry, command.place
+        for who in (command.to, "" if place is None else place.who, "" if entry is None else entry.like):
+            line = who.rpartition("@")[0] or who
+            if self.former.get(line) is not None or (line in self.former and entry is not None):
+                return f"{line} is declared no more, and how it made features went with that; its versions can be looked at"
         return None
 
     def _unforgotten(self, command: Command, positions: Mapping[str, int]) -> str | None:
@@ -384,6 +402,8 @@ class Loop:
         """Remembers a newcomer: how it sees, and whose events it shall never learn."""
         self.lines.enter(entry)
         self.makers[entry.name] = self.makers[entry.like]
+        if entry.like in self.former:
+            self.former[entry.name] = self.former[entry.like]
         if entry.skip:
             self.forgotten[entry.name] = frozenset(entry.skip)
 

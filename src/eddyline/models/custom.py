@@ -112,6 +112,14 @@ class AdaptedCustomModel:
         other._initial = self._initial
         return other
 
+    @classmethod
+    def alone(cls, model: CustomModel, initial: str) -> AdaptedCustomModel:
+        """Around a model as it was saved, where nothing declares it; `initial` is the digest that it was declared with."""
+        other = object.__new__(cls)
+        other._own(model)
+        other._initial = initial
+        return other
+
     def digest(self) -> str:
         """The identity of the state."""
         return digest(self._model)

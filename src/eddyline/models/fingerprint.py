@@ -71,6 +71,20 @@ def same_numbers(one: str, other: str) -> bool:
     return here == there
 
 
+def covers(written: str, here: str) -> bool:
+    """Whether an installation with the fingerprint `here` computes whatever one with `written` did: it may know more libraries.
+
+    >>> covers("cp311-np2.4.6-aaaaaaaa", "cp311-np2.4.6-ort1.22-aaaaaaaa")
+    True
+    >>> covers("cp311-np2.4.6-ort1.22-aaaaaaaa", "cp311-np2.4.6-aaaaaaaa")
+    False
+    """
+    there, mine = _parts(written), _parts(here)
+    if "sklearn" not in mine:
+        there.pop("sklearn", None)  # no model of this pipeline needs it, or it would be here
+    return all(mine.get(name) == part for name, part in there.items())
+
+
 def describe_difference(one: str, other: str) -> str | None:
     """What differs between two fingerprints, in words; None when nothing does.
 

@@ -8,7 +8,7 @@ store.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -105,6 +105,14 @@ class RiverModel:
         other._recipe = self._recipe
         other._own(deep.loads(body))
         return other
+
+    @classmethod
+    def alone(cls, state: bytes, recipe: Mapping[str, Any]) -> RiverModel:
+        """The model of these saved bytes where nothing declares it; `recipe` is what was registered with them."""
+        blank = object.__new__(cls)
+        blank._recipe = dict(recipe)
+        blank.task = task_of(deep.loads(msgspec.msgpack.decode(state, type=tuple[str, bytes])[1]))
+        return blank.restored(state)
 
     def digest(self) -> str:
         """The identity of the state: equal in every process that learned the same."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import pickle
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -141,6 +141,17 @@ class SklearnModel:
         other._recipe = self._recipe
         other._own(pickle.loads(body), features, learned=learned, ready=ready)
         return other
+
+    @classmethod
+    def alone(cls, state: bytes, recipe: Mapping[str, Any], *, classes: list[Any] | None, columns: bool) -> SklearnModel:
+        """The model of these saved bytes where nothing declares it. `columns` tells whether they were declared."""
+        estimator = pickle.loads(msgspec.msgpack.decode(state, type=_State)[-1])
+        blank = object.__new__(cls)
+        blank.task = _task(_steps(estimator), Sklearn(estimator, classes=classes))
+        blank._classes = classes
+        blank._declared_features = columns
+        blank._recipe = dict(recipe)
+        return blank.restored(state)
 
     def digest(self) -> str:
         """The identity of the state."""

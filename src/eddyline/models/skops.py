@@ -70,6 +70,10 @@ class SkopsModel(FileModel):
         other._trusted = self._trusted
         other._declared_task = self._declared_task
 
+    def trust_nobody(self) -> None:
+        """Where nothing declares it: then only what skops trusts by itself is read."""
+        self._trusted, self._declared_task = [], None
+
     def predict(self, features: Features) -> Output:
         """Answers one row; a feature that is missing or text is said so."""
         row = self._row(features)

@@ -31,6 +31,8 @@ class Shared(msgspec.Struct):
     segments: list[str]
     """those watched by name, in the order they came"""
     pausing: Pausing = msgspec.field(default_factory=Pausing)
+    waiting: list[int] = []
+    """monitors that came in the middle of a tick, by their place: they begin with the next one"""
 
 
 @dataclass(slots=True)
@@ -82,22 +84,25 @@ class Host:
         assert since.records + len(seen.batch) <= self.tick, "a part of a batch goes beyond a tick"
         self._gather(state.shared, seen)
         found: list[tuple[int, Alert]] = []
-        for monitor, memory in zip(self.monitors, state.memories, strict=True):
+        at_work = self._at_work(state)
+        for monitor, memory in at_work:
             found += [(place, monitor.signed(alert)) for place, alert in monitor.feed(memory, seen, pace)]
         if since.records == self.tick:
             pace.add(since.ats, len(since.losses))
             since.segments = self._named(state.shared, since.segments)
             since.labelled_segments = self._named(state.shared, since.labelled_segments)
             tick = Tick(since, pace, paused=state.shared.pausing.settle())
-            alerts = [
-                monitor.signed(alert)
-                for monitor, memory in zip(self.monitors, state.memories, strict=True)
-                for alert in monitor.look(memory, tick)
-            ]
+            alerts = [monitor.signed(alert) for monitor, memory in at_work for alert in monitor.look(memory, tick)]
             found += [(len(seen.batch) - 1, alert) for alert in sorted(alerts, key=_by_effect)]
-            state.shared.since = self._since()
+            state.shared.since, state.shared.waiting = self._since(), []
             state.shared.since.at, state.shared.since.position = since.at, since.position
         return found
+
+    def _at_work(self, state: HostState) -> list[tuple[Monitor[Any], Any]]:
+        """The monitors that have seen this tick from its beginning, each with its memory."""
+        pairs = list(zip(self.monitors, state.memories, strict=True))
+        waiting = state.shared.waiting
+        return [pair for place, pair in enumerate(pairs) if place not in waiting] if waiting else pairs
 
     def _gather(self, shared: Shared, seen: Seen) -> None:
         since, predictions = shared.since, seen.predictions

@@ -62,7 +62,7 @@ class Policy(ABC):
     @property
     def called(self) -> str:
         """How the ledger calls it."""
-        return self.name or _SNAKE.sub("_", type(self).__name__).lower()
+        return called_as(type(self).__name__, self.name)
 
     @property
     def loss_used(self) -> Loss | None:
@@ -115,6 +115,15 @@ class Policy(ABC):
         if self.dry_run:
             parts.append("only written down (dry run)")
         return "".join(f"; {part}" for part in parts)
+
+
+def called_as(kind: str, name: str | None) -> str:
+    """How the ledger calls a policy of this class and name.
+
+    >>> called_as("RollBack", None), called_as("RollBack", "strict")
+    ('roll_back', 'strict')
+    """
+    return name or _SNAKE.sub("_", kind).lower()
 
 
 def check_duration(who: str, word: str, value: object, *, zero: bool = False) -> None:

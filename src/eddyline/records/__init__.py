@@ -1,5 +1,6 @@
 """The things that travel: frozen, without behaviour. Floor 0: imports nothing of ours."""
 
+from eddyline.records.declared import Declared, Left
 from eddyline.records.stream import (
     KEY_FEATURE,
     LIMIT,
@@ -50,6 +51,7 @@ __all__ = [
     "Arrival",
     "DeadLetter",
     "Decision",
+    "Declared",
     "EpochMicros",
     "EpochMillis",
     "EpochSeconds",
@@ -60,6 +62,7 @@ __all__ = [
     "Key",
     "Known",
     "Label",
+    "Left",
     "Measurement",
     "Mode",
     "ModelVersion",

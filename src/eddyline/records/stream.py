@@ -236,7 +236,8 @@ class Decision(msgspec.Struct, frozen=True):
 
     `number` counts the decisions of a store from 1. `status` is "done", "proposed" (waits for `eddyline approve`), "dry run",
     "approved", "rejected" or "lapsed". `action` is what is to happen: promote, roll_back, retire, retrain, freeze, resume,
-    quarantine, release, alert; or what was asked for: roll_out, enter, leave, turn_away, hold. `subject` is whom it is about.
+    quarantine, release, alert; or what was asked for: roll_out, enter, leave, turn_away,
+    hold, change. `subject` is whom it is about.
 
     >>> made = Decision(4, "promote", "promote", "fraud.deep", "done", 60, 1_200, 2, "promote", "better", {"e": 131.0})
     >>> f"decision {made.number}: {made.action} {made.subject}, {made.status}, by {made.author}"

@@ -82,13 +82,17 @@ class Roll:
 class Bout:
     """One challenger against the champion under one loss, from the rollout `since` on.
 
-    `share` is set for a split: then there are no pairs, and the first event of each key is a case of its own.
+    `share` is set for a split: then there are no pairs, and the first event of each key is a case of its own. `generation`
+    is the number of the declaration whose policies look at it: those that came with a change begin anew.
     """
 
-    __slots__ = ("agreeing", "champion", "contest", "keys", "loss", "order", "share", "since", "who")
+    __slots__ = ("agreeing", "champion", "contest", "generation", "keys", "loss", "order", "share", "since", "who")
 
-    def __init__(self, champion: str, who: str, loss: Loss, since: int, share: float | None = None) -> None:
+    def __init__(
+        self, champion: str, who: str, loss: Loss, since: int, share: float | None = None, generation: int = 0
+    ) -> None:
         self.champion, self.who, self.loss, self.since, self.share = champion, who, loss, since, share
+        self.generation = generation
         self.contest: Contest | SplitContest = Contest.new(loss) if share is None else SplitContest.new(loss, share)
         self.order = InOrder()
         self.keys: set[str] = set()
@@ -161,14 +165,15 @@ class Bout:
     def plain(self) -> list[Any]:
         """Everything as plain values."""
         who = [self.champion, self.who, self.loss.key, self.since, self.share]
-        return [*who, self.contest.plain(), self.order.plain(), sorted(self.keys)]
+        found = [*who, self.contest.plain(), self.order.plain(), sorted(self.keys)]
+        return [*found, self.generation] if self.generation else found
 
     @classmethod
     def of(cls, plain: list[Any], losses: Mapping[str, Loss]) -> Bout:
         """The bout that `plain` described, under the losses of the declaration."""
-        champion, who, key, since, share, contest, order, keys = plain
+        champion, who, key, since, share, contest, order, keys, *more = plain
         loss = losses[key]
-        bout = cls(champion, who, loss, since, share)
+        bout = cls(champion, who, loss, since, share, *more)
         bout.contest = Contest.of(contest, loss) if share is None else SplitContest.of(contest, loss)
         bout.order, bout.keys = InOrder.of(order), set(keys)
         return bout

@@ -27,6 +27,7 @@ Do = Literal[
     "observe",
     "turn_away",
     "hold",
+    "change",
 ]
 
 
@@ -42,6 +43,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     turn_away   the candidate `to` has not passed its gates, and never enters
     hold        the candidate `place` will catch up with the line `to` from here on: where nobody can read the examples again,
                 what that line learns is kept for it until it enters, at most `number` of them
+    change      the declaration `to` (its digest) holds from here on; only `eddyline change` writes it, where nobody runs
     observe     an engine measured that `to` took `value` milliseconds for an answer
 
     Whoever learned an event that was to be forgotten is not asked again, unless `unforget` says so.

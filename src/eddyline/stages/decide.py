@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.bouts import DROPPED, Bout, Fault, Roll, output_of, plain_answer
 from eddyline.stages.commands import Command
-from eddyline.stages.deciding import ALL, DecideState, beat, beat_together, restored_state, saved_state, settled
+from eddyline.stages.deciding import ALL, DecideState, beat, beat_together, restored_state, saved_state, settled, trial_of
 from eddyline.stages.lines import Entry
 from eddyline.stages.orders import obeyed, problem_with, refused
 from eddyline.stages.rollouts import champion_of, place_of, put_in_force, without
@@ -84,6 +85,15 @@ class Decide:
         found = [policy.loss_used for policy in self.policies]
         return {loss.key: loss for loss in found if loss is not None}
 
+    def contested(self, state: DecideState) -> dict[int, list[Loss]]:
+        """The losses under which everybody beside the champion has a bout, by the generation of the policies that look."""
+        found: dict[int, dict[str, Loss]] = {}
+        for policy in self.policies:
+            loss = policy.loss_used
+            if loss is not None:
+                found.setdefault(state.generations.get(policy.called, 0), {})[loss.key] = loss
+        return {generation: list(losses.values()) for generation, losses in sorted(found.items())} or {0: []}
+
     @property
     def guards(self) -> bool:
         """Whether a policy compares the champion with the one before it."""
@@ -93,7 +103,7 @@ class Decide:
         """Before any command the learner answers (or the last published version)."""
         start = Rollout(0, None, "eddyline", "the pipeline's start", self.places)
         state = DecideState(start, still=set(self.still))
-        self._seated(state)
+        self.seat(state)
         return state
 
     # What comes ------------------------------------------------------------------------------------------------------
@@ -173,7 +183,7 @@ class Decide:
         """Counts what is mature in the order of events, and what failed since the last look."""
         for bout in state.bouts:
             for fault in bout.ripen(watermark):
-                self._uncounted(state, bout.loss, fault, watermark, out)
+                self._uncounted(state, bout.loss, fault, watermark, out, bout.generation)
         for _, event_id, answer, outcome in state.expected.ready(watermark):
             if outcome != DROPPED:
                 for policy in self.policies:
@@ -190,11 +200,15 @@ class Decide:
                     pulse.add(kind)  # type: ignore[union-attr]
         state.failing.clear()
 
-    def _uncounted(self, state: DecideState, loss: Loss, fault: Fault, at: int, out: list[Decided]) -> None:
+    def _uncounted(
+        self, state: DecideState, loss: Loss, fault: Fault, at: int, out: list[Decided], generation: int | None = None
+    ) -> None:
         """A loss could not be computed: counted for each policy that looks at it, and told once for each reason."""
         why, event_id = fault
         for policy in self.policies:
             if policy.loss_used is None or policy.loss_used.key != loss.key:
+                continue
+            if generation not in (None, state.generations.get(policy.called, 0)):
                 continue
             mark = f"{policy.called}: its loss {loss.name} {why}"
             if mark not in state.uncounted:
@@ -209,7 +223,10 @@ class Decide:
         rollout, loss = state.rollout, policy.loss_used
         champion = champion_of(rollout, self.model)
         began = BEGINNING if state.began_at is None else state.began_at
-        mine = [bout for bout in state.bouts if loss is not None and bout.loss.key == loss.key]
+        generation = state.generations.get(policy.called, 0)
+        bouts = [bout for bout in state.bouts if bout.generation == generation]
+        mine = [bout for bout in bouts if loss is not None and bout.loss.key == loss.key]
+        numbers = {place.who: state.trials.get(trial_of(place.who, generation)) for place in rollout.places}
         former = next((bout.contest for bout in mine if bout.who == rollout.former), None)
         guard = rollout.former if self.guards else None
         names = [champion, *(place.who for place in rollout.places)]
@@ -221,7 +238,7 @@ class Decide:
             champion_since=max(began, rollout.since),
             acted_at=state.acted_at.get(policy.called),
             contests={bout.who: bout.contest for bout in mine if bout.who != guard},
-            trials={who: Trial(number, min(state.promoted, number - 1)) for who, number in state.trials.items()},
+            trials={who: Trial(number, min(state.promoted, number - 1)) for who, number in numbers.items() if number},
             places={place.who: _since(place, began) for place in rollout.places if place.who != guard},
             former=former if isinstance(former, Contest) else None,
             former_name=rollout.former,
@@ -317,10 +334,10 @@ class Decide:
         """Puts a rollout in force."""
         assert rollout.revision == state.rollout.revision + 1, "each rollout has a revision of its own"
         state.rollout = rollout
-        self._seated(state)
+        self.seat(state)
         out.append(rollout)
 
-    def _seated(self, state: DecideState) -> None:
+    def seat(self, state: DecideState) -> None:
         """Gives everybody beside the champion a bout with it under each loss; those that go on, go on."""
         rollout, before = state.rollout, state.roll
         roll = state.roll = Roll(rollout, self.model)
@@ -333,18 +350,19 @@ class Decide:
                 for policy in self.policies
                 if isinstance(policy, RollBack) and policy.error_above is not None
             }
-        known = {(bout.who, bout.loss.key, bout.share): bout for bout in state.bouts}
+        known = {(bout.who, bout.loss.key, bout.share, bout.generation): bout for bout in state.bouts}
         bouts, trials = [], {}
-        for place in rollout.places:
+        for place, (generation, losses) in product(rollout.places, self.contested(state).items()):
             share = place.share if place.mode == "split" else None
-            new = place.who not in state.trials
-            for key, loss in self.losses.items():
-                going_on = known.get((place.who, key, share))
+            trial = trial_of(place.who, generation)
+            new = trial not in state.trials
+            for loss in losses:
+                going_on = known.get((place.who, loss.key, share, generation))
                 new = new or going_on is None
-                bouts.append(going_on or Bout(roll.champion, place.who, loss, rollout.revision, share))
+                bouts.append(going_on or Bout(roll.champion, place.who, loss, rollout.revision, share, generation))
             if new and not (self.guards and place.who == rollout.former):
                 state.tried += 1
-            trials[place.who] = max(1, state.tried) if new else state.trials[place.who]
+            trials[trial] = max(1, state.tried) if new else state.trials[trial]
         state.bouts, state.trials = bouts, trials
         state.pulses = {who: state.pulses.get(who) or Pulse() for who in roll.parties}
         state.latency_ms = {who: ms for who, ms in state.latency_ms.items() if who in roll.parties}

@@ -60,6 +60,7 @@ class DecideState:
     uncounted: dict[str, int] = field(default_factory=dict)
     """by policy and reason, under this rollout: how often a loss could not be computed, and cost the clip"""
     trials: dict[str, int] = field(default_factory=dict)
+    """the numbers of the contests that go on, by `trial_of`"""
     promoted: int = 0
     tried: int = 0
     """contests begun: each has a number of its own, for e-LOND"""
@@ -73,6 +74,8 @@ class DecideState:
     expected: InOrder = field(default_factory=InOrder)
     """the champion's answers that wait for their truth, for the objectives on its error"""
     roll: Roll | None = None
+    generations: dict[str, int] = field(default_factory=dict)
+    """by policy: the number of the change that it came with; those of the first declaration are not in it"""
 
     @property
     def holding(self) -> bool:
@@ -97,6 +100,15 @@ class DecideState:
         """The lines that somebody asks: the champion's, those beside it, and those that a pinned version belongs to."""
         names = [self.rollout.champion, self.rollout.former, *(place.who for place in self.rollout.places)]
         return {name.rpartition("@")[0] or name for name in names if name is not None}
+
+
+def trial_of(who: str, generation: int) -> str:
+    """How the contest of a challenger is called among `trials`, for the policies that came with a change (0: that were there).
+
+    >>> trial_of("fraud.deep", 0), trial_of("fraud.deep", 2)
+    ('fraud.deep', 'fraud.deep/2')
+    """
+    return f"{who}/{generation}" if generation else who
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -129,6 +141,7 @@ class Saved(msgspec.Struct, frozen=True):
     errors: dict[str, tuple[float, list[float], int, float]]
     pulses: dict[str, list[list[int]]]
     uncounted: dict[str, int] = {}
+    generations: dict[str, int] = {}
 
 
 _PLAIN = tuple(name for name in Saved.__struct_fields__ if name not in ("bouts", "errors", "pulses", "expected"))

@@ -35,6 +35,15 @@ class Maker:
     trusted: bool = False
 
 
+def gone(line: str) -> Maker:
+    """How a line made features that is declared no more: nobody can any more, and nobody else sees as it did."""
+
+    def features(event: Any) -> Mapping[str, Any]:
+        raise LookupError(f"how {line} made features went with its declaration")
+
+    return Maker(features)
+
+
 def keyed(maker: Maker, field: str) -> Maker:
     """The same features and, under its reserved name, the key of the event, which is in this field.
 

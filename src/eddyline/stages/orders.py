@@ -207,6 +207,10 @@ def _hold(decide: Decide, state: DecideState, command: Command, at: int, positio
     )  # fmt: skip
 
 
+def _check_change(decide: Decide, state: DecideState, command: Command, positions: Mapping[str, int]) -> None:
+    raise RefusedError("a declaration is taken up where nobody runs: eddyline change FILE")
+
+
 def _observe(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     if state.roll is not None and command.to in state.roll.parties:
         state.latency_ms[command.to] = command.value
@@ -236,6 +240,7 @@ _CHECKS: dict[str, Callable[[Decide, DecideState, Command, Mapping[str, int]], N
     "approve": _check_proposal,
     "reject": _check_proposal,
     "hold": _check_hold,
+    "change": _check_change,
 }
 
 

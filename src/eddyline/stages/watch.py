@@ -409,11 +409,11 @@ class WatchStage:
             state.unfit,
             self.host.plain(state.host) if self.host is not None and state.host is not None else None,
         )
-        return to_bytes(plain, self._owned())
+        return to_bytes(plain, self.owned())
 
     def restore(self, data: bytes) -> WatchState:
         """The state that `save` wrote, which goes on to the bit as if it had never been saved."""
-        layout, *plain = from_bytes(data, self._owned())
+        layout, *plain = from_bytes(data, self.owned())
         if layout != FORMAT:
             raise StoreMismatch(f"watch: the saved state has layout {layout}, this version reads {FORMAT}")
         quality, coverage, delay, drift, error, monitors, revised, unfit, host = plain
@@ -429,7 +429,8 @@ class WatchStage:
             self.host.restore(host) if self.host is not None else None,
         )
 
-    def _owned(self) -> list[Any]:
+    def owned(self) -> list[Any]:
+        """The user's own classes and functions, which saved bytes name by their number here."""
         kinds = [monitor if isinstance(monitor, type) else type(monitor) for monitor in self.monitors]
         return [*(gauge.own for gauge in self.quality.gauges if gauge.own is not None), *kinds]
 

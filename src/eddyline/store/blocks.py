@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from eddyline.records import Alert, DeadLetter, Decision, Prediction, Rollout
+from eddyline.records import Alert, DeadLetter, Decision, Declared, Prediction, Rollout
 from eddyline.records.errors import StoreCorrupt
 from eddyline.stages.lines import Entry
 
@@ -89,6 +89,8 @@ class Notes(msgspec.Struct, frozen=True, omit_defaults=True):
     """how this block and those after it were computed, where that is not how those before it were"""
     published: int = -1
     """where the pipeline's own line stood when it was published last; -1: it answers live"""
+    declared: Declared | None = None
+    """the declaration that holds from this block on, where that is another one than before"""
 
 
 class Block(msgspec.Struct, frozen=True):

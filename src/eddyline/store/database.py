@@ -348,6 +348,17 @@ class Store:
             raise StoreCorrupt(f"store {self.path.name}: the checkpoint at block {row[0]} was changed on disk")
         return int(row[0]), state
 
+    def keep_bytes(self, state: bytes) -> str:
+        """Keeps bytes under the name of what they hold, inside the current transaction; gives the name."""
+        name = content_name(state)
+        self.db.execute("INSERT OR IGNORE INTO snapshots VALUES (?,?)", (name, blocks.pack(state)))
+        return name
+
+    def kept_bytes(self, name: str, what: str) -> bytes:
+        """The bytes of that name, checked; `what` they are, for the words where they are not there."""
+        row = self.db.execute("SELECT state FROM snapshots WHERE hash=?", (name,)).fetchone()
+        return unpacked_state(self.path, what, name, None if row is None else row[0])
+
     # Small values and the inbox ------------------------------------------------------------------------------------
 
     def get(self, key: str) -> Any:

@@ -5,14 +5,16 @@ Keeps `rebuild`. Needs models to restore into and a store to read; runs no stage
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
+from eddyline.models.alone import alone
 from eddyline.pipeline import Plan
 from eddyline.ports import Model
 from eddyline.records import ModelVersion
-from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt
+from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt, StoreMismatch
 from eddyline.stages.commands import version_of
 from eddyline.stages.features import Maker
 from eddyline.stages.learn import ENTERED
@@ -20,33 +22,81 @@ from eddyline.stages.lines import Entry, Step, seen_by
 from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store
+from eddyline.store.declarations import former_lines, skipped
 from eddyline.store.reader import PredictionReader
 
 FAR = 2**62
 
 
 class StoredLines:
-    """The lines of a store: those that the pipeline declares, and those that entered while it ran."""
+    """The lines of a store: those that the pipeline declares, those that it declared once, and those that entered.
+
+    A line that is declared no more is made of its bytes alone; `lost` says of which that cannot be, and why.
+    """
 
     def __init__(self, store: Store, plan: Plan) -> None:
         self.store = store
         self.own = plan.decide.model
         self.blanks: dict[str, Model] = {name: line.model for name, line in plan.lines.items()}
-        self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
+        self.formers = former_lines(store)
+        self.makers: dict[str, Maker | None] = {**self.formers, **{name: line.maker for name, line in plan.lines.items()}}
+        self._reasons: dict[str, str] = {}
         for entry in kept_entries(store):
             self.enter(entry)
 
+    def former(self) -> Mapping[str, Maker | None]:
+        """The lines that are declared no more, and how they saw: None for as the pipeline does."""
+        return self.formers
+
+    def skipped(self) -> Mapping[str, frozenset[str]]:
+        """The events that lines which were declared while the stream ran never learn."""
+        return skipped(self.store)
+
     def enter(self, entry: Entry) -> None:
         """A line has entered: it is made, and sees, as the line that it is like."""
-        self.blanks[entry.name] = self.blanks[entry.like]
         self.makers[entry.name] = self.makers[entry.like]
+        if entry.like in self.formers:
+            self.formers[entry.name] = self.formers[entry.like]
+        else:
+            self.blanks[entry.name] = self.blanks[entry.like]
+
+    def knows(self, line: str) -> bool:
+        """Whether there is, or was, a line of this name."""
+        return line in self.blanks or line in self.formers
 
     def blank(self, line: str) -> Model:
-        """A model to restore a version of this line into."""
-        if line not in self.blanks:
+        """A model to restore a version of this line into. Raises StoreMismatch where only a former declaration can make it."""
+        if not self.knows(line):
             known = ", ".join(self.blanks)
             raise NotFound(f"no line {line!r} in {self.store.path.name}\nit has {known}; versions are written {self.own}@1000")
+        if line not in self.blanks:
+            self.blanks[line] = self._alone(line)
         return self.blanks[line]
+
+    def models(self) -> list[Model]:
+        """The models of all lines that there are and were, as far as they can be made."""
+        for line in self.formers:
+            self.lost(line)
+        return list(self.blanks.values())
+
+    def lost(self, line: str) -> str:
+        """Why nobody can make versions of this line; empty where they can be made."""
+        if line in self._reasons or line in self.blanks or line not in self.formers:
+            return self._reasons.get(line, "")
+        try:
+            self.blank(line)
+        except StoreMismatch as error:
+            self._reasons[line] = str(error)
+        return self._reasons.get(line, "")
+
+    def _alone(self, line: str) -> Model:
+        """A line that is declared no more, from its first bytes and the recipe that was registered with them."""
+        first, state = self.store.nearest_version(self.store.versions(line)[0].position, line)
+        row = self.store.db.execute("SELECT recipe FROM recipes WHERE digest=?", (first.recipe,)).fetchone()
+        try:
+            return alone(state, {} if row is None else json.loads(row[0]))
+        except StoreMismatch as error:
+            raise StoreMismatch(f"{line} is declared no more, and {error}") from error
 
     def holds(self, version: str, positions: Mapping[str, int]) -> bool:
         """Whether a version can be made, while the learners stand at `positions`.

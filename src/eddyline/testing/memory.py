@@ -12,6 +12,7 @@ from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
 from eddyline.records import Arrival, Prediction, Watermark
 from eddyline.stages.commands import version_of
+from eddyline.stages.features import Maker
 from eddyline.stages.lines import Entry, Step, seen_by
 from eddyline.testing.given import Given, inputs_of, records_of
 
@@ -120,6 +121,14 @@ class RememberedLines:
     def enter(self, entry: Entry) -> None:
         """A line has entered."""
         self.entries[entry.name] = entry
+
+    def former(self) -> Mapping[str, Maker | None]:
+        """A journey has one declaration."""
+        return {}
+
+    def skipped(self) -> Mapping[str, frozenset[str]]:
+        """Nobody forgets on a journey."""
+        return {}
 
     def holds(self, version: str, positions: Mapping[str, int]) -> bool:
         """Whether a version was reached, while the learners stand at `positions`."""

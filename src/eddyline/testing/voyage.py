@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from eddyline.engines.embedded import Engine
+from eddyline.engines.embedded.change import change
 from eddyline.engines.loop import Outcome
 from eddyline.pipeline import Pipeline
 from eddyline.testing.given import Given, inputs_of, records_of
@@ -53,6 +54,16 @@ class Voyage:
         path = self.engine.path
         self.engine.close()
         self.engine = self._open(path)
+
+    def change(self, pipeline: Pipeline) -> None:
+        """Goes on under another declaration, as `eddyline change` does where nobody runs."""
+        path = self.engine.path
+        self.engine.close()
+        try:
+            change(pipeline, path, author="a test")
+            self.pipeline = pipeline
+        finally:
+            self.engine = self._open(path)
 
     def crash(self) -> None:
         """Leaves the engine as a dead process would, and opens what it left on the disk."""

@@ -25,10 +25,12 @@ from eddyline.records import Alert, DeadLetter, Decision, Example, Prediction, R
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.bouts import Roll
+from eddyline.stages.carry_decide import Carrying, carried
 from eddyline.stages.commands import Command
 from eddyline.stages.decide import FAILURES, Decide, Decided
 from eddyline.stages.deciding import DecideState
 from eddyline.store.database import Store
+from eddyline.store.declarations import Memory
 from eddyline.views.regret import Losses, Move, Sums, said_under
 from eddyline.views.retelling import OnProgress, Retelling, Teller
 
@@ -77,6 +79,8 @@ class Backtest(msgspec.Struct, frozen=True):
     not_followed: int
     not_followed_since: int | None
     sums: Sums | None
+    changed_in: int = 0
+    """the block of the last change of declaration: what came before it was not told; 0 where there was none"""
 
     @property
     def false_alarms(self) -> list[Tried]:
@@ -112,15 +116,20 @@ def backtest(
 ) -> Backtest:
     """Lets `policies` decide on the whole journal, or on its last `since` of event time; nothing is changed.
 
-    Who had which seat then has it at first; memories of contests begin there. Costs what reading, joining and watching the
-    journal cost, and no model. Raises `StoreMismatch` for another pipeline than the one that filled the store.
+    Who had which seat then has it at first; memories of contests begin there. Where the declaration of the store changed, it
+    begins at the last change: policies that are declared as in the run go on with what was remembered there. Costs what
+    reading, joining and watching the journal cost, and no model. Raises `StoreMismatch` for another pipeline than the one
+    that filled the store.
     """
     start = BEGINNING if since is None else _start(store, to_us(since))
     other = Hypothetical(pipeline, tuple(policies), start)
-    recorded: list[tuple[int, Decision]] = []
-    for block, _ in Retelling(store, pipeline, other).told(on_progress):
-        recorded += [(block.seq, decision) for decision in block.notes.decisions]
-    return found_by(other, start, [decision for _, decision in recorded])
+    recorded: list[Decision] = []
+    retelling = Retelling(store, pipeline, other)
+    turn = retelling.turn
+    changed, began = (0, start) if turn is None else (turn.block, max(start, turn.declared.at))
+    for block, _ in retelling.told(on_progress):
+        recorded += block.notes.decisions if block.seq > changed else []
+    return msgspec.structs.replace(found_by(other, began, recorded), changed_in=changed)
 
 
 def found_by(other: Hypothetical, start: int, recorded: Sequence[Decision]) -> Backtest:
@@ -174,6 +183,7 @@ class Hypothetical:
         check_alerts(policies, pipeline.watch, plan.model.task)
         self.own, self.start = pipeline.name, start
         self.decide: Decide = replace(plan.decide, policies=policies)
+        self.lived_policies = plan.decide.policies
         self.state: DecideState | None = self.decide.new_state() if start == BEGINNING else None
         self.began = self.heard = self.slot = self.block = self.revision = self.first_slot = 0
         self.decisions: list[tuple[int, Decision]] = []
@@ -236,6 +246,20 @@ class Hypothetical:
         elif self.decide.take(self.state, [self._mine(record, loop) for record in records], alerts, dead):
             self.slot = loop.disk.count
             self._effect(self.state, self.decide.look(self.state, loop.watermark), loop.positions())
+
+    def turned(self, loop: Teller, number: int, memory: Memory) -> None:
+        """Begins where the present declaration came, with what was remembered there of policies that are declared alike."""
+        self.heard = loop.states.decide.record
+        if self.start > max(BEGINNING, loop.watermark):
+            self.state = None
+            return
+        own = {policy.called: policy for policy in self.lived_policies}
+        kept = {policy.called for policy in self.decide.policies if own.get(policy.called) == policy}
+        carrying = Carrying(number=number + 1, kept=kept)
+        state, _ = carried(self.decide, memory.decide, carrying, at=0, author="", reason="")
+        self.state, self.began, self.first_slot = state, self.heard, loop.disk.count
+        self.rolls.clear()
+        self._remember(state.rollout)
 
     # Deciding --------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from eddyline.monitors.quality import Pairs, Series
 from eddyline.pipeline import Pipeline
 from eddyline.records import Prediction, Said
 from eddyline.store.database import Store
+from eddyline.store.declarations import former_lines
 from eddyline.store.reader import PredictionReader
 from eddyline.views.facts import Day, Deciding, Descent, LineQuality, Spell
 from eddyline.views.incidents import Incident, incidents
@@ -112,7 +113,7 @@ def _speakers(prediction: Prediction) -> list[Prediction | Said]:
 
 def _descents(store: Store, pipeline: Pipeline) -> list[Descent]:
     """The first version of each line that nobody declared, in the order in which they came."""
-    declared = {pipeline.name, *(f"{pipeline.name}.{one.name}" for one in pipeline.challengers)}
+    declared = {pipeline.name, *(f"{pipeline.name}.{one.name}" for one in pipeline.challengers), *former_lines(store)}
     found = []
     for line in store.lines():
         if line in declared:

@@ -91,7 +91,9 @@ def _beside(store: Store, pipeline: Pipeline, prediction: Prediction, event: Any
     lines = StoredLines(store, plan)
     for said in prediction.others or ():
         why = ""
-        if said.fault is not None and said.fault not in (NOT_ASKED, UNSEEN):
+        if said.fault is not None and said.fault not in (NOT_ASKED, UNSEEN) and (why := lines.lost(said.model)):
+            why = f"it cannot be asked again: {why}"
+        elif said.fault is not None and said.fault not in (NOT_ASKED, UNSEEN):
             maker = lines.makers[said.model] or plan.serve.maker
             model = lines.rebuild(said.model, said.position)
             _, why = asked(model, maker, event, prediction.aggregates or {})
@@ -127,7 +129,10 @@ def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction) -> tu
     """Rebuilds the version that answered and asks it again: ("equal" | "different" | "not claimed", why)."""
     plan = pipeline.plan()
     here, there = fingerprint(plan.models), store.nearest_version(prediction.position, prediction.model)[0].fingerprint
-    output = StoredLines(store, plan).rebuild(prediction.model, prediction.position).predict(prediction.features)
+    lines = StoredLines(store, plan)
+    if why := lines.lost(prediction.model):
+        return "not claimed", f"it cannot be asked again: {why}"
+    output = lines.rebuild(prediction.model, prediction.position).predict(prediction.features)
     same = output_bytes(output.value, output.scores) == output_bytes(prediction.value, prediction.scores)
     if here != there or not same_numbers(here, store.get("fingerprint") or here):  # or it changed since that version
         said = "the same bytes" if same else f"{output.value!r} {output.scores!r}"

@@ -12,7 +12,7 @@ import msgspec
 
 from eddyline.records import Alert, Measurement, Mode, ModelVersion
 from eddyline.views.incidents import Incident
-from eddyline.views.ledger import Entered
+from eddyline.views.ledger import Declaration, Entered
 from eddyline.views.seats import Seats
 
 Better = Literal["higher", "lower", "unknown"]
@@ -229,3 +229,5 @@ class ReportData(msgspec.Struct, frozen=True):
     refused: list[Refused]
     head: str
     fingerprint: str
+    declarations: list[Declaration] = []
+    """those that held, one after the other; what was measured under an earlier one alone is in its change's words"""

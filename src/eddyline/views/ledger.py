@@ -12,13 +12,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from eddyline.models.fingerprint import fingerprint
+from eddyline.models.fingerprint import covers, fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.policies.verdict import Verdict, recomputed
 from eddyline.records import Decision, Prediction, Rollout
 from eddyline.store import blocks
 from eddyline.store.blocks import Notes
 from eddyline.store.database import Store
+from eddyline.store.declarations import changes, first_rollout
+from eddyline.store.rebuild import StoredLines
 from eddyline.views.retelling import OnProgress, decided_again
 
 NEAR = 8
@@ -68,32 +70,68 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """A decision made again. `evidence` is None where it carries no verdict; `follows`: it is what the journal comes to."""
+    """A decision made again. `evidence` is None where it carries no verdict; `follows`: it is what the journal comes to.
+
+    `follows` is None where a declaration decided that was changed since: its policies are not in the file any more.
+    """
 
     decision: Decision
     evidence: bool | None
-    follows: bool
+    follows: bool | None
 
     @property
     def sound(self) -> bool:
         """Nothing differs."""
-        return self.follows and self.evidence is not False
+        return self.follows is not False and self.evidence is not False
 
 
 class Check(msgspec.Struct, frozen=True):
     """Every decision made again. `missing` are those that follow from the journal and are not in the ledger.
 
     Where `comparable` is False, this machine computes otherwise than the one that decided, and nothing is claimed.
+    `changed_in` is the block of the last change of declaration: of the decisions until there only the verdicts are made again.
     """
 
     decisions: list[Checked]
     missing: list[Decision]
     comparable: bool
+    changed_in: int = 0
 
     @property
     def sound(self) -> bool:
         """Nothing differs, and equality is claimed."""
         return self.comparable and not self.missing and all(one.sound for one in self.decisions)
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """A declaration that held: its digest and words, from which block on, and who brought it, when and why.
+
+    `says` is what it changed, in words; empty for the first. `answers` is how many had been given, `at` event time (µs).
+    """
+
+    digest: str
+    parts: dict[str, str]
+    block: int
+    answers: int = 0
+    at: int | None = None
+    received_at: float = 0.0
+    author: str = ""
+    reason: str = ""
+    says: list[str] = []
+
+
+def declarations(store: Store) -> list[Declaration]:
+    """The declarations of a store, one after the other, the first one first."""
+    found = changes(store)
+    if not found:
+        return [Declaration(store.get("digest") or "", store.get("parts") or {}, 0)]
+    first = found[0].declared
+    told = [Declaration(first.was_digest, first.was, 0)]
+    for block, one, received_at in found:
+        told.append(
+            Declaration(one.digest, one.parts, block, one.answers, one.at, received_at, one.author, one.reason, one.says)
+        )
+    return told
 
 
 def noted(store: Store) -> list[tuple[int, Notes]]:
@@ -109,12 +147,12 @@ def decisions(store: Store) -> list[Entered]:
 
 def tenures(store: Store, pipeline: Pipeline) -> list[Tenure]:
     """Who was in production, one after the other, from the start."""
-    return tenures_of(noted(store), pipeline)
+    return tenures_of(noted(store), pipeline, first_rollout(store, pipeline.plan().decide.new_state().rollout))
 
 
-def tenures_of(said: Iterable[tuple[int, Notes]], pipeline: Pipeline) -> list[Tenure]:
-    """The same, of what was noted, wherever that is kept."""
-    start = pipeline.plan().decide.new_state().rollout
+def tenures_of(said: Iterable[tuple[int, Notes]], pipeline: Pipeline, start: Rollout | None = None) -> list[Tenure]:
+    """The same, of what was noted, wherever that is kept. `start` is who answered first, where the pipeline says it no more."""
+    start = start or pipeline.plan().decide.new_state().rollout
     found = [Tenure(start, start.champion or pipeline.name, None, 0, None, 0.0)]
     for seq, notes in said:
         if seq == 1:
@@ -187,15 +225,21 @@ def _last_committed(store: Store, at: float) -> Prediction | None:
 def check(store: Store, pipeline: Pipeline, on_progress: OnProgress | None = None) -> Check:
     """Makes every decision of a store again: its verdict from its evidence, and itself from the journal.
 
-    Costs what reading, joining and watching the journal cost, and no model. Raises `StoreCorrupt` where the chain is broken.
+    Where the declaration was changed (`eddyline change`), decisions follow from the journal from the last change on; of those
+    before it, whose policies are in no file any more, the verdicts alone are made again from their evidence. Costs what
+    reading, joining and watching the journal cost, and no model. Raises `StoreCorrupt` where the chain is broken.
     """
     retold = decided_again(store, pipeline, on_progress)
     differing = set(retold.differing)
-    known = {one.number for one in retold.recorded}
+    known, here = {one.number for one in retold.recorded}, fingerprint(StoredLines(store, pipeline.plan()).models())
     return Check(
-        decisions=[Checked(one, same_evidence(one.evidence), one.number not in differing) for one in retold.recorded],
+        decisions=[
+            *(Checked(one, same_evidence(one.evidence), None) for one in retold.before),
+            *(Checked(one, same_evidence(one.evidence), one.number not in differing) for one in retold.recorded),
+        ],
         missing=[one for one in retold.again if one.number not in known],
-        comparable=set(store.computed_as()) <= {fingerprint(pipeline.plan().models)},
+        comparable=all(covers(one, here) for one in store.computed_as()),
+        changed_in=0 if retold.turn is None else retold.turn.block,
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from eddyline.pipeline import Pipeline
 from eddyline.records.time import show_instant
 from eddyline.store.database import Store
+from eddyline.store.declarations import former_lines
 from eddyline.store.rebuild import kept_entries, reached
 from eddyline.views.history import standing
 
@@ -48,6 +49,7 @@ def lines(store: Store, pipeline: Pipeline) -> list[Stands]:
     own, rollout = pipeline.name, standing(store, pipeline).rollout
     asked = {rollout.champion or own, *(place.who for place in rollout.places)}
     still = set(pipeline.plan().decide.still) | {entry.name for entry in kept_entries(store) if not entry.learns}
+    still |= former_lines(store).keys()
     wanted = set(store.lines()) or {own}
     found: dict[str, tuple[int, int, int]] = {}
     learned = 0

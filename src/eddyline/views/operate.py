@@ -156,8 +156,8 @@ def check_target(pipeline: Pipeline, path: Path, to: str, *, pinned: bool = Fals
     """Refuses what cannot become true, before anybody is bothered with it. `pinned`: it has to be a version."""
     with closing(Store.read(path)) as store:
         learner = standing(store, pipeline).learner
-        there = StoredLines(store, pipeline.plan()).blanks
-        lines = [line for line in store.lines() if line in there] or [pipeline.name]
+        there = StoredLines(store, pipeline.plan())
+        lines = [line for line in store.lines() if there.knows(line)] or [pipeline.name]
         if "@" in to:
             model, position = version_of(to)
             reached = learner if model == pipeline.name else position_of(store, model)

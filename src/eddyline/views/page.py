@@ -32,6 +32,8 @@ from eddyline.views.tables import DRAWN, ROWS, Cell, hidden, section, table
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 LANES = 20
 """Things that drifted, as the chart draws them."""
+CHANGES = 12
+"""Sentences of the last change of declaration that are shown."""
 NEWEST = 12
 """Alerts that are seen without opening anything."""
 
@@ -156,8 +158,10 @@ def _quality(report: ReportData) -> str:
     quality = report.quality
     if quality is None:
         return section("Quality", '<p class="note">No metric is declared: write watch=Watch(metrics=(...)).</p>')
+    declared = _declared(report)
     if not quality.overall[0].count:
-        return section("Quality", '<p class="note">No truth has come yet.</p>')
+        none = f"No truth has come since {safe(quality.metric)} is counted" if declared else "No truth has come yet"
+        return section("Quality", f'<p class="note">{none}.</p>{declared}')
     overall = quality.overall[0]
     others = ", ".join(f"{safe(row.name)} {number(row.value)}" for row in quality.overall[1:])
     ways = {"higher": "Higher is better. ", "lower": "Lower is better. ", "unknown": ""}[quality.better]
@@ -179,7 +183,18 @@ def _quality(report: ReportData) -> str:
     note = (hollow if any_few else "") + stray
     chart = f'<figure>{drawn}<figcaption class="note">{note}</figcaption></figure>{_days_table(quality)}'
     lines = by_line(report, _days_drawn(report))
-    return section("Quality", words + chart + lines + _by_version(quality) + _by_segment(quality))
+    return section("Quality", words + declared + chart + lines + _by_version(quality) + _by_segment(quality))
+
+
+def _declared(report: ReportData) -> str:
+    """What the last change of declaration changed; nothing where there is one declaration."""
+    if len(report.declarations) < 2:
+        return ""
+    last = report.declarations[-1]
+    said = "".join(f"<li>{safe(line, 300)}</li>" for line in last.says[:CHANGES])
+    more = f"<li>and {len(last.says) - CHANGES} more</li>" if len(last.says) > CHANGES else ""
+    where = f"in block {whole(last.block)}, after {plural(last.answers, 'answer')}, by {safe(last.author)}"
+    return f'<p class="note">What is measured and who decides changed {where}:</p><ul class="note">{said}{more}</ul>'
 
 
 def _days_table(quality: Quality) -> str:

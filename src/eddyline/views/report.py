@@ -22,6 +22,7 @@ from eddyline.records import Alert, DeadLetter, Measurement, Rollout
 from eddyline.records.time import DAY_US
 from eddyline.store import blocks
 from eddyline.store.database import Store
+from eddyline.store.declarations import first_rollout
 from eddyline.views.current import current
 from eddyline.views.deciding import deciding
 from eddyline.views.facts import (
@@ -38,6 +39,7 @@ from eddyline.views.facts import (
     Row,
 )
 from eddyline.views.history import standing
+from eddyline.views.ledger import declarations
 from eddyline.views.letters import letters
 from eddyline.views.page import render
 
@@ -124,6 +126,7 @@ def report_data(store: Store, pipeline: Pipeline) -> ReportData:
             refused=refused,
             head=still.head.hex(),
             fingerprint=still.get("fingerprint") or "",
+            declarations=declarations(still),
         )
 
 
@@ -144,7 +147,7 @@ def unmoved(store: Store) -> Iterator[Store]:
 def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
     """The alerts and rollouts that blocks have noted, in order; the first rollout is the pipeline's start."""
     alerts = _Alerts()
-    start = plan.decide.new_state().rollout
+    start = first_rollout(store, plan.decide.new_state().rollout)
     rollouts = [_rollout_row(store, start, block=0, position=0, answer=0, received_at=None)]
     for seq, answer, packed in store.db.execute("SELECT seq, first_slot, notes FROM blocks ORDER BY seq"):
         notes = blocks.decode_notes(packed)
@@ -241,21 +244,22 @@ def _quality(plan: Plan, states: States) -> Quality | None:
     counts = sorted(day.count for day in days)
     better = _better(gauges[0])
     few = max(30, counts[len(counts) // 2] // 10) if counts else 30
-    segments = [Row(str(name), *row[0]) for name, row in state.segments.rows()]
+    segments = [Row(str(name), *row[0]) for name, row in state.segments.rows() if row[0][1]]
     return Quality(
         metric=names[0],
         better=better,
         overall=[Row(name, *row) for name, row in zip(names, state.overall.numbers(), strict=True)],
         days=days,
         label_days=_days(state.label_days),
-        versions=[Row(f"{model}@{position}", *row[0]) for (model, position), row in state.versions.rows()],
+        versions=[Row(f"{model}@{position}", *row[0]) for (model, position), row in state.versions.rows() if row[0][1]],
         segments=worst_first(segments, better, few),
         few=few,
     )
 
 
 def _days(series: Series) -> list[Day]:
-    return [Day(day_name(day), day, *row[0]) for day, row in series.rows()]
+    """The first metric by day, but for days before it was declared, of which it counted nothing."""
+    return [Day(day_name(day), day, *row[0]) for day, row in series.rows() if row[0][1]]
 
 
 def _better(gauge: Gauge) -> Better:

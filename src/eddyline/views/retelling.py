@@ -3,6 +3,10 @@
 Inputs go through the loop as they did: join, watch and decide run, at the same places, so what is decided must be what was
 recorded (I17), and another declaration of policies can listen and decide otherwise. It costs neither features nor models,
 but where a challenger failed to learn: why is found out by letting it fail once more.
+
+Policies are told from the last change of declaration on (`eddyline change`): what was watched and decided before it, only
+the declaration of that time could say again. There it goes on with what the store remembers.
+
 Refuses to know what listeners do with what they hear. It keeps the ids of all events in memory.
 """
 
@@ -31,6 +35,7 @@ from eddyline.stages.serve import Serve, ServeState
 from eddyline.stages.voices import Voice
 from eddyline.store.blocks import Block, ExampleRow
 from eddyline.store.database import Store
+from eddyline.store.declarations import Changed, Memory, last_change, memory_of
 from eddyline.store.ledger import DiskLedger
 from eddyline.store.rebuild import StoredLines, reached
 
@@ -97,6 +102,10 @@ class Listener(Protocol):
 
     def measured(self, records: Sequence[Any], alerts: Sequence[Alert], dead: Sequence[DeadLetter], loop: Teller) -> None:
         """What was answered, found out, alerted and refused in this part."""
+        ...
+
+    def turned(self, loop: Teller, number: int, memory: Memory) -> None:
+        """The declaration of now holds from here on, after so many changes; it heard nothing of what was before."""
         ...
 
 
@@ -202,6 +211,10 @@ class Retelling(Loop):
         self.failing: dict[str, LearnState] = {}
         """models of challengers that failed to learn, where they stood then"""
         self.block = 0
+        self.turn = last_change(store)
+        """the block from which on the present declaration holds, where that is not the first"""
+        self.past = self.turn is not None
+        """whether this is before it: then what was decided is not asked again"""
         self.refused: str | None = None
         """why the command of this block was refused: it comes alone"""
 
@@ -218,13 +231,32 @@ class Retelling(Loop):
             self.refused = next((letter.detail for letter in block.dead if letter.stream == "commands"), None)
             records = [self.codec.decode(given) for given in block.inputs]
             self.disk.expect(records)
-            outcome = self.advance(records)
+            outcome = Outcome() if block.notes.declared is not None else self.advance(records)
             self.disk.committed()
+            if self.turn is not None and block.seq == self.turn.block:
+                self._turn(self.turn)
             if self.script.predictions or self.script.rows or self.script.refused:
                 raise StoreCorrupt(f"block {block.seq} recorded more than follows from its inputs\nrun eddyline verify")
             yield block, outcome
             if on_progress is not None:
                 on_progress(block.seq, self.store.seq)
+
+    def _turn(self, turn: Changed) -> None:
+        """Goes on with what was remembered when the present declaration came."""
+        memory, states, plan = memory_of(self.store, turn), self.states, self.plan
+        states.watch, states.decide = plan.watch.restore(memory.watch), plan.decide.restore(memory.decide)
+        states.learn.position = memory.learners[self.name]
+        states.rivals = {
+            line: plan.learn.new_state(Mute(), position, line)
+            for line, position in memory.learners.items()
+            if line != self.name
+        }
+        for entry in states.decide.entries.values():
+            self._know(entry)
+        self.take_voice()
+        self.past = False
+        if self.listener is not None:
+            self.listener.turned(self, turn.declared.number, memory)
 
     # What is told otherwise than it was lived ------------------------------------------------------------------------
 
@@ -233,14 +265,16 @@ class Retelling(Loop):
         out, records, decide = Outcome(), iter(batch), self.plan.decide
         self.measured = (0, 0)
         while length_hint(records):
-            room = decide.room(self.states.decide) if self.deciding else FAR
-            if self.listener is not None:
+            room = decide.room(self.states.decide) if self.deciding and not self.past else FAR
+            if self.listener is not None and not self.past:
                 room = min(room, self.listener.begins(self))
             self._advance(records, out, len(out.watched) + room)
             self._measure(out)
         return out
 
     def _measure(self, out: Outcome) -> None:
+        if self.past:
+            return
         alerts, (watched, dead) = len(out.alerts), self.measured
         super()._measure(out)
         if self.listener is not None:
@@ -249,6 +283,8 @@ class Retelling(Loop):
     def _other(self, record: Record, joined: list[Joined], out: Outcome) -> None:
         if type(record) is DeadLetter and record.stream == "events":
             self.script.refused.popleft()
+        if type(record) is Command and self.past:
+            return
         if type(record) is not Command or self.listener is None:
             super()._other(record, joined, out)
             return
@@ -278,6 +314,8 @@ class Retelling(Loop):
             raise StoreCorrupt(
                 f"the journal holds no example of {example.prediction.event_id!r} in its place\nrun eddyline verify"
             )
+        if self.past:
+            return
         states, decide = self.states, self.states.decide
         if row.position >= 0:
             states.learn.position = row.position
@@ -315,10 +353,12 @@ class Retelling(Loop):
 
 @dataclass(slots=True)
 class Retold:
-    """The decisions of a journal beside those that follow from it."""
+    """The decisions of a journal beside those that follow from it; `before` are those of declarations that were changed."""
 
     recorded: list[Decision] = field(default_factory=list)
     again: list[Decision] = field(default_factory=list)
+    before: list[Decision] = field(default_factory=list)
+    turn: Changed | None = None
 
     @property
     def differing(self) -> list[int]:
@@ -328,9 +368,13 @@ class Retold:
 
 
 def decided_again(store: Store, pipeline: Pipeline, on_progress: OnProgress | None = None) -> Retold:
-    """Lets the pipeline's policies decide once more on the whole journal (I17)."""
-    found = Retold()
-    for block, outcome in Retelling(store, pipeline).told(on_progress):
+    """Lets the pipeline's policies decide once more on the whole journal, or from the last change of declaration on (I17)."""
+    retelling = Retelling(store, pipeline)
+    found = Retold(turn=retelling.turn)
+    for block, outcome in retelling.told(on_progress):
+        if retelling.turn is not None and block.seq <= retelling.turn.block:
+            found.before += block.notes.decisions
+            continue
         found.recorded += block.notes.decisions
         found.again += outcome.decisions
     return found

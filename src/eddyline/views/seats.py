@@ -16,7 +16,7 @@ from eddyline.records import Decision, Place
 from eddyline.stages.bouts import Bout
 from eddyline.stages.commands import version_of
 from eddyline.stages.decide import Decide
-from eddyline.stages.deciding import DecideState
+from eddyline.stages.deciding import DecideState, trial_of
 from eddyline.stages.rollouts import champion_of
 from eddyline.store.database import Store
 from eddyline.views.current import current
@@ -108,10 +108,11 @@ def _seat(decide: Decide, state: DecideState, place: Place, positions: dict[str,
 
 def _standing(decide: Decide, state: DecideState, place: Place, bout: Bout, at: int) -> Standing:
     """The verdict that the policy which may promote it would act on."""
-    number = state.trials.get(place.who, 1)
+    number = state.trials.get(trial_of(place.who, bout.generation), 1)
     trial = Trial(number, min(state.promoted, number - 1))
     who = (None, place.who, _short(place))
-    judges = [one for one in decide.policies if isinstance(one, Promote) and _same(one, bout) and one.challenger in who]
+    looking = [one for one in decide.policies if state.generations.get(one.called, 0) == bout.generation]
+    judges = [one for one in looking if isinstance(one, Promote) and _same(one, bout) and one.challenger in who]
     evidence = judges[0].needed(trial) if judges else EVIDENCE
     verdict = bout.contest.verdict(evidence, judges[0].better_by if judges else 0.0)
     return Standing(bout.loss.name, verdict, verdict.sentence(_rate(state, place, bout, at)))

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from eddyline.engines.embedded.opening import stood
 from eddyline.pipeline import Pipeline
-from eddyline.records import Prediction
+from eddyline.records import Declared, Prediction
 from eddyline.records.errors import StoreCorrupt
 from eddyline.store.blocks import Notes
 from eddyline.store.database import Store, content_digest
+from eddyline.store.declarations import CHANGED
 from eddyline.store.ledger import sealed
 
 SHOWN = 10
@@ -30,6 +31,8 @@ class Beside:
         self.versions = {f"{line}@{position}": (record, seq) for line, position, record, seq in registered}
         self.noted: set[str] = set()
         self.fingerprints: list[tuple[int, str]] = []
+        self.changed: list[int] = []
+        self.parts: dict[str, str] | None = None
         self.moved = 0 if remembered is None else remembered["flushed"]
         (self.rows,) = store.db.execute("SELECT count(*) FROM ids WHERE slot<?", (store.slots,)).fetchone()
         self.found = self.wrong = 0
@@ -51,9 +54,19 @@ class Beside:
             self.fingerprints.append((seq, notes.fingerprint))
         for name, record in notes.kept.items():
             self._version(name, record, seq)
+        if notes.declared is not None:
+            self._declared(seq, notes.declared)
         if self.rows or self.moved:
             for start in range(0, len(predictions), _TOGETHER):
                 self._ids(slot + start, predictions[start : start + _TOGETHER])
+
+    def _declared(self, seq: int, declared: Declared) -> None:
+        """A change of declaration: it begins where the one before it ended, and what was remembered there is there."""
+        self.changed.append(seq)
+        if self.parts is not None and declared.was != self.parts:
+            self.faults.append(f"block {seq} changes another declaration than held before it")
+        self.parts = declared.parts
+        self.store.kept_bytes(declared.memory, f"what was remembered at block {seq}")
 
     def _version(self, name: str, record: bytes, seq: int) -> None:
         self.noted.add(name)
@@ -87,6 +100,10 @@ class Beside:
         for name, (_, seq) in self.versions.items():
             if seq and name not in self.noted:
                 self.faults.append(f"{name} is kept as of block {seq}, and no block vouches for it")
+        if self.changed != (store.get(CHANGED) or []):
+            self.faults.append("the store says that its declaration changed in other blocks than its chain does")
+        if self.parts is not None and self.parts != store.get("parts"):
+            self.faults.append(f"the store says another declaration than block {self.changed[-1]} brought")
         recipes = {digest for (digest,) in store.db.execute("SELECT digest FROM recipes")}
         for line in store.lines():
             for version in store.versions(line):

@@ -24,6 +24,7 @@ from typing import Self
 import msgspec
 
 from eddyline.engines.embedded import codec
+from eddyline.engines.embedded.change import keep_declaration
 from eddyline.engines.embedded.codec import InputCodec
 from eddyline.engines.embedded.opening import stood
 from eddyline.engines.embedded.stopwatch import Stopwatch
@@ -31,7 +32,7 @@ from eddyline.engines.embedded.twins import Twins
 from eddyline.engines.loop import Loop, Outcome, Record
 from eddyline.models.fingerprint import fingerprint, same_numbers
 from eddyline.pipeline import Pipeline
-from eddyline.pipeline.meaning import meaning, require_same
+from eddyline.pipeline.meaning import require_same
 from eddyline.records import Arrival, DeadLetter, Event, Label, Measurement, ModelVersion, Prediction, Watermark
 from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError, StoreWarning
 from eddyline.stages.commands import Command
@@ -40,6 +41,7 @@ from eddyline.stages.refuse import kept_bytes
 from eddyline.stages.serve import says_the_same
 from eddyline.store.blocks import Block, Input, Kind, Notes
 from eddyline.store.database import Registered, Store, content_digest, in_words
+from eddyline.store.declarations import kept_layout
 from eddyline.store.rebuild import StoredLines
 
 CHECKPOINT_INPUTS = 500_000
@@ -136,10 +138,12 @@ class Engine:
         kept = self.store.get("parts")
         if kept is not None:
             require_same(kept, self.pipeline, self.path.name)
-            return
+            if kept_layout(self.store) is not None:
+                return
         with self.store.transaction():
-            self.store.put("parts", meaning(self.pipeline))
-            self.store.put("fingerprint", fingerprint(self.plan.models))
+            keep_declaration(self.store, self.pipeline, self.plan)
+            if kept is None:
+                self.store.put("fingerprint", fingerprint(self.plan.models))
 
     def _recover(self) -> None:
         """Takes the last checkpoint and replays the inputs since; the answers must be the recorded ones."""
