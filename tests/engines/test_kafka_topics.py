@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Message, Producer
+from river import naive_bayes
 from tests.engines import kafka_shop as shop
 
+from eddyline import Challenger, Promote
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import make_topics, on_topics, wire
 from eddyline.engines.embedded import Engine, Progress, replay
+from eddyline.engines.embedded.change import change
 from eddyline.engines.embedded.publish import publishing
 from eddyline.pipeline import Pipeline
 from eddyline.records.errors import SourceError, StoreMismatch
@@ -69,6 +72,25 @@ def test_a_topic_that_is_sent_again_as_a_whole_changes_nothing(kafka_broker: Kaf
     assert sorted(shop.values(brokers, "again.predictions")) == sorted(predictions)
     with Engine(pipeline, path) as engine:
         assert engine.loop.states.learn.model.digest() == digest
+
+
+def test_a_change_of_declaration_reaches_the_topics_and_what_came_before_is_in_them_once(
+    kafka_broker: Kafka, tmp_path: Path
+) -> None:
+    brokers, path = kafka_broker.brokers, tmp_path / "changed.eddyline"
+    shop.make(brokers, changed_events=2, changed_labels=1)
+    pipeline = on(brokers, "changed")
+    shop.send(brokers, "changed", range(300))
+    run(pipeline, path)
+    changed = pipeline.replace(challengers=(Challenger("bayes", model=naive_bayes.GaussianNB()),), decide=(Promote(),))
+    done = change(changed, path, author="ana")
+    shop.send(brokers, "changed", range(300, 500))
+    run(changed, path)
+    answers = [wire.decode_prediction(value) for value in shop.values(brokers, "changed.predictions")]
+    assert sorted(one.event_id for one in answers) == sorted(f"p-{number}" for number in range(500))
+    assert {len(one.others or ()) for one in answers if int(one.event_id[2:]) >= 300} == {1}
+    assert [wire.decode_decision(value) for value in shop.values(brokers, "changed.decisions")] == done.decisions
+    assert [wire.decode_rollout(value) for value in shop.values(brokers, "changed.rollouts")][-1] == done.rollout
 
 
 def test_messages_that_are_no_records_are_dead_letters_with_their_place(kafka_broker: Kafka, tmp_path: Path) -> None:
