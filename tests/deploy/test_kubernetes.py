@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tests.deploy.tools import (
     DEPLOY,
     KUSTOMIZED,
@@ -24,6 +26,9 @@ from tests.deploy.tools import (
     tool,
     yaml,
 )
+
+from eddyline.cli.flink_submit import command as submit
+from eddyline.cli.retrain import command as retrain
 
 KUBERNETES = "1.37"
 OPERATOR = {
@@ -167,6 +172,24 @@ def test_the_argument_of_job_env_is_what_the_job_gets(tmp_path: Path) -> None:
     shutil.copytree(DEPLOY / "kubernetes", copied)
     (copied / "base/job.env").write_text("argument=eyJuYW1lIjoiZnJhdWQifQ==\n")
     assert "    args:\n    - eyJuYW1lIjoiZnJhdWQifQ==\n" in rendered("overlays/flink-s3", copied)
+
+
+def test_no_setting_of_the_deployment_is_overruled_by_the_argument_of_the_job() -> None:
+    file = DEPLOY / "kubernetes/base/pipeline.py"
+    done = CliRunner().invoke(submit, [str(file), "--brokers", "kafka:9092", "--print-argument", "python"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(base64.urlsafe_b64decode(done.stdout))
+    deployed = flink_deployment("base")["spec"]["flinkConfiguration"]
+    differing = {name for name, value in document["flink"].items() if name in deployed and deployed[name] != value}
+    assert (differing, document["parallelism"], document["serve_parallelism"]) == (set(), 0, 0)
+
+
+def test_the_trainer_is_beside_the_job_and_never_beside_the_engine_of_one_process() -> None:
+    (trainer,) = [one for one in objects("overlays/flink-s3") if one["kind"] == "Deployment"]
+    (told,) = trainer["spec"]["template"]["spec"]["containers"]
+    with retrain.make_context("retrain", told["args"][1:]) as context:
+        assert (context.params["follow"], context.params["brokers"]) == (True, "replace-with-your-brokers:9092")
+    assert {one["kind"] for one in objects("overlays/embedded")} & {"Deployment"} == set()
 
 
 @pytest.mark.parametrize("where", OVERLAYS)

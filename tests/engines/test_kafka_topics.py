@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message, Producer
 from river import naive_bayes
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 from tests.engines import kafka_shop as shop
 
 from eddyline import Challenger, Promote
 from eddyline.cluster.kafka import Kafka
-from eddyline.connectors.kafka import make_topics, on_topics, wire
+from eddyline.connectors.kafka import Connection, make_topics, on_topics, topic, wire
+from eddyline.connectors.kafka.source import KafkaTopic
+from eddyline.connectors.kafka.topic import TopicReader
+from eddyline.connectors.kafka.topics import Topics, ensure, misfits
 from eddyline.engines.embedded import Engine, Progress, replay
 from eddyline.engines.embedded.change import change
 from eddyline.engines.embedded.publish import publishing
@@ -54,6 +58,50 @@ def test_the_trace_context_of_an_event_arrives_with_its_prediction(kafka_broker:
         number = int(prediction.event_id.removeprefix("p-"))
         assert headers(message) == {"traceparent": shop.trace_of(number).encode()}
         assert message.key() == prediction.key.encode()
+
+
+def followed(reader: TopicReader, seconds: float) -> None:
+    """Reads on from the end of the first partition for so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        reader.parts[0].read(3, 10)
+
+
+def test_partitions_that_are_added_while_a_run_follows_end_it_and_are_read_by_the_next(
+    kafka_broker: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brokers = kafka_broker.brokers
+    shop.make(brokers, grown_events=1, grown_labels=1)
+    shop.send(brokers, "grown", range(3))
+    source = on(brokers, "grown").events
+    assert isinstance(source, KafkaTopic)
+    monkeypatch.setattr(topic, "LOOK_EVERY_S", 0.0)
+    with closing(source.open_parts({}, None, follow=True)) as reader:
+        assert len(reader.parts[0].read(0, 10)) == 3
+        for future in Connection(brokers).admin().create_partitions([NewPartitions("grown.events", 3)]).values():
+            future.result(30)
+        with pytest.raises(SourceError, match="has 3 partitions, and had 1 when this run started"):
+            followed(reader, 60)
+    with closing(source.open_parts({0: 3}, None, follow=True)) as reader:
+        assert list(reader.parts) == [0, 1, 2]
+
+
+def test_a_topic_that_somebody_made_to_forget_is_told_with_the_command_that_mends_it(kafka_broker: Kafka) -> None:
+    connection, topics = Connection(kafka_broker.brokers), Topics.of("forgetful")
+    made = [
+        NewTopic(topics.examples, 1, config={"retention.ms": "1000", "retention.bytes": "-1"}),
+        NewTopic(topics.versions, 1, config={"cleanup.policy": "compact,delete"}),
+    ]
+    for future in connection.admin().create_topics(made).values():
+        future.result(30)
+    ensure(connection, topics, topics.outputs(), partitions=1)
+    said = [one.splitlines()[0] for one in misfits(connection, topics, topics.outputs())]
+    assert [(words.split()[1], words.split()[3].rstrip(",")) for words in sorted(said)] == [
+        ("forgetful.examples", "max.message.bytes=1048588"),
+        ("forgetful.examples", "retention.ms=1000"),
+        ("forgetful.versions", "cleanup.policy=compact,delete"),
+        ("forgetful.versions", "max.message.bytes=1048588"),
+    ]
 
 
 def test_a_topic_that_is_sent_again_as_a_whole_changes_nothing(kafka_broker: Kafka, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -435,7 +435,7 @@ class Fire:
         self.moves += 1
         newer = self.file(f"fire_{self.moves}.py", 500 - 10 * (self.moves % 20))
         self._end()
-        self.job = self._asked(lambda: operate.upgrade(newer, self.connection, self._settings(), self.flink.rest).job)
+        self.job = self._asked(lambda: operate.upgrade(newer, self.connection, asdict(self._settings()), self.flink.rest).job)
         self.loaded = newer
         return "stopped with a savepoint, resumed with new code"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
 if TYPE_CHECKING:
     from eddyline.connectors.kafka import Connection
-    from eddyline.engines.flink.job import Part, Settings
+    from eddyline.engines.flink.job import Part
     from eddyline.pipeline.loading import Loaded
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +54,24 @@ kafka_config = click.option(
 def running(function: F) -> F:
     """How a job runs: none of it changes an answer."""
     function = click.option(
+        "--skip-deleted",
+        is_flag=True,
+        help="Where a topic lost what was not read yet, go on with what is there; without it the job fails and says so.",
+    )(function)
+    function = click.option(
+        "--transaction-timeout",
+        "transaction_timeout_s",
+        type=click.IntRange(min=60),
+        metavar="SECONDS",
+        help="How long the broker keeps answers that wait for their commit: longer than any outage.  [default: 900]",
+    )(function)
+    function = click.option(
+        "--idle-ms",
+        type=click.IntRange(min=1),
+        metavar="MS",
+        help="How long a quiet topic holds event time back.  [default: 5000]",
+    )(function)
+    function = click.option(
         "--set", "flink", multiple=True, metavar="NAME=VALUE", help="A setting of Flink's, for this job; may be repeated."
     )(function)
     function = click.option(
@@ -72,24 +90,35 @@ def running(function: F) -> F:
     )(function)
 
 
-def settings_of(
-    parallelism: int | None, checkpoint_ms: int | None, part: Part | None, flink: tuple[str, ...]
-) -> Settings | None:
-    """The settings that were given; None when none was."""
-    from eddyline.engines.flink.job import Settings
+class Given(TypedDict, total=False):
+    """What `running` was given on the command line."""
 
-    if parallelism is None and checkpoint_ms is None and part is None and not flink:
-        return None
-    usual = Settings()
-    wrong = [one for one in flink if "=" not in one]
-    if wrong:
-        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--set")
-    return Settings(
-        parallelism=parallelism or usual.parallelism,
-        checkpoint_ms=checkpoint_ms or usual.checkpoint_ms,
-        parts=(part,) if part is not None else usual.parts,
-        flink=dict(one.split("=", 1) for one in flink),
-    )
+    parallelism: int | None
+    checkpoint_ms: int | None
+    idle_ms: int | None
+    transaction_timeout_s: int | None
+    part: Part | None
+    skip_deleted: bool
+    flink: tuple[str, ...]
+
+
+def given(**options: Unpack[Given]) -> dict[str, Any]:
+    """The fields of `Settings` that were given, and no others."""
+    found: dict[str, Any] = {
+        name: value for name in ("parallelism", "checkpoint_ms", "idle_ms") if (value := options.get(name)) is not None
+    }
+    if (seconds := options.get("transaction_timeout_s")) is not None:
+        found["transaction_timeout_ms"] = 1_000 * seconds
+    if (part := options.get("part")) is not None:
+        found["parts"] = (part,)
+    if options.get("skip_deleted"):
+        found["skip_deleted"] = True
+    if flink := options.get("flink", ()):
+        wrong = [one for one in flink if "=" not in one]
+        if wrong:
+            raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE", param_hint="--set")
+        found["flink"] = dict(one.split("=", 1) for one in flink)
+    return found
 
 
 def connection_for(loaded: Loaded, brokers: str | None, kafka_config: str | None) -> Connection:

@@ -25,16 +25,18 @@ def command(name: str | None, kafka_config: str | None, rest: str, as_json: bool
     """
     from eddyline.cli import show
     from eddyline.cli.flink_options import named, security
+    from eddyline.engines.flink.rest import Rest
     from eddyline.engines.flink.standing import status
 
+    place = Rest(rest).place
     found = status(named(name) if name else None, rest, security(kafka_config))
     if as_json:
-        show.json_document({"rest": rest, "jobs": found})
+        show.json_document({"rest": place, "jobs": found})
     for one in found:
         if not as_json:
             _page(one)
     if not found and not as_json:
-        click.echo(f"no job of {name or 'ours'} runs at {rest}; start one: eddyline flink submit FILE")
+        click.echo(f"no job of {name or 'ours'} runs at {place}; start one: eddyline flink submit FILE")
     if not found or any(one.problem is not None for one in found):
         raise click.exceptions.Exit(1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -10,7 +10,7 @@ from eddyline.cli.flink_options import patience, rest, running
 from eddyline.cli.options import as_json, kafka
 
 if TYPE_CHECKING:
-    from eddyline.engines.flink.job import Part
+    from eddyline.cli.flink_options import Given
 
 
 @click.command("upgrade", short_help="Resume a job with the code of FILE.")
@@ -24,13 +24,10 @@ def command(
     file: str,
     brokers: str | None,
     kafka_config: str | None,
-    parallelism: int | None,
-    checkpoint_ms: int | None,
-    part: Part | None,
-    flink: tuple[str, ...],
     rest: str,
     patience_s: float,
     as_json: bool,
+    **options: Unpack[Given],
 ) -> None:
     """Stop the running job of the pipeline in FILE with a savepoint, and resume it with the code of FILE.
 
@@ -39,13 +36,13 @@ def command(
     up, the old one is resumed. The new job's id is on stdout.
     """
     from eddyline.cli import show
-    from eddyline.cli.flink_options import connection_for, say, settings_of
+    from eddyline.cli.flink_options import connection_for, given, say
     from eddyline.cli.load import load
     from eddyline.engines.flink.operate import upgrade
 
     loaded = load(file)
-    connection, settings = connection_for(loaded, brokers, kafka_config), settings_of(parallelism, checkpoint_ms, part, flink)
-    moved = upgrade(loaded, connection, settings, rest, patience_s=patience_s, say=say)
+    connection, change = connection_for(loaded, brokers, kafka_config), given(**options)
+    moved = upgrade(loaded, connection, change, rest, patience_s=patience_s, say=say)
     if as_json:
         show.json_document(moved)
         return

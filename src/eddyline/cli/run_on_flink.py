@@ -64,13 +64,15 @@ def follow_on_flink(
     """Submits, says how it stands every few seconds until somebody asks to stop, then stops with a savepoint."""
     from eddyline.cli import show
     from eddyline.cli.beside import trainer_hint
-    from eddyline.cli.flink_options import connection_for, say, security, settings_of
+    from eddyline.cli.flink_options import connection_for, say, security
     from eddyline.cli.stop import stopping
+    from eddyline.engines.flink.job import Settings
     from eddyline.engines.flink.operate import stop, submit
+    from eddyline.engines.flink.rest import Rest
 
     name, connection = loaded.pipeline.name, connection_for(loaded, brokers, kafka_config)
-    settings = settings_of(flink.parallelism, None, None, ())
-    document: dict[str, Any] = {"pipeline": name, "rest": flink.rest}
+    settings = Settings(parallelism=flink.parallelism or 1)
+    document: dict[str, Any] = {"pipeline": name, "rest": Rest(flink.rest).place}
     with stopping() as asked:
         document["job"] = submit(
             loaded, connection, settings, flink.rest, flink.savepoint, patience_s=flink.patience_s, say=say

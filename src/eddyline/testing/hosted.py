@@ -59,7 +59,9 @@ class Operator:
         mine: list[dict[int, bytes]] = [{} for _ in range(parallelism)]
         for shard, raw in memory.shards.items():
             mine[self._of(shard)][shard] = raw
-        self.hosts = [host_of(stage, pipeline, Saved(shards, memory.told)) for shards in mine]
+        self.hosts = [
+            host_of(stage, pipeline, Saved(shards, memory.told), first=number == 0) for number, shards in enumerate(mine)
+        ]
 
     def _of(self, shard: int) -> int:
         return shard * self.parallelism // SHARDS
@@ -261,7 +263,8 @@ class Hosted:
     def checkpoint(self) -> None:
         """What was written is committed; scorers hear of versions and rollouts."""
         for operator in (self.serve, self.join):
-            operator.checkpoint()
+            for one in operator.checkpoint():
+                self._write(one)
         self._learned(self.learn.checkpoint())
         self.watch.checkpoint()
         told, self._coming = self._coming, []

@@ -143,6 +143,14 @@ def codec_of(given: str | Codec) -> Codec:
     return given
 
 
+TOMBSTONE = "a message without a value (a tombstone)"
+
+
+def too_large(longest: int) -> str:
+    """Why a message above `longest` bytes is refused, and what to type where that is wrong."""
+    return f"longer than {longest} bytes; raise kafka(..., max_message=...) if that is right"
+
+
 def read_value(decode: Decode, longest: int, value: bytes | None, position: int) -> Line:
     """The value of a message as a record: JSON, or a fault in its place. Raises `SourceError` when the registry is away.
 
@@ -152,10 +160,9 @@ def read_value(decode: Decode, longest: int, value: bytes | None, position: int)
     'too_large'
     """
     if not value:
-        return _fault(b"", position, Reason.MALFORMED, "a message without a value (a tombstone)")
+        return _fault(b"", position, Reason.MALFORMED, TOMBSTONE)
     if len(value) > longest:
-        detail = f"longer than {longest} bytes; raise kafka(..., max_message=...) if that is right"
-        return _fault(value, position, Reason.TOO_LARGE, detail)
+        return _fault(value, position, Reason.TOO_LARGE, too_large(longest))
     try:
         return decode(value, position)
     except UnreadableError as problem:

@@ -22,9 +22,12 @@ WORTH = 16 << 10
 """Below so many bytes a state is told whole: there is nothing to save."""
 LARGEST = 1 << 27
 """Above so many bytes, base and state together, a state is told whole: a patch reaches no further back."""
+MESSAGE = (64 << 20) - 4096
+"""Above so many bytes no topic of ours takes a message: the version is told without its state, and why."""
 CLEARLY = 0.5
 """A patch is told where it takes at most this part of the whole."""
 WHOLE_EVERY = 20
+_AGAIN = "take another version, or make this one again from the examples"
 
 
 class Chain:
@@ -44,8 +47,8 @@ class Chain:
     True
     """
 
-    def __init__(self, whole_every: int = WHOLE_EVERY) -> None:
-        self.whole_every = whole_every
+    def __init__(self, whole_every: int = WHOLE_EVERY, limit: int = MESSAGE) -> None:
+        self.whole_every, self.limit = whole_every, limit
         self.base: Base | None = None
         self.round = 0
         self.trying = True
@@ -59,8 +62,11 @@ class Chain:
             if len(raw) > CLEARLY * self.share * len(state):
                 raw, self.trying = None, False
         if raw is None:
-            raw = wire.encode_version(version, state, like=like)
+            raw = wire.encode_version(version, state, self.limit, like=like)
             self.share = len(raw) / max(1, len(state))
+            if not wire.peek_version(raw).whole:
+                self.base = None
+                return raw
             if self.round >= self.whole_every:
                 self.round, self.trying = 0, True
         self.base = Base(version.position, state)
@@ -95,7 +101,9 @@ def links(raw: bytes, stored: Stored) -> list[Heard]:
     """
     found = [Heard.of(raw)]
     while not (told := found[-1].told).whole:
-        base = _base(told, stored)
+        base = None if told.base is None else _base(told, stored)
+        if told.left_out is not None:
+            raise SourceError(f"{told.model}@{told.position} is told without its state: {told.left_out}\n{_AGAIN}")
         if base is None:
             raise SourceError(
                 f"{told.model}@{told.position} is told as what changed since {told.model}@{told.base}, which is not there\n"

@@ -19,6 +19,9 @@ from eddyline.records.errors import DeclarationError, SourceError
 from eddyline.records.schema import Schema
 from eddyline.records.types import Event, Label
 
+LONGEST = 1 << 20
+"""How many bytes a message may have where the pipeline does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaTopic:
@@ -82,7 +85,7 @@ def kafka(
     brokers: str | None = None,
     settings: Mapping[str, str] | None = None,
     group: str = "eddyline",
-    max_message: int = 1 << 20,
+    max_message: int = LONGEST,
 ) -> KafkaTopic:
     """Records in a Kafka topic, one a message: every partition, committed messages only.
 
@@ -138,7 +141,7 @@ def on_topics(pipeline: Pipeline, brokers: str | None = None, settings: Mapping[
 def _moved(source: SourceConfig, topic: str, given: Connection, group: str) -> KafkaTopic:
     if isinstance(source, KafkaTopic):
         return replace(source, connection=source.connection.filled(given), group=group)
-    return KafkaTopic(topic, source.type, codec_of("json"), given, group, 1 << 20)
+    return KafkaTopic(topic, source.type, codec_of("json"), given, group, LONGEST)
 
 
 def connection_of(pipeline: Pipeline) -> Connection | None:

@@ -4,7 +4,8 @@ Keeps *stop* (reading resumes exactly at the position given; the broker's groups
 without a value, too long or unreadable is handed over as a fault) and never starts over in silence: a topic that was
 emptied beyond our position, or deleted and made again, is an error. Only committed messages are seen.
 
-One consumer reads all partitions. A partition is dry when its end was reached; until then reading waits for the broker.
+One consumer reads all partitions there are when it starts; where more are added while it follows, it ends with an error, and
+reads them all when it starts again. A partition is dry when its end was reached; until then reading waits for the broker.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ FOLLOW_WAIT_S = 1.0
 REPLAY_WAIT_S = 30.0
 TELL_EVERY_S = 5.0
 CLOSE_S = 3.0
+LOOK_EVERY_S = 10.0
+"""How often a follower looks whether the topic got more partitions."""
+_LOOK_S = 1.0
 
 
 class Partition:
@@ -80,7 +84,7 @@ class TopicReader:
         self._patience_s = FOLLOW_WAIT_S if follow else REPLAY_WAIT_S
         self._follow = follow
         self._consumer: Consumer = connection.consumer(group)
-        self._told = time.monotonic()
+        self._told = self._looked = time.monotonic()
         self._last: dict[int, int] = {}
         self.untold: str | None = None
         """why the broker's group could not be told of our positions lately; nothing depends on it"""
@@ -141,6 +145,7 @@ class TopicReader:
     def gather(self, part: Partition) -> None:
         """Waits until a partition has messages ahead, or its end is reached, or the broker takes too long."""
         deadline = time.monotonic() + self._patience_s
+        self._look()
         self._receive(0.0)
         while not part.ahead and not part.at_end:
             left = deadline - time.monotonic()
@@ -152,6 +157,24 @@ class TopicReader:
                     "check that the brokers run; the same command goes on where this one stopped"
                 )
             self._receive(min(left, 0.1))
+
+    def _look(self) -> None:
+        """Ends a follower whose topic got partitions that nobody reads. A broker that is away is waited for elsewhere."""
+        from confluent_kafka import KafkaException
+
+        now = time.monotonic()
+        if not self._follow or now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        try:
+            known = self._consumer.list_topics(self.topic, timeout=_LOOK_S).topics[self.topic].partitions
+        except KafkaException:
+            return  # the next look makes up for this one
+        if len(known) > len(self._parts):
+            raise SourceError(
+                f"topic {self.topic} has {len(known)} partitions, and had {len(self._parts)} when this run started: "
+                "nobody reads the new ones\nrun the same command again: it goes on where this one stopped, with all of them"
+            )
 
     def _receive(self, wait_s: float) -> None:
         """Takes what has arrived, for whichever partition it is."""

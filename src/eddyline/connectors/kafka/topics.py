@@ -10,7 +10,7 @@ Refuses to know what is in a message.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -102,6 +102,47 @@ def ensure(connection: Connection, topics: Topics, names: Iterable[str], *, part
             _made(name, future.exception(timeout=connection.patience_s))
     _await_leaders(connection, missing)
     return missing
+
+
+def misfits(connection: Connection, topics: Topics, names: Iterable[str]) -> list[str]:
+    """What is wrong with topics that somebody else made: in words, each with the command that mends it.
+
+    It is told and not refused: a broker may have reasons. Raises `SourceError` when the broker does not answer.
+    """
+    from confluent_kafka.admin._config import ConfigResource
+    from confluent_kafka.admin._resource import ResourceType
+
+    known, admin = connection.known_topics(), connection.admin()
+    asked = {ConfigResource(ResourceType.TOPIC, name): name for name in names if name in known}
+    found = []
+    for resource, future in admin.describe_configs(list(asked), request_timeout=connection.patience_s).items():
+        name = asked[resource]
+        with connection.in_words(f"topic {name} cannot be looked up"):
+            has = {word: entry.value for word, entry in future.result(timeout=connection.patience_s).items()}
+        found += [
+            _misfit(name, word, str(has[word]), wanted)
+            for word, wanted in topics.settings(name).items()
+            if _less(has, word, wanted)
+        ]
+        if name.rpartition(".")[2] in WHOLE and "compact" in str(has["cleanup.policy"]):
+            found.append(_misfit(name, "cleanup.policy", str(has["cleanup.policy"]), "delete"))
+    return found
+
+
+def _less(has: Mapping[str, object], word: str, wanted: str) -> bool:
+    """Whether a topic keeps less than we ask for: a compacted one that also deletes, or smaller numbers; -1 is no limit."""
+    value = str(has[word])
+    if not wanted.lstrip("-").isdecimal():
+        return value != wanted
+    return int(value) != -1 and (int(wanted) == -1 or int(value) < int(wanted))
+
+
+def _misfit(name: str, word: str, value: str, wanted: str) -> str:
+    lost = "a message may be refused, and the job with it" if word == "max.message.bytes" else "what it holds will be lost"
+    return (
+        f"topic {name} has {word}={value}, expected {wanted}: {lost}\n"
+        f"  kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {word}={wanted}"
+    )
 
 
 def _await_leaders(connection: Connection, names: Iterable[str]) -> None:

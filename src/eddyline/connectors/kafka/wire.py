@@ -334,11 +334,13 @@ class Told(msgspec.Struct, frozen=True):
     sum: str | None = None
     base: int | None = None
     base_sum: str | None = None
+    left_out: str | None = None
+    """why it has no state: nobody can read it"""
 
     @property
     def whole(self) -> bool:
         """Whether the message can be read by itself."""
-        return self.base is None
+        return self.base is None and self.left_out is None
 
 
 _told = msgspec.json.Decoder(Told).decode

@@ -37,18 +37,18 @@ class Host(Protocol):
 
 def host(stage: str, plan: bytes, saved: bytes, index: int, of: int) -> Host:
     """The host of a stage, as it was at the last checkpoint. What the operator calls when it opens."""
-    return host_of(stage, unpacked(plan), Saved.of(saved))
+    return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0)
 
 
-def host_of(stage: str, pipeline: Pipeline, kept: Saved) -> Host:
-    """The host of a stage of this pipeline, with what it had kept."""
+def host_of(stage: str, pipeline: Pipeline, kept: Saved, *, first: bool = True) -> Host:
+    """The host of a stage of this pipeline, with what it had kept; `first` speaks for all where they all heard the same."""
     from eddyline.engines.flink.join import JoinHost
     from eddyline.engines.flink.learn import LearnHost
     from eddyline.engines.flink.serve import ServeHost
     from eddyline.engines.flink.watch import WatchHost
 
     if stage == "serve":
-        return ServeHost(pipeline, kept)
+        return ServeHost(pipeline, kept, speaks=first)
     if stage == "join":
         return JoinHost(pipeline)
     if stage == "learn":

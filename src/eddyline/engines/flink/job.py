@@ -8,7 +8,7 @@ started again, elsewhere or wider, by who has no file.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ import zstandard
 
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.connectors.kafka.source import KafkaTopic
-from eddyline.connectors.kafka.topics import Topics, ensure
+from eddyline.connectors.kafka.topics import Topics, ensure, misfits
 from eddyline.engines.flink import shipping
 from eddyline.engines.flink.batch import Kind, milliseconds
 from eddyline.engines.flink.per_key import learned_where_served, require_servable
@@ -36,6 +36,16 @@ MAIN = "eddyline.Job"
 STATE = "2"
 """The layout of what the hosts keep in a savepoint. It is counted up when an older one cannot be read any more."""
 CHECKPOINTS = "execution.checkpointing.dir"
+INTERVAL = "execution.checkpointing.interval"
+PAUSE = "execution.checkpointing.min-pause"
+_DEPLOYED = (
+    INTERVAL,
+    PAUSE,
+    "execution.checkpointing.externalized-checkpoint-retention",
+    "restart-strategy.exponential-delay.initial-backoff",
+    "restart-strategy.exponential-delay.max-backoff",
+)
+"""Settings that a deployment has an opinion about; the rest is what our stages need."""
 _ITSELF = "eddyline.specification"
 _LARGEST = 64 << 20
 
@@ -47,7 +57,9 @@ class Settings:
     `parallelism` is how many instances answer and join. `checkpoint_ms` is how often what was done becomes visible, and a
     new version reaches the scorers. `parts` is ("serve", "learn") for one job, or one of them for a job of its own.
     `batch` records or `batch_ms` milliseconds are handed to Python together. `idle_ms` is how long a quiet topic holds
-    event time back, `drift_ms` how far one topic may run ahead of the other, in event time.
+    event time back, `drift_ms` how far one topic may run ahead of the other, in event time. `transaction_timeout_ms` is how
+    long the broker keeps answers that a job away could not commit; it may not exceed the broker's `transaction.max.timeout.ms`.
+    `skip_deleted` goes on where a topic no longer holds what was not read, for this start: those records are lost.
 
     >>> Settings(parallelism=2).parts
     ('serve', 'learn')
@@ -61,6 +73,7 @@ class Settings:
     idle_ms: int = 5_000
     drift_ms: int = 3_600_000
     transaction_timeout_ms: int = 900_000
+    skip_deleted: bool = False
     flink: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,6 +120,10 @@ class JobTopics:
         ensure(connection, self.out, [n for n in self.out.outputs() if n != self.out.published], partitions=partitions)
         ensure(connection, self.out, [self.commands, self.taken], partitions=1)
 
+    def misfits(self, connection: Connection) -> list[str]:
+        """What is wrong with those of ours that somebody else made, in words."""
+        return misfits(connection, self.out, [*(n for n in self.out.outputs() if n != self.out.published), self.taken])
+
 
 def specification(
     loaded: Loaded, connection: Connection, settings: Settings, python: Path, checkpoints: str | None = None
@@ -141,6 +158,7 @@ def specification(
         "idle_ms": settings.idle_ms,
         "drift_ms": settings.drift_ms,
         "transaction_timeout_ms": str(settings.transaction_timeout_ms),
+        "skip_deleted": settings.skip_deleted,
         "transactions": f"eddyline.{pipeline.name}.{parts}",
         "python": {
             "python.executable": str(python),
@@ -175,6 +193,7 @@ def _streams(pipeline: Pipeline, topics: JobTopics, owner: str) -> dict[str, Any
                 "id": "event_id",
                 "key": "key",
                 "at": "at",
+                "usual": "",
                 "zone": "",
                 "unit": 1,
                 "lateness_ms": milliseconds(to_us(pipeline.lateness)),
@@ -239,7 +258,49 @@ def again(about: Mapping[str, str], connection: Connection, python: Path, parall
         document["serve_parallelism"] = 1 if document["serve_by"] == "NOBODY" else parallelism
     document["python"]["python.executable"] = str(python)
     said = {name: text for name, text in about.items() if name != _ITSELF}
+    document["skip_deleted"] = False  # it was said for one start
     return _with_itself(document | {"kafka": kafka, "about": said})
+
+
+def running_settings(document: Mapping[str, Any]) -> Settings:
+    """The settings that a job runs with, from its document: what an upgrade keeps where nothing else is said.
+
+    >>> running_settings({"parallelism": 2, "parts": ["learn"], "flink": {"a": "b"}, "idle_ms": 70}).flink
+    {'a': 'b'}
+    """
+    usual, flink = Settings(), dict(document["flink"])
+    interval = flink.get(INTERVAL, "").removesuffix(" ms")
+    checkpoint_ms = int(interval) if interval.isdecimal() else usual.checkpoint_ms
+    derived = _flink(Settings(checkpoint_ms=checkpoint_ms)) | {CHECKPOINTS: flink.get(CHECKPOINTS, "")}
+    python = document.get("python", {})
+    return Settings(
+        parallelism=document["parallelism"] or usual.parallelism,
+        checkpoint_ms=checkpoint_ms,
+        parts=tuple(document["parts"]),
+        batch=int(python.get("python.fn-execution.bundle.size", usual.batch)),
+        batch_ms=int(python.get("python.fn-execution.bundle.time", usual.batch_ms)),
+        idle_ms=document.get("idle_ms", usual.idle_ms),
+        drift_ms=document.get("drift_ms", usual.drift_ms),
+        transaction_timeout_ms=int(document.get("transaction_timeout_ms", usual.transaction_timeout_ms)),
+        flink={name: value for name, value in flink.items() if derived.get(name) != value},
+    )
+
+
+def left_to_the_cluster(document: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """The document for who has settings of his own, a FlinkDeployment: without those that were not `given` by name.
+
+    What a job's own document says wins over the cluster's configuration, so that a parallelism or an interval of
+    checkpoints in a manifest would be read by nobody.
+    """
+    flink = {name: value for name, value in document["flink"].items() if name not in _DEPLOYED}
+    if "checkpoint_ms" in given:
+        flink |= {name: value for name, value in document["flink"].items() if name in (INTERVAL, PAUSE)}
+    left: dict[str, Any] = dict(document) | {"flink": flink}
+    if "parallelism" not in given:
+        left["parallelism"] = 0
+        left["serve_parallelism"] = 1 if document["serve_by"] == "NOBODY" else 0
+    said = {name: text for name, text in document["about"].items() if name != _ITSELF}
+    return _with_itself(left | {"about": said})
 
 
 def _with_itself(document: dict[str, Any]) -> dict[str, Any]:
@@ -257,9 +318,9 @@ def argument(specification: Mapping[str, Any]) -> str:
 
 def _flink(settings: Settings) -> dict[str, str]:
     return {
-        "execution.checkpointing.interval": f"{settings.checkpoint_ms} ms",
+        INTERVAL: f"{settings.checkpoint_ms} ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
-        "execution.checkpointing.min-pause": f"{settings.checkpoint_ms // 2} ms",
+        PAUSE: f"{settings.checkpoint_ms // 2} ms",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "state.backend.type": "rocksdb",
         "state.backend.rocksdb.use-bloom-filter": "true",
@@ -294,10 +355,21 @@ def _fields(schema: Schema, owner: str, lateness_us: int) -> dict[str, Any]:
         "id": _wire_name(schema, schema.id_field),
         "key": owner,
         "at": time.wire,
+        "usual": _usual(schema, owner),
         "zone": schema.zone or "",
         "unit": time.unit.value if time.unit is not None else 0,
         "lateness_ms": milliseconds(lateness_us),
     }
+
+
+def _usual(schema: Schema, owner: str) -> str:
+    """The key of a record that leaves the field out, as the text that JSON would have for it."""
+    wire = {field.wire: field.name for field in schema.declared}
+    info = next((one for one in msgspec.structs.fields(schema.cls) if one.name == wire.get(owner)), None)
+    if info is None or info.required:
+        return ""
+    made = info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()
+    return "" if made is None else made if isinstance(made, str) else msgspec.json.encode(made).decode()
 
 
 def _wire_name(schema: Schema, name: str) -> str:

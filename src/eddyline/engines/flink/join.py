@@ -37,6 +37,7 @@ from eddyline.stages.join import Joined, JoinState, held
 from eddyline.stages.refuse import refuse, refuse_bytes
 
 _FAR = 2**62
+_NO_PREDICTION = "it says neither which event it answers nor when that was; only the job writes this topic"
 GONE = b""
 """The bytes of a prediction whose horizon has passed."""
 
@@ -125,6 +126,12 @@ class JoinHost:
             else:
                 memory = found[1]
             if kind == PREDICTION:
+                if at == NEVER or not event_id:
+                    letter = refuse_bytes(
+                        "predictions", Reason.MALFORMED.value, _NO_PREDICTION, body, event_id=event_id or None
+                    )
+                    out.given.append((DEAD, "", event_id, NEVER, wire.encode_dead(letter), trace))
+                    continue
                 if memory.body is not None:
                     out.given.append(_twice(event_id, body, trace))
                     continue

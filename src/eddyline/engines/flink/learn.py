@@ -53,6 +53,7 @@ from eddyline.stages.refuse import refuse, refuse_bytes
 from eddyline.store.database import content_digest
 
 _joined = msgspec.msgpack.Decoder(JoinedWire).decode
+_STAY = "scorers go on with the version before it, and this one can be made again from the examples"
 
 
 class Request(Command, frozen=True, kw_only=True):
@@ -231,6 +232,9 @@ class LearnHost:
         chain = self.chains.setdefault(line, Chain(self.whole_every))
         body = chain.told(version, state, self.learners.likes.get(line))
         given.append((VERSION, "", version.name, NEVER, body, ""))
+        if (left_out := wire.peek_version(body).left_out) is not None:
+            letter = refuse_bytes("versions", Reason.TOO_LARGE.value, f"{version.name}: {left_out}; {_STAY}", body)
+            given.append((DEAD, "", version.name, NEVER, wire.encode_dead(letter), ""))
         self.published[line], self.parents[line] = position, version.name
 
     def told(self, kind: int, body: bytes) -> None:

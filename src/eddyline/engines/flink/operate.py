@@ -8,7 +8,7 @@ is stopped; and when the new job does not come up, the old one runs again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,10 @@ def the_job(rest: Rest, name: str) -> Job:
     found = running(rest, name)
     if not found:
         others = ", ".join(sorted(one.name for one in running(rest))) or "none"
-        raise NotFound(f"no job of {name} runs at {rest.url}; those that do: {others}\nsubmit it: eddyline flink submit FILE")
+        raise NotFound(f"no job of {name} runs at {rest.place}; those that do: {others}\nsubmit it: eddyline flink submit FILE")
     if len(found) > 1:
         names = " or ".join(sorted(one.name for one in found))
-        raise NotFound(f"{name} runs as {len(found)} jobs at {rest.url}\nname one of them: {names}")
+        raise NotFound(f"{name} runs as {len(found)} jobs at {rest.place}\nname one of them: {names}")
     return found[0]
 
 
@@ -115,15 +115,18 @@ def submit(
     document = job.specification(loaded, connection, chosen, python, retained.uri)
     topics = JobTopics.of(loaded.pipeline)
     topics.ensure(connection)
+    for wrong in topics.misfits(connection):
+        say(wrong)
     if savepoint is None:
         _require_new(connection, document, retained)
     else:
-        path, about = retained.latest() if savepoint == LATEST else (savepoint, retained.about(savepoint))
+        read = _read(connection, document)
+        path, about = retained.latest(read) if savepoint == LATEST else (savepoint, retained.about(savepoint))
         if about:
             require_fitting(about, loaded.pipeline, path)
         say(f"going on from {path}")
         savepoint = path
-    return _start(rest, document, python, savepoint, patience_s, say)
+    return _start(rest, connection, document, python, savepoint, patience_s, say)
 
 
 def savepoint(name: str, rest_url: str = DEFAULT, folder: str | None = None) -> str:
@@ -159,6 +162,8 @@ def cancel(name: str, rest_url: str = DEFAULT) -> str | None:
     rest = Rest(rest_url)
     it = the_job(rest, name)
     rest.cancel(it.id)
+    if rest.completed(it.id) == 0:
+        _retained(rest, it).forget(it.id)
     return rest.checkpoint(it.id)
 
 
@@ -181,13 +186,13 @@ def rescale(
     was = job.remembered(it.about)
     connection = Connection(was["brokers"], dict(settings or {}))
     wider = job.again(it.about, connection, python, parallelism)
-    return _move(rest, it, wider, job.again(it.about, connection, python), python, patience_s, say)
+    return _move(rest, connection, it, wider, job.again(it.about, connection, python), python, patience_s, say)
 
 
 def upgrade(
     loaded: Loaded,
     connection: Connection,
-    settings: Settings | None = None,
+    change: Mapping[str, Any] | None = None,
     rest_url: str = DEFAULT,
     *,
     patience_s: float = PATIENCE_S,
@@ -196,11 +201,11 @@ def upgrade(
     """Stops the running job of a pipeline with a savepoint, and resumes it with the code of this file.
 
     Before anything is stopped, the declaration is compared with the one that runs: `StoreMismatch` says what the state
-    would not fit. Without `settings`, parallelism, parts and Flink's settings stay as they run. When the new job does
-    not come up, the old one is resumed, and `FlinkError` says so.
+    would not fit. `change` names fields of `Settings` that get other values, Flink's own by name: `{"parallelism": 2}`; all
+    others stay as they run. When the new job does not come up, the old one is resumed, and `FlinkError` says so.
     """
-    rest, name = Rest(rest_url), loaded.pipeline.name
-    wanted = job.job_name(name, settings.parts) if settings is not None else name
+    rest, name, asked = Rest(rest_url), loaded.pipeline.name, dict(change or {})
+    wanted = job.job_name(name, asked["parts"]) if "parts" in asked else name
     it, python = the_job(rest, wanted), _worker()
     changed = require_fitting(it.about, loaded.pipeline, f"job {it.id}")
     was = job.remembered(it.about)
@@ -209,7 +214,8 @@ def upgrade(
             f"job {it.id} reads from {was['brokers']}, not from {connection.config()['bootstrap.servers']}: its positions are "
             f"those of its own brokers\nname those: --brokers {was['brokers']}"
         )
-    chosen = settings or Settings(parallelism=was["parallelism"], parts=tuple(was["parts"]), flink=_kept(was["flink"]))
+    runs = job.running_settings(was)
+    chosen = replace(runs, **asked | {"flink": {**runs.flink, **asked.get("flink", {})}})
     moved = job.CHECKPOINTS in chosen.flink
     checkpoints = Retained.of(rest, it.name, chosen.flink).uri if moved else was["flink"][job.CHECKPOINTS]
     new = job.specification(loaded, connection, chosen, python, checkpoints)
@@ -220,7 +226,7 @@ def upgrade(
             "positions and windows belong to those: put that back"
         )
     old = job.again(it.about, connection, python)
-    return _move(rest, it, new, old, python, patience_s, say, tuple(changed))
+    return _move(rest, connection, it, new, old, python, patience_s, say, tuple(changed))
 
 
 # Helpers -------------------------------------------------------------------------------------------------------------
@@ -237,7 +243,8 @@ def _require_alone(rest: Rest, name: str, settings: Settings) -> None:
     for it in running(rest, name):
         if set(it.about.get("eddyline.parts", "serve+learn").split("+")) & set(settings.parts):
             raise StoreLocked(
-                f"pipeline {name} runs already, as job {it.id} ({it.state}) at {rest.url}: two would answer each event twice\n"
+                f"pipeline {name} runs already, as job {it.id} ({it.state}) at {rest.place}: "
+                "two would answer each event twice\n"
                 f"look at it: eddyline flink status {name}; give it new code: eddyline flink upgrade FILE; "
                 f"end it: eddyline flink stop {name}"
             )
@@ -259,33 +266,54 @@ def _require_new(connection: Connection, document: Mapping[str, Any], retained: 
         )
 
 
-def _kept(flink: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in flink.items() if name != job.CHECKPOINTS}
-
-
 def _retained(rest: Rest, it: Job) -> Retained:
     own = job.remembered(it.about)["flink"].get(job.CHECKPOINTS) if it.about else None
     return Retained(own) if own else Retained.of(rest, it.name, {})
 
 
-def _start(rest: Rest, document: Mapping[str, Any], python: Path, savepoint: str | None, patience_s: float, say: Say) -> str:
+def _read(connection: Connection, document: Mapping[str, Any]) -> dict[str, int]:
+    """How far each topic was read, as the broker's groups know."""
+    return {one.topic: one.position for one in readings(connection, document)}
+
+
+def _start(
+    rest: Rest,
+    connection: Connection,
+    document: Mapping[str, Any],
+    python: Path,
+    savepoint: str | None,
+    patience_s: float,
+    say: Say,
+) -> str:
     """Starts a job and waits until it runs; one that does not is ended, and `DidNotStartError` says why."""
-    made = jar(python, jars.ready("flink-kafka"))
-    slots = rest.slots()
-    started = rest.start(made, job.MAIN, [job.argument(document)], savepoint)
+    slots, read = rest.slots(), _read(connection, document)
+    started = rest.start(_jar(python), job.MAIN, [job.argument(document)], savepoint)
     say(f"job {started} is starting")
     folder = document["flink"][job.CHECKPOINTS]
-    if not Retained(folder).write(Note(started, dict(document["about"]))):
+    kept = Retained(folder)
+    if not kept.write(Note(started, dict(document["about"]), read=read)):
         say(f"{folder} cannot be seen from here: keep the paths of savepoints, `latest` will not know them")
     try:
         rest.wait_until_running(started, patience_s, slots, say)
     except BaseException as error:
         if rest.state(started) not in ENDED:
             rest.cancel(started)
+        if rest.completed(started) == 0:
+            kept.forget(started)  # it did nothing: the state that was the newest still is
         if isinstance(error, FlinkError):
             raise DidNotStartError(f"pipeline {document['name']}: {error}", rest.completed(started) > 0) from error
         raise
     return started
+
+
+def _jar(python: Path) -> Path:
+    return jar(python, jars.ready("flink-kafka"))
+
+
+def _stopped(it: Job, path: str) -> str:
+    return (
+        f"job {it.id} was stopped, and all it did is in {path}\ngo on from there: eddyline flink submit FILE --savepoint {path}"
+    )
 
 
 def _stop(rest: Rest, it: Job, drain: bool, folder: str | None, say: Say) -> str:
@@ -297,6 +325,7 @@ def _stop(rest: Rest, it: Job, drain: bool, folder: str | None, say: Say) -> str
 
 def _move(
     rest: Rest,
+    connection: Connection,
     it: Job,
     new: Mapping[str, Any],
     old: Mapping[str, Any],
@@ -305,13 +334,22 @@ def _move(
     say: Say,
     changed: tuple[str, ...] = (),
 ) -> Moved:
-    """Stops a job and starts another from its state; the old one again, when the new one never did anything."""
+    """Stops a job and starts another from its state; the old one again, when the new one never did anything.
+
+    What can fail without Flink is done before the job is stopped; what fails after it names the savepoint.
+    """
+    _jar(python)
     path = _stop(rest, it, False, None, say)
     try:
-        return Moved(_start(rest, new, python, path, patience_s, say), it.id, path, changed)
+        return Moved(_start(rest, connection, new, python, path, patience_s, say), it.id, path, changed)
     except DidNotStartError as error:
         if error.went_on:
             raise FlinkError(f"{error}\nit had gone on from {path} by then; resume it: --savepoint latest") from error
         problem: EddylineError = error
-    back = _start(rest, old, python, path, max(patience_s, PATIENCE_S), say)
+    except EddylineError as error:
+        raise FlinkError(f"{error}\n{_stopped(it, path)}") from error
+    try:
+        back = _start(rest, connection, old, python, path, max(patience_s, PATIENCE_S), say)
+    except EddylineError as error:
+        raise FlinkError(f"{problem}\nwhat ran before does not come up either: {error}\n{_stopped(it, path)}") from error
     raise FlinkError(f"{problem}\nnothing was lost: what ran before runs again from the same state, as job {back}")

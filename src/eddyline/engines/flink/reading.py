@@ -13,13 +13,13 @@ from typing import Literal
 
 import msgspec
 
-from eddyline.connectors.kafka.codecs import Json, read_value
-from eddyline.connectors.kafka.source import KafkaTopic
+from eddyline.connectors.kafka.codecs import TOMBSTONE, Json, read_value, too_large
+from eddyline.connectors.kafka.source import LONGEST, KafkaTopic
 from eddyline.engines.flink.batch import pack
 from eddyline.engines.flink.shipping import unpacked
 from eddyline.pipeline import Pipeline
 from eddyline.ports import SourceConfig
-from eddyline.records import Arrival, DeadLetter
+from eddyline.records import Arrival, DeadLetter, Reason
 from eddyline.records.errors import Rejected
 from eddyline.stages.refuse import refuse_bytes
 
@@ -71,7 +71,16 @@ class Door:
     def __init__(self, pipeline: Pipeline, stream: Stream) -> None:
         self.stream = stream
         self._schema = pipeline.event_schema.decode if stream == "events" else pipeline.label_schema.decode
-        self.decode = self._decode if is_coded(source_of(pipeline, stream)) else self._schema
+        source = source_of(pipeline, stream)
+        self._longest = source.max_message if isinstance(source, KafkaTopic) else LONGEST
+        self.decode = self._decode if is_coded(source) else self._plain
+
+    def _plain(self, body: bytes) -> Arrival:
+        if len(body) > self._longest:
+            raise Rejected(Reason.TOO_LARGE.value, too_large(self._longest))
+        if not body:
+            raise Rejected(Reason.MALFORMED.value, TOMBSTONE)
+        return self._schema(body)
 
     def _decode(self, body: bytes) -> Arrival:
         if body[:1] == FAULT:

@@ -5,6 +5,7 @@ Every failure is a `FlinkError` that says what was asked, what Flink answered, a
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 import urllib.error
@@ -36,11 +37,27 @@ class FlinkError(EddylineError):
     exit_code = 7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rest:
-    """A cluster by its address, such as `http://127.0.0.1:8081`."""
+    """A cluster by its address: `http://127.0.0.1:8081`, or `https://USER:PASSWORD@HOST` where a proxy asks who it is.
+
+    Errors and `repr` show the address without the password.
+    """
 
     url: str = DEFAULT
+
+    @property
+    def place(self) -> str:
+        """The address without who asks.
+
+        >>> Rest("https://ann:hunter2@flink.example:8081")
+        Rest(https://flink.example:8081)
+        """
+        parts = urllib.parse.urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+
+    def __repr__(self) -> str:
+        return f"Rest({self.place})"
 
     def get(self, path: str) -> Any:
         """What Flink says."""
@@ -197,19 +214,27 @@ class Rest:
         return len(history) > 1 and _alike(history[0]) == _alike(history[1])
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> Any:
-        request = urllib.request.Request(self.url.rstrip("/") + path, data=body, method=method)
+        request, parts = urllib.request.Request(self.place + path, data=body, method=method), urllib.parse.urlsplit(self.url)
+        if parts.username is not None:
+            who = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+            request.add_header("Authorization", f"Basic {base64.b64encode(who.encode()).decode()}")
         if kind is not None:
             request.add_header("Content-Type", kind)
-        opener = _DIRECT if urllib.parse.urlsplit(self.url).hostname in ("127.0.0.1", "localhost") else _USUAL
+        opener = _DIRECT if parts.hostname in ("127.0.0.1", "localhost") else _USUAL
         try:
             with opener.open(request, timeout=_ASK_SECONDS) as answer:
                 said = answer.read()
             return msgspec.json.decode(said) if said else None
         except urllib.error.HTTPError as error:
-            raise FlinkError(f"Flink at {self.url} refused {method} {path}\n{_first_cause(error.read())}") from error
+            if error.code in (401, 403):
+                raise FlinkError(
+                    f"Flink at {self.place} does not let us in ({error.code} to {method} {path})\n"
+                    "say who asks: --rest https://USER:PASSWORD@HOST, or set EDDYLINE_FLINK_REST"
+                ) from error
+            raise FlinkError(f"Flink at {self.place} refused {method} {path}\n{_first_cause(error.read())}") from error
         except (OSError, HTTPException, ValueError, msgspec.DecodeError) as error:
             raise FlinkError(
-                f"no Flink answers at {self.url} ({error})\n"
+                f"no Flink answers at {self.place} ({error})\n"
                 "start one: eddyline cluster up; or say where it is: --rest URL, or set EDDYLINE_FLINK_REST"
             ) from error
 
@@ -228,6 +253,7 @@ def _shortage(vertices: list[dict[str, Any]], before: tuple[int, int] | None) ->
     )
 
 
+_GONE = re.compile(r"(?s).*OffsetOutOfRangeException: .*(?:offset=(\d+), .*partition ([\w.-]+)|partitions: \{([\w.-]+)=(\d+))")
 _WORKER = re.compile(r"^pemja\.core\.PythonException: <class '(?:[\w.]*\.)?(\w+)'>: ")
 
 
@@ -236,6 +262,14 @@ def _innermost(trace: str) -> str:
     lines = [line for line in trace.splitlines() if not line.lstrip().startswith(("at ", "... "))]
     last = max((number for number, line in enumerate(lines) if line.lstrip().startswith("Caused by: ")), default=0)
     said = "\n".join(line.strip() for line in lines[last : last + 6]).removeprefix("Caused by: ")
+    if gone := _GONE.match(said):
+        offset, partition = gone[1] or gone[4], gone[2] or gone[3]
+        return (
+            f"{partition} has to be read from {offset} on, and does not hold that any more: it was deleted before it was read, "
+            "or the topic was made again\n"
+            "put it back; or lose it and go on with what is there, once the job has ended (eddyline flink stop NAME "
+            "--no-savepoint): eddyline flink submit FILE --savepoint latest --skip-deleted"
+        )
     return _WORKER.sub(r"on the worker: \1: ", said)
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from eddyline.engines.flink.job import CHECKPOINTS
 from eddyline.engines.flink.rest import Rest
-from eddyline.records.errors import DeclarationError, NotFound
+from eddyline.records.errors import DeclarationError, NotFound, StoreMismatch
 
 LATEST = "latest"
 _OLD_NAME = "state.checkpoints.dir"
@@ -30,6 +30,8 @@ class Note(msgspec.Struct, frozen=True):
     savepoints: list[str] = []
     stopped: bool = False
     """it ended with the last of the savepoints"""
+    read: dict[str, int] | None = None
+    """how far the topics were read when it was started, as the broker's groups knew"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Retained:
         base = settings.get(CHECKPOINTS) or cluster.get(CHECKPOINTS) or cluster.get(_OLD_NAME)
         if not base:
             raise DeclarationError(
-                f"the Flink at {rest.url} keeps checkpoints in the memory of its JobManager: they would be lost with it\n"
+                f"the Flink at {rest.place} keeps checkpoints in the memory of its JobManager: they would be lost with it\n"
                 f"set {CHECKPOINTS} in its config.yaml, or: --set {CHECKPOINTS}=file:///a/folder/that/all/see"
             )
         return cls(f"{base.rstrip('/')}/{name}")
@@ -73,6 +75,12 @@ class Retained:
         new.replace(folder / f"{note.job}.json")
         return True
 
+    def forget(self, job: str) -> None:
+        """Lets go of the note of a job that never did anything."""
+        folder = self.folder
+        if folder is not None:
+            (folder / f"{job}.json").unlink(missing_ok=True)
+
     def note(self, job: str) -> Note | None:
         """The note of a job, when there is one."""
         folder = self.folder
@@ -82,7 +90,7 @@ class Retained:
     def add(self, job: str, about: Mapping[str, str], savepoint: str, *, stopped: bool) -> bool:
         """Notes a savepoint of a job."""
         before = self.note(job) or Note(job, dict(about))
-        return self.write(Note(job, before.about, [*before.savepoints, savepoint], stopped))
+        return self.write(Note(job, before.about, [*before.savepoints, savepoint], stopped, before.read))
 
     def notes(self) -> list[Note]:
         """The notes of all jobs of this name."""
@@ -96,10 +104,12 @@ class Retained:
             any(folder.glob("*/chk-*/_metadata")) or any(note.savepoints and note.stopped for note in self.notes())
         )
 
-    def latest(self) -> tuple[str, dict[str, str]]:
+    def latest(self, read: Mapping[str, int] | None = None) -> tuple[str, dict[str, str]]:
         """The newest state: a retained checkpoint, or the savepoint that ended a job; and what that job said about itself.
 
-        Savepoints on the way are not taken: the job went on after them. Raises `NotFound` when there is nothing.
+        Savepoints on the way are not taken: the job went on after them. Raises `NotFound` when there is nothing, and
+        `StoreMismatch` when a job that was started later left nothing here and has `read` further since: how far the topics
+        are read now.
         """
         folder = self.folder
         if folder is None:
@@ -113,8 +123,24 @@ class Retained:
                 found.append(((folder / f"{note.job}.json").stat().st_mtime_ns, note.savepoints[-1], note.job))
         if not found:
             raise NotFound(f"there is neither a checkpoint nor a savepoint in {folder}\nname one: --savepoint PATH")
-        _, path, job = max(found)
+        when, path, job = max(found)
+        self._require_last(folder, job, when, path, read or {})
         return path, notes[job].about if job in notes else {}
+
+    def _require_last(self, folder: Path, job: str, when: int, path: str, read: Mapping[str, int]) -> None:
+        """Refuses state that another job went on from: what that one did is committed, and would be done a second time."""
+        later = [
+            note.job
+            for note in self.notes()
+            if note.job != job and note.read is not None and (folder / f"{note.job}.json").stat().st_mtime_ns > when
+            if any(position > note.read.get(topic, 0) for topic, position in read.items())
+        ]
+        if later:
+            raise StoreMismatch(
+                f"the newest state in {folder} is {path}, and job {later[-1]} went on after it and left none here: "
+                "somebody else stopped it, with a savepoint elsewhere\n"
+                "going on from the older one would answer again what that job answered; name its savepoint: --savepoint PATH"
+            )
 
     def about(self, savepoint: str) -> dict[str, str]:
         """What the job of a savepoint or checkpoint said about itself; nothing when it is not known here."""

@@ -34,12 +34,15 @@ from eddyline.engines.flink.reading import Door
 from eddyline.engines.flink.stopwatch import Stopwatch
 from eddyline.engines.flink.voicing import Voices
 from eddyline.pipeline import Pipeline
-from eddyline.records import Arrival, DeadLetter, Prediction
+from eddyline.records import Arrival, DeadLetter, Prediction, Reason
 from eddyline.records.errors import Rejected
 from eddyline.records.schema import Schema
 from eddyline.stages.aggregates import AggregatesState
+from eddyline.stages.refuse import refuse_bytes
 from eddyline.stages.serve import ServeState
 
+_PASSED_OVER = "whoever answers goes on as before; only the job writes this topic"
+_DELETED = "a message without a value (a tombstone): it deletes one from the topic; whoever answers goes on as before"
 BASE = -VERSION
 """What a checkpoint calls a version that nobody asks for, and from which others are made."""
 
@@ -116,9 +119,10 @@ class ServeSaved(msgspec.Struct, frozen=True, array_like=True):
 class ServeHost:
     """Serve's side of the operator."""
 
-    def __init__(self, pipeline: Pipeline, kept: Saved) -> None:
+    def __init__(self, pipeline: Pipeline, kept: Saved, *, speaks: bool = True) -> None:
         plan = pipeline.plan()
-        self.serve = plan.serve
+        self.serve, self.speaks = plan.serve, speaks
+        self.refused: list[DeadLetter] = []
         self.door = Door(pipeline, "events")
         self.decode = self.door.decode
         self.taken: dict[int, int] = {}
@@ -193,11 +197,15 @@ class ServeHost:
 
     def told(self, kind: int, body: bytes) -> None:
         """A version that was published, or sent again because a command names it; or who answers from here on."""
-        if kind == VERSION:
-            self.voices.version(body)
-        else:
-            assert kind == ROLLOUT, "only versions and rollouts are told to serve"
-            self.voices.rollout(wire.decode_rollout(body))
+        assert kind in (VERSION, ROLLOUT), "only versions and rollouts are told to serve"
+        try:
+            if kind == VERSION:
+                self.voices.version(body)
+            else:
+                self.voices.rollout(wire.decode_rollout(body))
+        except msgspec.MsgspecError as error:
+            stream, why = ("versions" if kind == VERSION else "rollouts"), f"{error}; {_PASSED_OVER}" if body else _DELETED
+            self.refused.append(refuse_bytes(stream, Reason.MALFORMED.value, why, body))
 
     def settle(self) -> None:
         """Waits until what was told is what answers."""
@@ -206,8 +214,9 @@ class ServeHost:
     # Checkpoints -----------------------------------------------------------------------------------------------------
 
     def before_checkpoint(self) -> bytes:
-        """Serve has nothing more to say."""
-        return pack([])
+        """What was told and could not be read: every instance hears it, and one says so."""
+        letters, self.refused = self.refused if self.speaks else [], []
+        return pack([(DEAD, "", "", NEVER, wire.encode_dead(letter), "") for letter in letters])
 
     def save(self) -> bytes:
         """The shards that changed, the version that answers, and the rollout."""

@@ -114,9 +114,11 @@ def _on_topics(seen: Standing, it: Job, settings: Mapping[str, str] | None) -> S
     connection = Connection(document["brokers"], dict(settings or {}))
     read: list[Reading] = [one for one in readings(connection, document) if one.stream in TIMED]
     out = Topics.of(it.pipeline)
-    told = [msgspec.json.decode(one.value() or b"", type=_Position) for one in last(connection, out.versions, _LOOK_BACK)]
+    told = [
+        msgspec.json.decode(raw, type=_Position) for one in last(connection, out.versions, _LOOK_BACK) if (raw := one.value())
+    ]
     newest = max(told, key=lambda one: one.position, default=None)
-    decided = [wire.decode_rollout(one.value() or b"") for one in last(connection, out.rollouts, 1)]
+    decided = [wire.decode_rollout(raw) for one in last(connection, out.rollouts, 1) if (raw := one.value())]
     return replace(
         seen,
         lag={one.topic: one.lag for one in read},

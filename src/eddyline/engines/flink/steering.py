@@ -163,7 +163,8 @@ def _versions(connection: Connection, topic: str) -> Iterator[tuple[str, bytes]]
     if topic in connection.known_topics():
         for message in stored(connection, {(topic, 0): FIRST}):
             key: Any = message.key() or b""
-            yield key.decode(), message.value() or b""
+            if body := message.value():  # else a tombstone: somebody deleted it
+                yield key.decode(), body
 
 
 def _whole(connection: Connection, topic: str, body: bytes, told: Mapping[str, Sequence[Told]]) -> bytes:

@@ -49,6 +49,8 @@ class WatchHost:
         records: list[Prediction | Example | Unlabelled] = []
         for kind, _, _, _, at, body, _, _ in read_batch(batch):
             if kind == PREDICTION:
+                if at == NEVER:
+                    continue  # the topic holds something else there; join refuses it in words
                 records.append(wire.decode_prediction(body))
             elif kind == EXAMPLE:
                 joined = _joined(body)

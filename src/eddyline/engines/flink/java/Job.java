@@ -6,7 +6,6 @@ import java.util.Base64;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
-import org.apache.flink.api.common.eventtime.BoundedOutOfOrdernessWatermarks;
 import org.apache.flink.api.common.eventtime.WatermarkGenerator;
 import org.apache.flink.api.common.eventtime.WatermarkOutput;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
@@ -16,13 +15,11 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.source.KafkaSource;
-import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.JsonNode;
 import org.apache.flink.shaded.jackson2.com.fasterxml.jackson.databind.ObjectMapper;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.transformations.TwoInputTransformation;
-import org.apache.kafka.clients.consumer.OffsetResetStrategy;
 import org.apache.flink.util.ParameterTool;
 
 /** The loop as a Flink job: events and labels in, nine streams out, the stages between them. What it runs is in one argument. */
@@ -36,7 +33,7 @@ public final class Job {
     Configuration config = new Configuration();
     spec.get("flink").properties().forEach(entry -> config.setString(entry.getKey(), entry.getValue().asText()));
     env = StreamExecutionEnvironment.getExecutionEnvironment(config);
-    env.setParallelism(spec.get("parallelism").asInt());
+    if (spec.get("parallelism").asInt() > 0) env.setParallelism(spec.get("parallelism").asInt()); // else the cluster says
     env.setMaxParallelism(Shards.COUNT);
     env.getConfig().setGlobalJobParameters(ParameterTool.fromMap(texts(spec.get("about"))));
     spec.get("python").properties().forEach(entry -> python.setString(entry.getKey(), entry.getValue().asText()));
@@ -57,7 +54,7 @@ public final class Job {
       DataStream<Rec> told = source(Rec.VERSION, "versions", null).union(source(Rec.ROLLOUT, "rollouts", null));
       DataStream<Rec> events = timed(Rec.EVENT, "events", owner);
       if (spec.path("per_key").asBoolean()) events = events.union(returned());
-      out = stage("serve", events, told, owner, true, true, spec.get("serve_parallelism").asInt());
+      out = stage("serve", events, told, owner, true, true, answering());
       predictions = of(out, Rec.PREDICTION);
     }
     if (runs("learn")) {
@@ -81,6 +78,12 @@ public final class Job {
     return joined.filter(rec -> rec.f0 != Rec.DEAD).name("answers and truths").union(of(watched, Rec.ALERT), refused);
   }
 
+  /** How many instances answer; 0 says: as many as the cluster gives a job. */
+  private int answering() {
+    int told = spec.get("serve_parallelism").asInt();
+    return told > 0 ? told : env.getParallelism();
+  }
+
   private boolean runs(String part) { return spec.get("parts").toString().contains("\"" + part + "\""); }
 
   private static DataStream<Rec> of(DataStream<Rec> stream, int kind) { return stream.filter(rec -> rec.f0 == kind).name("kind " + kind); }
@@ -95,7 +98,7 @@ public final class Job {
         .setProperties(properties())
         .setProperty("isolation.level", "read_committed")
         .setProperty("partition.discovery.interval.ms", "10000")
-        .setStartingOffsets(OffsetsInitializer.committedOffsets(OffsetResetStrategy.EARLIEST))
+        .setStartingOffsets(new Offsets(spec.path("skip_deleted").asBoolean()))
         .setDeserializer(new Reading(kind, fields, door(stream)))
         .build();
   }
@@ -125,31 +128,20 @@ public final class Job {
     @Override public void onPeriodicEmit(WatermarkOutput output) { output.markIdle(); }
   }
 
-  /** A clock that no record moves which is dated too far after the newest before it: serve refuses such an event. */
-  private static final class Sober extends BoundedOutOfOrdernessWatermarks<Rec> {
-    private final long ahead;
-    private long newest = Long.MIN_VALUE;
-    Sober(Duration lateness, long ahead) { super(lateness); this.ahead = ahead; }
-    @Override public void onEvent(Rec rec, long at, WatermarkOutput output) {
-      if (at <= newest || (newest != Long.MIN_VALUE && at - newest > ahead)) return;
-      newest = at;
-      super.onEvent(rec, at, output);
-    }
-  }
-
   /** Events, labels or predictions: they say when they happened, and wait for each other in event time. */
   private DataStream<Rec> timed(int kind, String stream, Shards.By by) {
     JsonNode said = spec.get("fields").get(stream);
     Reading.Fields fields = new Reading.Fields();
     fields.id = said.get("id").asText();
     fields.key = said.get("key").asText();
+    fields.usual = said.path("usual").asText("");
     fields.at = said.get("at").asText();
     fields.zone = said.get("zone").asText();
     fields.unit = said.get("unit").asLong();
     long ahead = spec.path("ahead_ms").asLong(Long.MAX_VALUE);
     Duration lateness = Duration.ofMillis(said.get("lateness_ms").asLong());
     WatermarkStrategy<Rec> clock = WatermarkStrategy
-        .<Rec>forGenerator(context -> new Sober(lateness, ahead))
+        .<Rec>forGenerator(context -> new Clock(lateness, ahead))
         .withTimestampAssigner((rec, written) -> rec.millis()) // never when Kafka wrote it: event time is data
         .withIdleness(Duration.ofMillis(spec.get("idle_ms").asLong()))
         .withWatermarkAlignment(text("name"), Duration.ofMillis(spec.get("drift_ms").asLong()), Duration.ofMillis(200));
@@ -165,6 +157,7 @@ public final class Job {
         .setKafkaProducerConfig(properties())
         .setProperty("transaction.timeout.ms", text("transaction_timeout_ms"))
         .setProperty("max.request.size", "67108864")
+        .setProperty("buffer.memory", "134217728") // a message has to fit: with the client's 32 MB a larger version ends the job
         .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
         .setTransactionalIdPrefix(text("transactions"))
         .setRecordSerializer(new Writing(topics))

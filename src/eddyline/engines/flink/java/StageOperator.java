@@ -61,6 +61,8 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   private transient Histogram latency;
   private transient Counter in, out, dead;
   private transient long watermark;
+  /** Nobody partitions this stage, and another instance has its one shard: this one has no records, and nothing to say or to keep. */
+  private transient boolean idle;
 
   public StageOperator(Configuration config, byte[] plan, String stage, Shards.By by, boolean told, boolean remembers) {
     super(config);
@@ -106,6 +108,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     Pack.Writer saved = new Pack.Writer();
     try {
       KeyGroupRange range = ((CheckpointableKeyedStateBackend<?>) getKeyedStateBackend()).getKeyGroupRange();
+      idle = by == Shards.By.NOBODY && !range.contains(0);
       List<Object[]> found = new ArrayList<>();
       for (int shard : range) {
         setCurrentKey(Shards.name(shard));
@@ -253,12 +256,13 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   public void prepareSnapshotPreBarrier(long checkpoint) throws Exception {
     super.prepareSnapshotPreBarrier(checkpoint);
     invokeFinishBundle();
-    emit(new Pack.Reader((byte[]) interpreter.invokeMethod(host, "before_checkpoint")));
+    if (!idle) emit(new Pack.Reader((byte[]) interpreter.invokeMethod(host, "before_checkpoint")));
   }
 
   @Override
   public void snapshotState(StateSnapshotContext context) throws Exception {
     super.snapshotState(context);
+    if (idle) { lastTold.update(new ArrayList<>()); return; }
     Pack.Reader reader = new Pack.Reader((byte[]) interpreter.invokeMethod(host, "save"));
     reader.array();
     for (int i = reader.array(); i > 0; i--) {

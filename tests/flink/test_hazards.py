@@ -1,0 +1,176 @@
+"""What a job meets in its second year, on the real Flink and Kafka: each of these once lost, doubled or stopped something.
+
+A topic that was emptied before it was read, a wrong year that is the first thing read after a restart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from tests.flink.conftest import PATIENCE_S, Run
+
+from eddyline.cluster.flink import Flink
+from eddyline.cluster.kafka import Kafka
+from eddyline.connectors.kafka import wire
+from eddyline.engines.flink import operate
+from eddyline.engines.flink.job import Settings
+from eddyline.engines.flink.rest import FlinkError
+from eddyline.engines.flink.standing import status
+from eddyline.pipeline.loading import load
+
+FILE = """
+from river import linear_model
+from eddyline import EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Truth, hours, memory
+
+class Visit(Event):
+    id: Id
+    who: Key
+    at: EpochSeconds
+    pages: float
+
+class Sale(Label):
+    id: Id
+    at: EpochSeconds
+    bought: Truth[bool]
+
+{name} = Pipeline(
+    name="{name}",
+    events=memory([], Visit),
+    labels=memory([], Sale),
+    features=lambda visit: {{"pages": visit.pages}},
+    model=linear_model.LogisticRegression(),
+    join=Join(wait=hours(100), absent=False),
+)
+"""
+START = 1_700_000_000
+WRONG_YEAR = 250_000_000_000
+SETTINGS = Settings(checkpoint_ms=300, idle_ms=500)
+
+
+def visit(number: int, at: int | None = None) -> bytes:
+    """An event; those of even numbers are sent to one partition, the others to the other one."""
+    return msgspec.json.encode(
+        {"id": f"v-{number}", "who": f"w-{number % 7}", "at": START + number if at is None else at, "pages": number % 5}
+    )
+
+
+def sale(number: int) -> bytes:
+    """Its truth."""
+    return msgspec.json.encode({"id": f"v-{number}", "at": START + number + 60, "bought": True})
+
+
+@dataclass
+class Shop:
+    """A pipeline that is stopped and started again, and what its topics hold."""
+
+    run: Run
+    brokers: str
+
+    @property
+    def name(self) -> str:
+        """The pipeline's."""
+        return self.run.loaded.pipeline.name
+
+    def send(self, stream: str, numbers: range, make: Callable[[int], bytes]) -> None:
+        """Sends one record for each number, by number to one of the two partitions."""
+        producer = Producer({"bootstrap.servers": self.brokers})
+        for number in numbers:
+            producer.produce(f"{self.name}.{stream}", make(number), partition=number % 2)
+        assert producer.flush(30) == 0
+
+    def again(self, settings: Settings = SETTINGS) -> None:
+        """Goes on from where it was stopped."""
+        self.run.id = operate.submit(self.run.loaded, self.run.connection, settings, self.run.rest.url, "latest")
+
+    def answered(self) -> list[str]:
+        """The ids of the answers, sorted."""
+        return sorted(wire.decode_prediction(one.value).event_id for one in self.run.of_stream("predictions"))
+
+    def learned(self) -> list[tuple[str, str]]:
+        """Which events were learned, and how the truth was known."""
+        examples = [wire.decode_example(one.value)[0] for one in self.run.of_stream("examples")]
+        return sorted((one.prediction.event_id, one.known) for one in examples)
+
+
+@pytest.fixture
+def opened(kafka_broker: Kafka, flink_cluster: Flink, tmp_path: Path) -> Iterator[Callable[[str], Shop]]:
+    """Opens shops by name, and ends their jobs."""
+    shops: list[Shop] = []
+
+    def opening(name: str) -> Shop:
+        path = tmp_path / f"{name}.py"
+        path.write_text(FILE.format(name=name))
+        shops.append(Shop(Run.of(load(str(path)), kafka_broker, flink_cluster, SETTINGS), kafka_broker.brokers))
+        return shops[-1]
+
+    yield opening
+    for shop in shops:
+        shop.run.end()
+
+
+def until(done: Callable[[], bool], what: Callable[[], object]) -> None:
+    """Waits for what other processes do."""
+    end = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < end, what()
+        time.sleep(0.3)
+
+
+def ids(*numbers: int) -> list[str]:
+    """The ids of events, sorted."""
+    return sorted(f"v-{number}" for number in numbers)
+
+
+def trouble(shop: Shop) -> str:
+    """What is wrong with a job that cannot go on: said when it does not come up, or by its status where it did at first."""
+    try:
+        shop.again()
+    except FlinkError as error:
+        return str(error)
+    found: list[str] = []
+
+    def fails() -> bool:
+        found[:] = [one.problem for one in status(shop.name, shop.run.rest.url) if one.problem]
+        return bool(found)
+
+    until(fails, lambda: shop.answered())
+    operate.cancel(shop.name, shop.run.rest.url)
+    return found[0]
+
+
+def test_events_that_were_deleted_before_they_were_read_stop_the_job_and_are_not_skipped(opened: Callable[[str], Shop]) -> None:
+    shop = opened("emptied")
+    shop.send("events", range(40), visit)
+    shop.run.taken()
+    shop.run.stop(drain=False)
+    shop.send("events", range(40, 80), visit)
+    topic, admin = f"{shop.name}.events", shop.run.connection.admin()
+    for future in admin.delete_records([TopicPartition(topic, 0, 30)]).values():
+        future.result(30)
+    assert "deleted before it was read" in (problem := trouble(shop)), problem
+    assert "--skip-deleted" in problem
+    assert set(shop.answered()) <= set(ids(*range(40), *range(41, 80, 2)))
+    shop.again(replace(SETTINGS, skip_deleted=True))
+    shop.run.taken()
+    assert shop.answered() == ids(*range(40), *range(41, 80, 2), *range(60, 80, 2))
+
+
+def test_a_wrong_year_that_is_read_first_after_a_restart_ends_the_wait_of_nobody(opened: Callable[[str], Shop]) -> None:
+    shop = opened("awoken")
+    shop.send("events", range(40), visit)
+    shop.run.taken()
+    shop.run.stop(drain=False)
+    shop.send("events", range(1_000, 1_002), lambda number: visit(number, WRONG_YEAR))
+    shop.again()
+    shop.run.taken()
+    shop.send("events", range(40, 80), visit)
+    shop.run.taken()
+    shop.send("labels", range(80), sale)
+    until(lambda: len(shop.learned()) >= 80, lambda: len(shop.learned()))
+    assert shop.learned() == [(event_id, "label") for event_id in ids(*range(80))]
