@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from river import linear_model
 from eddyline import EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Truth, hours, kafka, memory
 from eddyline.connectors.kafka import Connection, wire
 from eddyline.connectors.kafka.deltas import Chain, links
-from eddyline.engines.flink import job
+from eddyline.engines.flink import job, shipping
 from eddyline.engines.flink.batch import DEAD, EXAMPLE, NEVER, PREDICTION, ROLLOUT, VERSION, Given, Saved
 from eddyline.engines.flink.hosts import host_of
 from eddyline.engines.flink.job import Settings
@@ -26,9 +28,9 @@ from eddyline.engines.flink.learn import LearnHost
 from eddyline.engines.flink.reading import Door
 from eddyline.engines.flink.rest import FlinkError, Rest, _innermost
 from eddyline.engines.flink.retained import Note, Retained
-from eddyline.pipeline.loading import Loaded
+from eddyline.pipeline.loading import Loaded, load
 from eddyline.records import ModelVersion
-from eddyline.records.errors import Rejected, SourceError, StoreMismatch
+from eddyline.records.errors import DeclarationError, Rejected, SourceError, StoreMismatch
 from eddyline.testing.hosted import Hosted
 
 
@@ -286,3 +288,44 @@ def test_who_is_not_let_in_is_told_so_and_no_error_shows_a_password(guarded: str
     shown = f"{refused.value} {away.value} {Rest('http://ann:hunter3@flink:8081')!r}"
     assert guarded in shown
     assert "hunter" not in shown
+
+
+# Workers -----------------------------------------------------------------------------------------------------------------
+
+ABROAD = """
+from river import linear_model
+from eddyline import EpochSeconds, Event, Id, Label, Pipeline, Truth, memory
+
+class Café(Event):
+    id: Id
+    at: EpochSeconds
+    größe: float
+
+class Urteil(Label):
+    id: Id
+    at: EpochSeconds
+    gut: Truth[bool]
+
+cafés = Pipeline(name="cafes", events=memory([], Café), labels=memory([], Urteil), model=linear_model.LogisticRegression())
+"""
+UNPACK = "import sys; from eddyline.engines.flink.shipping import unpacked; print(ascii(unpacked(sys.stdin.buffer.read())))"
+
+
+@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
+def test_a_worker_of_another_locale_reads_the_same_pipeline(tmp_path: Path, locale: str) -> None:
+    file = tmp_path / "cafes.py"
+    file.write_text(ABROAD, "utf-8")
+    parcel = shipping.packed(load(str(file)))
+    abroad = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", UNPACK], input=parcel, capture_output=True, env=os.environ | abroad, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"gr\\xf6" in done.stdout or b"Caf\\xe9" in done.stdout
+
+
+def test_a_file_that_is_not_utf_8_is_refused_in_words_before_it_travels(tmp_path: Path) -> None:
+    file = tmp_path / "cafes.py"
+    file.write_text("# coding: latin-1\n" + ABROAD, "latin-1")
+    with pytest.raises(DeclarationError, match=r"cafes\.py is not UTF-8"):
+        shipping.packed(load(str(file)))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def command(name: str | None, kafka_config: str | None, rest: str, as_json: bool) -> None:
     """Show the jobs that have not ended: those of the pipeline NAME (or of its FILE), or all of ours.
 
-    Lag and checkpoint are as of the last checkpoint. The exit code is 0 when every job shown runs, else 1.
+    Lag and checkpoint are as of the last checkpoint. The exit code is 0 when every job shown runs and its topics can be
+    looked at, else 1.
     """
     from eddyline.cli import show
     from eddyline.cli.flink_options import named, security
@@ -37,7 +38,7 @@ def command(name: str | None, kafka_config: str | None, rest: str, as_json: bool
             _page(one)
     if not found and not as_json:
         click.echo(f"no job of {name or 'ours'} runs at {place}; start one: eddyline flink submit FILE")
-    if not found or any(one.problem is not None for one in found):
+    if not found or any(one.problem is not None or one.unseen is not None for one in found):
         raise click.exceptions.Exit(1)
 
 
@@ -54,10 +55,14 @@ def _page(one: Standing) -> None:
         ("last one", made and f"{made.age_s:.1f} s ago, {show.size(made.bytes)} in {made.took_ms:,} ms"),
         ("kept in", made and made.path),
         *((f"behind in {topic}", f"{lag:,} of {one.read[topic] + lag:,}") for topic, lag in one.lag.items()),
-        ("newest version", one.version or "none yet"),
-        ("answers", f"{one.champion or 'the newest version'} (rollout {one.revision})"),
+        *(_of_topics(one) if one.unseen is None else [("topics", one.unseen)]),
     ]
     show.facts(f"{one.name}, job {one.job}", rows)
+
+
+def _of_topics(one: Standing) -> list[tuple[str, str]]:
+    answers = f"{one.champion or 'the newest version'} (rollout {one.revision})"
+    return [("newest version", one.version or "none yet"), ("answers", answers)]
 
 
 def line(one: Standing) -> str:

@@ -37,13 +37,13 @@ def packed(loaded: Loaded) -> bytes:
     Raises `DeclarationError` when the pipeline has no name in its file.
     """
     base = loaded.base.resolve()
-    files = {loaded.file.name: loaded.file.read_text()}
+    files = {loaded.file.name: _text(loaded.file)}
     for module in list(sys.modules.values()):
         source = getattr(module, "__file__", None)
         if source and source.endswith(".py"):
             path = Path(source).resolve()
             if path.is_relative_to(base) and "site-packages" not in path.parts and not path.is_relative_to(_OURS):
-                files[path.relative_to(base).as_posix()] = path.read_text()
+                files[path.relative_to(base).as_posix()] = _text(path)
     modules = [module for module in sys.modules.values() if getattr(module, "__file__", None) == str(loaded.file)]
     words = (name for module in modules for name, value in vars(module).items() if value is loaded.pipeline)
     word = next(words, None)
@@ -69,7 +69,7 @@ def unpacked(raw: bytes) -> Pipeline:
                 path = folder / name
                 assert path.resolve().is_relative_to(folder.resolve()), f"a file outside of its folder: {name}"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text)
+                path.write_text(text, "utf-8")
             known = load(f"{folder / parcel.main}:{parcel.name}").pipeline
             if known.digest != parcel.digest:
                 raise StoreMismatch(
@@ -78,6 +78,14 @@ def unpacked(raw: bytes) -> Pipeline:
                 )
             _known[raw] = known
         return known
+
+
+def _text(file: Path) -> str:
+    """A file of Python's as text. UTF-8 here and there, whatever the locales of submitter and worker are."""
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise DeclarationError(f"{file.name} is not UTF-8 ({error}): a worker could not read it\nwrite it in UTF-8") from error
 
 
 _OURS = Path(__file__).resolve().parents[2]

@@ -17,6 +17,7 @@ from eddyline.engines.flink.looking import last
 from eddyline.engines.flink.operate import Job, running
 from eddyline.engines.flink.positions import TIMED, Reading, readings
 from eddyline.engines.flink.rest import DEFAULT, Rest
+from eddyline.records.errors import SourceError
 
 _LOOK_BACK = 8
 """Versions that are looked at for the newest: a rollback tells an older one again."""
@@ -59,6 +60,8 @@ class Standing:
     champion: str | None = None
     """the version that was chosen to answer; None: the learner, as it is published"""
     revision: int = 0
+    unseen: str | None = None
+    """why nothing can be said about topics: the brokers do not answer"""
 
 
 class _Position(msgspec.Struct, frozen=True):
@@ -69,20 +72,35 @@ class _Position(msgspec.Struct, frozen=True):
 def status(name: str | None = None, rest_url: str = DEFAULT, settings: Mapping[str, str] | None = None) -> list[Standing]:
     """How the jobs stand that have not ended: all of ours, or those of one pipeline.
 
-    Brokers are those that the job reads from; `settings` are Kafka's security settings, which it does not tell. Raises
-    `FlinkError` when no Flink answers and `SourceError` when no broker does.
+    Brokers are those that the job reads from; `settings` are Kafka's security settings, which it does not tell. Where no broker
+    answers, what Flink says is told all the same, and `unseen` says why the rest is not. Raises `FlinkError` when no
+    Flink answers.
     """
     rest = Rest(rest_url)
-    return [standing(rest, it, settings) for it in running(rest, name)]
+    return [_seen(rest, it, settings) for it in running(rest, name)]
 
 
 def standing(rest: Rest, it: Job, settings: Mapping[str, str] | None = None) -> Standing:
-    """How one job stands."""
+    """How one job stands. Raises `SourceError` when no broker answers."""
+    seen = _of_flink(rest, it)
+    return _on_topics(seen, it, settings) if it.about else seen
+
+
+def _seen(rest: Rest, it: Job, settings: Mapping[str, str] | None) -> Standing:
+    seen = _of_flink(rest, it)
+    try:
+        return _on_topics(seen, it, settings) if it.about else seen
+    except SourceError as error:
+        return replace(seen, unseen=str(error))
+
+
+def _of_flink(rest: Rest, it: Job) -> Standing:
+    """What Flink says of a job."""
     found, told = rest.get(f"/jobs/{it.id}"), rest.get(f"/jobs/{it.id}/checkpoints")
     parallelism = max((vertex["parallelism"] for vertex in found["vertices"]), default=0)
     restarts = rest.get(f"/jobs/{it.id}/metrics?get=numRestarts")
     healthy = found["state"] == "RUNNING" and all(vertex["status"] == "RUNNING" for vertex in found["vertices"])
-    seen = Standing(
+    return Standing(
         pipeline=it.pipeline,
         name=it.name,
         job=it.id,
@@ -97,7 +115,6 @@ def standing(rest: Rest, it: Job, settings: Mapping[str, str] | None = None) -> 
         checkpoint=_checkpoint(told["latest"].get("completed")),
         problem=None if healthy else rest.problem(it.id),
     )
-    return _on_topics(seen, it, settings) if it.about else seen
 
 
 def _checkpoint(completed: Mapping[str, Any] | None) -> Checkpoint | None:
