@@ -78,7 +78,8 @@ def test_partitions_that_are_added_while_a_run_follows_end_it_and_are_read_by_th
     monkeypatch.setattr(topic, "LOOK_EVERY_S", 0.0)
     with closing(source.open_parts({}, None, follow=True)) as reader:
         assert len(reader.parts[0].read(0, 10)) == 3
-        for future in Connection(brokers).admin().create_partitions([NewPartitions("grown.events", 3)]).values():
+        admin = Connection(brokers).admin()
+        for future in admin.create_partitions([NewPartitions("grown.events", 3)]).values():
             future.result(30)
         with pytest.raises(SourceError, match="has 3 partitions, and had 1 when this run started"):
             followed(reader, 60)
@@ -92,7 +93,8 @@ def test_a_topic_that_somebody_made_to_forget_is_told_with_the_command_that_mend
         NewTopic(topics.examples, 1, config={"retention.ms": "1000", "retention.bytes": "-1"}),
         NewTopic(topics.versions, 1, config={"cleanup.policy": "compact,delete"}),
     ]
-    for future in connection.admin().create_topics(made).values():
+    admin = connection.admin()
+    for future in admin.create_topics(made).values():
         future.result(30)
     ensure(connection, topics, topics.outputs(), partitions=1)
     said = [one.splitlines()[0] for one in misfits(connection, topics, topics.outputs())]
