@@ -109,6 +109,7 @@ def misfits(connection: Connection, topics: Topics, names: Iterable[str]) -> lis
 
     It is told and not refused: a broker may have reasons. Raises `SourceError` when the broker does not answer.
     """
+    from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin._config import ConfigResource
     from confluent_kafka.admin._resource import ResourceType
 
@@ -117,8 +118,14 @@ def misfits(connection: Connection, topics: Topics, names: Iterable[str]) -> lis
     found = []
     for resource, future in admin.describe_configs(list(asked), request_timeout=connection.patience_s).items():
         name = asked[resource]
-        with connection.in_words(f"topic {name} cannot be looked up"):
+        try:
             has = {word: entry.value for word, entry in future.result(timeout=connection.patience_s).items()}
+        except KafkaException as problem:
+            if problem.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                found.append(f"topic {name}: whether it keeps enough cannot be told, this user may not DescribeConfigs")
+                continue
+            with connection.in_words(f"topic {name} cannot be looked up"):
+                raise
         found += [
             _misfit(name, word, str(has[word]), wanted)
             for word, wanted in topics.settings(name).items()
