@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Message, Producer
-from river import naive_bayes
 from confluent_kafka.cimpl import NewPartitions, NewTopic
+from river import naive_bayes
 from tests.engines import kafka_shop as shop
 
 from eddyline import Challenger, Promote
