@@ -224,3 +224,25 @@ def test_after_a_promotion_it_is_the_champions_recipe_that_is_made_anew(tmp_path
         assert (entry.like, str(entry.after).partition("@")[0]) == ("shop.deep", "shop.deep")
         assert trained_of(loaded, "shop.r2").learned.count == 800
         assert verify(store, loaded.pipeline).faults == []
+
+
+def test_a_window_leaves_out_what_was_held_back_from_learning(tmp_path: Path) -> None:
+    write(tmp_path, drift_at=9_999, events=1_900)
+    text = FILE.replace('(Retrain(on=("error_drift",), window="since_drift"{more}), Promote(evidence=20))', "DECIDE")
+    (tmp_path / "doubt.py").write_text(text.replace("DECIDE", "Retrain(every=hours(5), window=1_000)"))
+    loaded = load(str(tmp_path / "doubt.py"))
+    with Engine(loaded.pipeline, loaded.store) as engine:
+        replay(engine, loaded.base, batch=100, limit=2_400)
+        engine.command(Command(do="freeze", author="ana", reason="labels look wrong"))
+        replay(engine, loaded.base, batch=100, limit=600)
+        engine.command(Command(do="resume", author="ana"))
+    decisions = run(loaded)
+    assert [one.action for one in decisions[:4]] == ["freeze", "resume", "retrain", "enter"]
+    learned = trained_of(loaded, f"shop.r{decisions[2].number}").learned
+    with closing(Store.read(loaded.store)) as store:
+        rows = [row for block in range(1, store.seq + 1) for row in store.examples_of(block)]
+    assert learned.first is not None
+    assert learned.last is not None
+    taken = rows[learned.first.number : learned.last.number + 1]
+    assert sum(row.position < 0 for row in taken) > 200
+    assert learned.count == sum(row.position >= 0 for row in taken) == 800

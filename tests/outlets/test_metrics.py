@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.outlets.shop import SHOP, WATCHED, opened, sale, trade, visit
+from tests.outlets.shop import SHOP, WATCHED, Visit, opened, sale, trade, visit
 
+from eddyline import Challenger, Missing, Split, Watch
 from eddyline.engines.embedded.watchdog import Watchdog
 from eddyline.outlets import metrics as m
 from eddyline.outlets.exposition import readings_at_rest, serving_metrics, text
 from eddyline.outlets.generate import generated
-from eddyline.outlets.look import shown_of
+from eddyline.outlets.look import look, shown_of
 from eddyline.outlets.metrics import METRICS, MOST, Readings
 from eddyline.records.errors import DeclarationError
 from eddyline.store.database import Store
@@ -106,6 +107,18 @@ def test_challengers_and_decisions_are_shown(tmp_path: Path) -> None:
         assert line in live
 
 
+def test_shares_of_several_who_answer_are_what_they_get_and_come_to_one(tmp_path: Path) -> None:
+    halves = tuple(Challenger(name, model=WATCHED.model, mode=Split(0.5)) for name in ("one", "two"))
+    with opened(tmp_path, WATCHED.replace(challengers=halves)) as engine:
+        trade(engine, range(5))
+    now = readings_at_rest(tmp_path / "shop.eddyline", WATCHED.replace(challengers=halves))
+    assert now.series[m.SHARE] == {
+        ("shop.one", "split"): 0.5,
+        ("shop.two", "split"): 0.25,
+        ("shop", "champion"): 0.25,
+    }
+
+
 def test_quality_times_its_examples_is_a_sum_so_that_a_while_has_a_mean(tmp_path: Path) -> None:
     with opened(tmp_path) as engine:
         trade(engine, range(50))
@@ -143,6 +156,23 @@ def test_series_beyond_the_bound_are_left_out_and_counted() -> None:
     said = text(now)
     assert said.count("eddyline_source_position{") == MOST
     assert 'eddyline_series_dropped{pipeline="shop"} 7.0' in said
+
+
+def by_id(visit: Visit) -> str:
+    return str(visit.id)
+
+
+def test_segments_never_crowd_out_what_is_over_all_of_them(tmp_path: Path) -> None:
+    monitors = tuple(Missing("pages", name=f"missing-{i}", at_most=0.1, by_segment=True) for i in range(3))
+    crowded = SHOP.replace(watch=Watch(segment=by_id, monitors=monitors, tick=100))
+    now = Readings("shop")
+    with opened(tmp_path, crowded) as engine:
+        for i in range(100):
+            engine.answer(visit(i))
+        look(now, engine.plan, engine.loop.states)
+    over_all = {metric for metric, segment in now.series[m.MEASUREMENT] if not segment}
+    assert {f"missing share of pages{place}" for place in ("", " (2)", " (3)")} <= over_all
+    assert (len(now.series[m.MEASUREMENT]), now.dropped > 100) == (MOST, True)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9464", "[::]:9464", "192.0.2.7:9464", "example.org:9464"])

@@ -20,6 +20,7 @@ from eddyline import Engine
 from eddyline.outlets import beside
 from eddyline.outlets.webhook import CONTENT_TYPE, delivering
 from eddyline.records.errors import DeclarationError, StoreMismatch
+from eddyline.stages.commands import Command
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,18 @@ def test_a_decision_arrives_with_its_evidence_after_the_alert_that_it_is_about(t
         assert (data["action"], data["status"], data["policy"]) == ("alert", "done", "notify")
         assert data["evidence"] == written.evidence
         assert data["evidence"]
+
+
+def test_a_decision_that_names_nobody_arrives_and_what_comes_after_it_too(tmp_path: Path) -> None:
+    with opened(tmp_path) as engine, receiving() as receiver:
+        with delivering(engine, receiver.url):
+            engine.command(Command(do="freeze", author="ana", reason="labels look wrong"))
+            shout(engine, 1)
+            until("both arrive", lambda: len(receiver.posts) == 2)
+        frozen, alert = (JSONFormat().read(None, post.body) for post in receiver.posts)
+        assert (frozen.get_type(), frozen.get_subject()) == ("eddyline.decision.v1", None)
+        assert receiver.posts[0].event["data"]["action"] == "freeze"
+        assert alert.get_subject() == "pages"
 
 
 def test_a_receiver_that_fails_at_times_gets_every_event_in_order(tmp_path: Path) -> None:

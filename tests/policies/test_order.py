@@ -112,3 +112,49 @@ def test_nothing_leaves_before_the_watermark() -> None:
     order.expect(5, "a", None)
     order.settle("a", 1)
     assert list(order.ready(4)) == []
+
+
+def test_who_needs_no_truth_counts_with_those_among_whom_he_came() -> None:
+    order = InOrder()
+    assert order.follow(0, "a")
+    order.expect(1, "b", None)
+    assert [order.follow(2, "c"), order.follow(3, "d")] == [False, False]
+    order.expect(4, "e", None)
+    assert not order.follow(5, "f")
+    order.settle("e", True)
+    assert (list(order.ready(9)), order.followed()) == ([], 0)
+    order = InOrder.of(msgspec.json.decode(msgspec.json.encode(order.plain())))
+    order.settle("b", True)
+    assert ([event_id for _, event_id, _, _ in order.ready(9)], order.followed(), order.followed()) == (["b", "e"], 3, 0)
+    assert (order.follow(4, "d"), order.late, order.follow(6, "g")) == (False, 1, True)
+
+
+def test_a_group_is_dropped_whatever_is_known_of_it() -> None:
+    order = InOrder()
+    for at, group in enumerate(["north", "south", "north"]):
+        order.expect(at, str(at), None, group)
+    order.settle("0", True)
+    order.drop("dropped", "north")
+    assert not order.settle("2", True)
+    order.settle("1", True)
+    assert [outcome for *_, outcome in order.ready(9)] == ["dropped", True, "dropped"]
+    order.expect(10, "10", None, "south")
+    order.drop("all")
+    assert [outcome for *_, outcome in order.ready(10)] == ["all"]
+
+
+def test_a_buffer_saved_before_there_were_followers_goes_on() -> None:
+    saved = b'[10, 0, 0, [3, "c"], [[5, "e", "pair", []], [6, "f", "other", [true]]]]'
+    order = InOrder.of(msgspec.json.decode(saved))
+    assert order.settle("e", False)
+    assert list(order.ready(9)) == [(5, "e", "pair", False), (6, "f", "other", True)]
+
+
+def test_a_crowd_that_waits_leaves_room_for_who_comes_late() -> None:
+    order = InOrder(limit=10_000)
+    came = [at for at in range(300_000) if order.expect(at, f"e-{at}", None)]
+    assert came[:5_000] == list(range(5_000))
+    assert len([at for at in came if at >= 250_000]) > 30
+    assert (len(order) < 10_000, order.refused) == (True, 300_000 - len(came))
+    agreed = sum(order._admits(at, f"e-{at}") for at in range(300_000, 400_000))
+    assert 60 < agreed < 140

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from eddyline.policies import (
+    Action,
     Contest,
     ELond,
     ErrorDetector,
@@ -87,6 +89,13 @@ def test_at_the_deadline_an_undecided_contest_keeps_the_champion() -> None:
     assert action.reason.startswith("the deadline of 4 days passed; inconclusive: 12 wins")
 
 
+def test_the_deadline_counts_anew_against_a_new_champion() -> None:
+    policy, places = Promote(deadline=days(4)), {DEEP: Place(DEEP, since=0)}
+    seen = now(contests={DEEP: contest(12, 10)}, places=places, champion_since=5 * HOUR)
+    assert asked(policy, seen) is None
+    assert asked(policy, dataclasses.replace(seen, at=101 * HOUR)) == ("retire", DEEP)
+
+
 def test_a_better_challenger_is_promoted_at_the_deadline_too() -> None:
     seen = now(contests={DEEP: contest(60, 20)}, places={DEEP: Place(DEEP, since=0)})
     assert asked(Promote(deadline=days(4)), seen) == ("promote", DEEP)
@@ -161,6 +170,23 @@ def test_an_error_above_its_objective_rolls_back() -> None:
         error.add(float(number % 3 == 0))
     assert asked(policy, now(error=error, former_name="fraud@5")) == ("roll_back", "fraud")
     assert asked(policy, now(error=error)) == ("alert", "fraud")
+    worse, alike = contest(10, 60), contest(30, 31)
+    assert asked(policy, now(error=error, former=alike, former_name="fraud@5")) == ("roll_back", "fraud")
+    assert asked(policy, now(error=error, former=worse, former_name="fraud@5")) == ("alert", "fraud")
+
+
+def test_while_learning_is_frozen_nobody_is_promoted_or_retired() -> None:
+    policy = Promote(evidence=20, deadline=days(1))
+    for found in (contest(60, 10), contest(10, 60)):
+        assert asked(policy, now(contests={DEEP: found})) is not None
+        assert asked(policy, now(contests={DEEP: found}, frozen_since=5)) is None
+
+
+def test_segments_that_have_no_room_of_their_own_are_nobodys_to_set_apart() -> None:
+    policy = Quarantine(on="missing")
+    alerts = [Alert("missing", "amount", 7, 1, 0.1, 0.5, "is missing", segment) for segment in ("other", "'other'")]
+    assert [policy.matches(alert) for alert in alerts] == [False, True]
+    assert [action.subject for action in policy.wishes(now(alerts=alerts))] == ["'other'"]
 
 
 def test_a_pulse_forgets_good_answers_of_long_ago() -> None:
@@ -378,3 +404,24 @@ def test_many_answers_count_as_each_of_them(many: int) -> None:
     for _ in range(many):
         one_by_one.add()
     assert at_once.plain() == one_by_one.plain()
+
+
+class Patient(Promote):
+    """Promotes nobody before noon."""
+
+    def look(self, now: Now) -> Action | None:
+        return None if now.at < 12 else super().look(now)
+
+
+class Silent(Promote):
+    def wishes(self, now: Now) -> Iterator[Action]:
+        yield from ()
+
+
+def test_a_policy_derived_from_one_of_several_wishes_has_the_last_word_by_look_or_by_wishes() -> None:
+    seen = now(contests={DEEP: contest(90, 10)}, at=11)
+    assert list(Patient().wanted(seen)) == []
+    later = now(contests={DEEP: contest(90, 10)}, at=13)
+    assert [action.kind for action in Patient().wanted(later)] == ["promote"]
+    assert (list(Silent().wanted(later)), Silent().look(later)) == ([], None)
+    assert [action.kind for action in Promote().wanted(seen)] == ["promote"]

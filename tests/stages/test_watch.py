@@ -480,7 +480,11 @@ def test_a_monitor_of_the_users_alerts_at_the_record_that_caused_it() -> None:
     assert number(stage, state, "Streak").value == 2.0
 
 
-@pytest.mark.parametrize("answered", [7, [7]])
+NOT_A_NUMBER = Alert("mine", "error", 0, 0, float("nan"), 1.0, "worse")
+NO_RECORD = Alert("mine", "error", 0, 0, 0.0, 1.0, "worse", segment=object())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("answered", [7, [7], NOT_A_NUMBER, NO_RECORD], ids=["7", "several 7", "not a number", "no record"])
 def test_a_monitor_that_raises_or_answers_nonsense_is_told_once_and_the_loop_goes_on(answered: Any) -> None:
     class Broken:
         def update(self, record: Record) -> Any:
@@ -491,6 +495,23 @@ def test_a_monitor_that_raises_or_answers_nonsense_is_told_once_and_the_loop_goe
     alerts = run(stage, state, [told(answer(i, True), True) for i in range(3)], 2)
     assert [(alert.monitor, alert.subject) for alert in alerts] == [("watch", "Broken")]
     assert number(stage, state, "Broken failed").count == 3
+    assert number(stage, state, "Accuracy").count == 3
+
+
+@pytest.mark.parametrize("said", ["nine", None, float("inf"), ZeroDivisionError()], ids=str)
+def test_a_number_of_the_users_own_that_is_none_hides_no_other(said: Any) -> None:
+    class Shy:
+        def update(self, *_: Any) -> None: ...
+
+        def get(self) -> Any:
+            if isinstance(said, Exception):
+                raise said
+            return said
+
+    stage = bound(monitors=(Shy,))
+    state = stage.new_state()
+    run(stage, state, [told(answer(i, True), True) for i in range(3)], 2)
+    assert number(stage, state, "Shy") == Measurement("Shy", None, 3)
     assert number(stage, state, "Accuracy").count == 3
 
 
@@ -590,3 +611,4 @@ def test_a_segment_of_the_users_own_called_other_is_not_that_of_the_rest() -> No
     name = Watch(segment="carrier").segment_of(Flight)
     assert name is not None
     assert [name(Flight(id="f", at=0, carrier=given)) for given in ("other", "UA", None)] == ["'other'", "UA", None]
+    assert [name(Flight(id="f", at=0, carrier=given)) for given in ("", "x" * 1_000)] == ["''", "x" * 200 + "…"]

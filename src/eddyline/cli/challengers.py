@@ -142,7 +142,8 @@ def _page(found: Seats) -> None:
     for seat in found.seats:
         show.facts(seat.place.who, _facts(seat))
     for why, many in found.uncounted.items():
-        out.print(f"{why}: {many:,} times, and each cost the clip; see which events: eddyline history FILE", soft_wrap=True)
+        cost = ", and each cost the clip" if ": its loss " in why else ""
+        out.print(f"{why}: {many:,} times{cost}; see what the ledger says: eddyline history FILE", soft_wrap=True)
     for decision in found.waiting:
         out.print(
             f"decision {decision.number} waits for approval: {decision.action} {decision.subject} ({decision.reason})",

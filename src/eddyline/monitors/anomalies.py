@@ -146,6 +146,9 @@ def _train(memory: AnomalyMemory) -> None:
         for name, number in numbers.items():
             columns.setdefault(name, []).append(number)
     chosen = sorted(columns)[:50]
+    if not chosen:
+        kept.reference = []  # there is no number to learn from; perhaps among those that come
+        return
     kept.limits = {name: (min(columns[name]), max(columns[name])) for name in chosen}
     trees: Any = anomaly  # untyped in River
     memory.trees = trees.HalfSpaceTrees(n_trees=10, height=6, window_size=WINDOW, seed=1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf, nextafter
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ class Bins(msgspec.Struct):
     >>> bins = Bins.of(["UA", "UA", "AA", "DL"], 3)
     >>> bins.texts, bins.place(["DL", "UA", "B6"])[0].tolist()
     (['UA', 'AA'], [2, 0, 2])
+    >>> Bins.of([7.0] * 100, 10).place([7.0, 6.9, 7.1])[0].tolist()             # a constant: below it, it, above it
+    [1, 0, 2]
     """
 
     edges: list[float]
@@ -45,6 +48,8 @@ class Bins(msgspec.Struct):
         many = len(numbers)
         cuts = {float(numbers[(k * many + most - 1) // most - 1]) for k in range(1, most)} if many else set()
         largest = float(numbers[-1]) if many else 0.0
+        if many and numbers[0] == largest:
+            return cls([nextafter(largest, -inf), largest])  # or else whatever comes later would be in the one bin
         return cls(sorted(cut for cut in cuts if cut < largest))
 
     @property

@@ -20,33 +20,52 @@ _WEEK_US = 7 * DAY_US
 
 
 class Pace(msgspec.Struct):
-    """How many answers and truths have come, over which span of event time. Renewed at ticks only.
+    """How many answers and truths come in how much event time. Renewed at ticks only.
 
-    >>> pace = Pace()
-    >>> pace.add([0, 86_400_000_000 * 7], labelled=1)
+    The span runs from the middle event time of the first tick to the latest such middle, so that a date that is wrong (a
+    null read as 1970, a year typed wrong) does not stretch it while fewer than half of a tick's are. Truths are counted
+    from the tick on that brought the first of them: before, they were on their way.
+
+    >>> pace, day = Pace(), 86_400_000_000
+    >>> for week in range(3): pace.add([(7 * week + part) * day for part in (-1, 0, 1)], labelled=1)
     >>> pace.per_week(labelled=False), pace.per_week(labelled=True)
-    (2.0, 1.0)
+    (3.0, 1.0)
+    >>> pace.add([14 * day, 0, 14 * day], labelled=0); pace.add([21 * day] * 3, labelled=0); pace.per_week(labelled=False)
+    4.0
     """
 
     answered: int = 0
+    """answers after the first tick"""
     labelled: int = 0
+    """truths after the tick that brought the first of them"""
     first: int | None = None
+    """the middle event time of the first tick (µs)"""
     last: int | None = None
+    """the latest middle of a tick"""
+    labelled_since: int | None = None
+    """what `last` was when the first truths came"""
 
     def add(self, ats: list[int], labelled: int) -> None:
-        """Counts answers by their event times in microseconds, and truths."""
-        self.labelled += labelled
-        if not ats:
-            return
-        self.answered += len(ats)
-        self.first = min(ats) if self.first is None else min(self.first, *ats)
-        self.last = max(ats) if self.last is None else max(self.last, *ats)
+        """Counts the answers of a tick by their event times in microseconds, and its truths."""
+        if ats:
+            middle = sorted(ats)[len(ats) // 2]
+            if self.first is None or self.last is None:
+                self.first = self.last = middle
+            else:
+                self.answered += len(ats)
+                self.last = max(self.last, middle)
+        if labelled:
+            if self.labelled_since is None:
+                self.labelled_since = self.last
+            else:
+                self.labelled += labelled
 
     def per_week(self, *, labelled: bool) -> float | None:
-        """Records a week of event time so far; None before there is a span."""
-        if self.first is None or self.last is None or self.last <= self.first:
+        """Records a week of event time so far; None before there is a span with any."""
+        count, since = (self.labelled, self.labelled_since) if labelled else (self.answered, self.first)
+        if since is None or self.last is None or self.last <= since or not count:
             return None
-        return (self.labelled if labelled else self.answered) * _WEEK_US / (self.last - self.first)
+        return count * _WEEK_US / (self.last - since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +104,10 @@ def per_week(alarms: float = 1.0, *, records: float | None = None) -> Budget:
     """A budget of so many false alarms a week of event time.
 
     Say `records`, how many records a week has, where you know it. Else the rate is the one observed so far:
-    answers (or truths, for monitors of the error) over the span of their event times, taken anew at each tick
-    of the watch. Until the first tick 10,000 records are promised between false alarms, and never less than
-    100. The promise holds while the rate moves: what a detector reports is at least what the latest rate asks.
+    answers (or truths, for monitors of the error) over the event time that they took, by the middle of each tick of
+    the watch, so that single wrong dates do not count. Until the second tick 10,000 records are promised between
+    false alarms, and never less than 100. The promise holds while the rate moves: what a detector reports is at least
+    what the latest rate asks.
 
     >>> per_week(0.5)
     per_week(0.5)

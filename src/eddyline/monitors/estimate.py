@@ -106,8 +106,12 @@ def _table() -> list[float]:
 
 
 def _place(answers: Sequence[Value], confidences: Sequence[Value]) -> tuple[Any, Any, Sequence[int]]:
-    """Where each answer with a confidence belongs in a table, its confidence, and which answers those were."""
-    stated, where = numbers_of(confidences)
+    """Where each answer with a confidence belongs in a table, its confidence, and which answers those were.
+
+    A model of the user's may call anything a probability: what is beyond 0 and 1 is taken as 0 and 1.
+    """
+    found, where = numbers_of(confidences)
+    stated = np.clip(found, 0.0, 1.0)
     chosen = range(len(answers)) if where is None else where
     kinds = np.array([_KIND.get(answers[i], 0) if type(answers[i]) is bool else 0 for i in chosen], dtype=np.int64)
     return kinds * BINS + np.minimum(BINS - 1, (BINS * stated).astype(np.int64)), stated, chosen

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import Any
 
+import msgspec
+
 from eddyline.records import Alert, Example, Measurement, Prediction, Unlabelled
 from eddyline.records.errors import DeclarationError
 
@@ -54,6 +56,8 @@ class OwnMonitor:
                 alerts = [] if said is None else [said] if isinstance(said, Alert) else list(said)
                 if not all(isinstance(alert, Alert) for alert in alerts):
                     raise TypeError(f"update() returned {said!r}, expected an Alert, several, or None")
+                for alert in alerts:
+                    _check_plain(alert)
             except Exception as error:
                 if not self.failed:
                     yield index, raised(thing_name(self.monitor), record, f"{type(error).__name__}: {error}")
@@ -68,12 +72,31 @@ class OwnMonitor:
         if self.failed:
             yield Measurement(f"{name} failed", float(self.failed), self.failed)
         if hasattr(self.monitor, "get"):
-            value = float(copy.deepcopy(self.monitor).get())
-            yield Measurement(name, value if isfinite(value) else None, shown)
+            yield Measurement(name, number_of(copy.deepcopy(self.monitor)), shown)
 
     def plain(self) -> tuple[Any, int]:
         """The user's object and the count."""
         return self.monitor, self.failed
+
+
+def number_of(thing: Any) -> float | None:
+    """What `get()` of a metric or monitor says: None where that is no finite number, or where it raises.
+
+    Whoever looks at a page of numbers sees the others; nothing is computed from this one.
+    """
+    try:
+        value = float(thing.get())
+    except Exception:
+        return None
+    return value if isfinite(value) else None
+
+
+def _check_plain(alert: Alert) -> None:
+    """Refuses an alert that could not be written down, or that holds numbers that are none."""
+    msgspec.msgpack.decode(msgspec.msgpack.encode(alert), type=Alert)
+    numbers = (alert.before, alert.after, alert.effect)
+    if not all(number is None or isfinite(number) for number in numbers):
+        raise ValueError(f"update() returned an Alert with numbers that are not finite: before, after, effect = {numbers}")
 
 
 def checked(monitor: Any) -> Any:

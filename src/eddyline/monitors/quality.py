@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from eddyline.monitors.days import day_name, day_numbers
 from eddyline.monitors.metrics import Gauge, tally_of, update_of
+from eddyline.monitors.own import number_of
 from eddyline.ports import Metric
 from eddyline.records import Example, Measurement, Prediction, Said
 
@@ -128,14 +129,14 @@ class Group:
     def last_numbers(self) -> Shown:
         """The same of a group that is given up: its metrics are read themselves, at a fifth of the cost."""
         pairs = zip(self.metrics, self.counts, strict=True)
-        return tuple((_finite(metric.get()) if count else None, count) for metric, count in pairs)
+        return tuple((number_of(metric) if count else None, count) for metric, count in pairs)
 
     def _number(self, i: int) -> tuple[float | None, int]:
         known, count = self.shown[i], self.counts[i]
         if known is None or known[1] != count:
             # Reading a confusion matrix of River's inserts zeros into it; reading must change nothing, so a
             # copy is read.
-            known = self.shown[i] = (_finite(copy.deepcopy(self.metrics[i]).get()) if count else None, count)
+            known = self.shown[i] = (number_of(copy.deepcopy(self.metrics[i])) if count else None, count)
         return known
 
 
@@ -472,8 +473,3 @@ def _apply(update: Any, truths: Sequence[Any], answers: Sequence[Any]) -> list[t
             return errors
         except Exception as error:
             errors.append((len(truths) - length_hint(left) - 1, error))
-
-
-def _finite(value: Any) -> float | None:
-    number = float(value)
-    return number if isfinite(number) else None

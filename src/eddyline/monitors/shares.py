@@ -20,6 +20,9 @@ from eddyline.records import Alert, Measurement, Value
 LEAST = 0.01
 """The smallest share of bad values that is worth an alert, unless the declaration says another."""
 
+NEARLY_ALL = 0.999
+"""What is bad in so large a share of a reference cannot become worse: a field that nobody fills, an id as a category."""
+
 
 class ShareStream(msgspec.Struct):
     """What is known of the values of one stream, and the evidence that bad ones became more."""
@@ -45,7 +48,8 @@ class Shares(Monitor[ShareMemory]):
 
     The evidence is `Above`'s, an e-detector for "the share is above the objective", by e-BH over all names
     and segments at each tick. The objective is the declared one, or what the reference allows with confidence
-    99.9 %, and at least `at_least`. After an alert the reference is learned anew.
+    99.9 %, and at least `at_least`. Where (nearly) all of the reference was bad, it says nothing and raises nothing.
+    After an alert the reference is learned anew.
     """
 
     of: Any
@@ -116,8 +120,9 @@ class Shares(Monitor[ShareMemory]):
         stream.count += len(bad)
         if any(bad):
             stream.bad += sum(bad)
-        stream.above.feed(bad, float("inf"))
-        stream.above.settle()
+        if stream.above.objective < 1.0:
+            stream.above.feed(bad, float("inf"))
+            stream.above.settle()
         if one.labelled:
             stream.losses.add(self.bad(stream.known, one.labelled), one.losses)
 
@@ -140,5 +145,9 @@ def at_most(hits: int, of: int) -> float:
 
 
 def objective(bound: float, at_least: float) -> float:
-    """A share that an e-detector can work with: strictly below 1."""
-    return min(max(bound, at_least), 0.999)
+    """The share that may be bad. 1 where a reference was bad throughout: then no share is too large, and nothing is watched.
+
+    >>> objective(0.004, 0.01), objective(0.9, 0.01), objective(at_most(999, 1000), 0.01)
+    (0.01, 0.9, 1.0)
+    """
+    return max(bound, at_least) if bound < NEARLY_ALL else 1.0

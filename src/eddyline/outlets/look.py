@@ -76,16 +76,20 @@ def _lines(into: Readings, states: States) -> None:
     learner = learners.get(champion, states.learn)
     published = learner.position if learner.published is None else learner.published_position
     into.set(m.ANSWERING, int(pinned) if pinned else published, champion)
-    given = 0.0
+    left = 1.0
     for place in rollout.places:
-        into.set(m.SHARE, place.share, place.who.partition("@")[0], place.mode)
-        given += place.share
-    into.set(m.SHARE, 1.0 - given, champion, "champion")
+        answered = left * place.share  # of the keys that nobody before it has taken
+        into.set(m.SHARE, answered, place.who.partition("@")[0], place.mode)
+        left -= answered
+    into.set(m.SHARE, left, champion, "champion")
 
 
 def _measured(into: Readings, gauges: dict[str, Gauge], measured: list[Measurement]) -> None:
-    """Quality over all, by segment, by line and of its newest version; other numbers by name. Days are left out."""
-    for one in measured:
+    """Quality over all, by segment, by line and of its newest version; other numbers by name. Days are left out.
+
+    What is over all segments comes first: where there is no room for everything, segments are left out.
+    """
+    for one in sorted(measured, key=lambda one: one.segment is not None):
         if one.value is None or one.day is not None:
             continue
         gauge = gauges.get(one.metric)

@@ -152,15 +152,14 @@ def cloud_event(one: Noted, pipeline: str) -> bytes:
 
     word = "alert" if isinstance(one.record, Alert) else "decision"
     plain = msgspec.json.decode(msgspec.json.encode(one.record))
-    event = CloudEvent(
-        {
-            "id": one.id,
-            "source": f"/eddyline/{pipeline}",
-            "type": f"eddyline.{word}.v1",
-            "subject": one.record.subject,
-            "time": datetime.fromtimestamp(one.committed_at, UTC),
-            "datacontenttype": "application/json",
-        },
-        {"pipeline": pipeline, "block": one.block, **plain},
-    )
+    attributes: dict[str, Any] = {
+        "id": one.id,
+        "source": f"/eddyline/{pipeline}",
+        "type": f"eddyline.{word}.v1",
+        "time": datetime.fromtimestamp(one.committed_at, UTC),
+        "datacontenttype": "application/json",
+    }
+    if one.record.subject:  # a decision about all, such as to freeze learning, names nobody; CloudEvents knows no empty subject
+        attributes["subject"] = one.record.subject
+    event = CloudEvent(attributes, {"pipeline": pipeline, "block": one.block, **plain})
     return JSONFormat().write(event)

@@ -16,8 +16,9 @@ class FreezeLearning(Policy):
     """Stops learning when one of the monitors `on` alerts, and lets it go on after `until`, counted from the last alert.
 
     For labels that went wrong (a flip, a broken export) and features that broke: what is learned from them spoils the
-    model. `until=None` waits for a person: `eddyline resume`. It lets go on only what it froze itself: where a person froze
-    learning, a person resumes it.
+    model, and nobody should be promoted for what is judged by them. So contests of challengers stand still: what is answered
+    meanwhile, and what waited for its truth when it began, counts for none. `RollBack` looks on. `until=None` waits for a
+    person: `eddyline resume`. It lets go on only what it froze itself: where a person froze learning, a person resumes it.
 
     >>> from eddyline.records.time import hours
     >>> FreezeLearning(on=("error_above",), until=hours(6)).sentence()

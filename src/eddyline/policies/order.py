@@ -1,9 +1,11 @@
 """Event order from arrival order: what matures late holds back what matured early.
 
 Feeding pairs as their labels arrive lets the fast labels speak first, which gave 19 % false promotions at a nominal 5 %.
-Here pairs wait until they are mature and leave in the order of their events. The buffer is bounded: an event that comes
-while it is full is not admitted, which does not depend on its outcome and so keeps every guarantee. Keeps `split`.
-Refuses to know what is paired.
+Here pairs wait until they are mature and leave in the order of their events. The buffer is bounded: beyond half full one
+event of 32 is admitted, by its id, later one of 1024, and then none. That does not depend on an event's outcome, and so keeps
+every guarantee; and it is not blind for long, however long truths take. Who is to be left out is said before its outcome is
+known, or for all that wait at once: to leave out those whose truth comes in some while would pick by outcome, where one
+outcome comes sooner than the other. Keeps `split`. Refuses to know what is paired.
 """
 
 from __future__ import annotations
@@ -11,9 +13,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from typing import Any
+from zlib import crc32
 
+CROWD = 1_000
+"""A smaller buffer is simply filled up."""
 _WAITS = object()
-Plain = tuple[int, int, int, tuple[int, str] | None, list[tuple[int, str, Any, list[Any]]]]
+Waiting = tuple[int, str, Any, list[Any], int, str | None]
+"""Event time and id, what to give back, its outcome if it has one, how many follow that need none, and its group."""
+Plain = tuple[int, int, int, tuple[int, str] | None, list[Waiting], int]
 
 
 class InOrder:
@@ -32,18 +39,19 @@ class InOrder:
     [(10, 'a', 'pair a', None), (20, 'b', 'pair b', 'fraud')]
     """
 
-    __slots__ = ("_heap", "_pending", "last", "late", "limit", "refused")
+    __slots__ = ("_freed", "_heap", "_pending", "last", "late", "limit", "refused")
 
     def __init__(self, limit: int = 100_000) -> None:
         self.limit = limit
         self.refused = 0
-        """events that came while `limit` others waited"""
+        """events that came while too many others waited"""
         self.late = 0
         """events older than one that already left"""
         self.last: tuple[int, str] | None = None
         """the newest that left"""
         self._heap: list[tuple[int, str]] = []
         self._pending: dict[str, list[Any]] = {}
+        self._freed = 0
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -51,21 +59,56 @@ class InOrder:
     def __contains__(self, event_id: str) -> bool:
         return event_id in self._pending
 
-    def expect(self, at: int, event_id: str, item: Any) -> bool:
+    def expect(self, at: int, event_id: str, item: Any, group: str | None = None) -> bool:
         """Admits an event (event time in µs) with what to give back; False when it is not admitted.
 
-        Give plain values as `item` and as truth, so that they can be saved.
+        Give plain values as `item` and as truth, so that they can be saved. `group` is for `drop`.
         """
-        if self.last is not None and (at, event_id) <= self.last:
-            self.late += 1
-            return False
-        if len(self._pending) >= self.limit:
-            self.refused += 1
+        if not self._admits(at, event_id):
             return False
         assert event_id not in self._pending, "an id is answered once"
         heapq.heappush(self._heap, (at, event_id))
-        self._pending[event_id] = [item, _WAITS]
+        self._pending[event_id] = [item, _WAITS, 0, group]
         return True
+
+    def follow(self, at: int, event_id: str) -> bool:
+        """Takes an event that needs no truth: True where it counts at once, for nobody waits.
+
+        Else it counts with the newest that waits, when that one leaves (see `followed`): if it counted now, whoever looks
+        would see those that need no truth, and not yet the others among which they are.
+        """
+        if not self._admits(at, event_id):
+            return False
+        if not self._pending:
+            return True
+        self._pending[next(reversed(self._pending))][2] += 1
+        return False
+
+    def followed(self) -> int:
+        """How many that need no truth have come to count since this was asked."""
+        freed, self._freed = self._freed, 0
+        return freed
+
+    def _admits(self, at: int, event_id: str) -> bool:
+        if self.last is not None and (at, event_id) <= self.last:
+            self.late += 1
+            return False
+        waiting = len(self._pending)
+        if waiting >= self.limit or (2 * waiting >= self.limit >= CROWD and self._passed_by(waiting, event_id)):
+            self.refused += 1
+            return False
+        return True
+
+    def _passed_by(self, waiting: int, event_id: str) -> bool:
+        """Whether an event is left out, so that the truths of a week to come do not fill it up on the first morning."""
+        keep = 32 if 4 * waiting < 3 * self.limit else 1024
+        return crc32(event_id.encode()) % keep != 0
+
+    def drop(self, outcome: Any, group: str | None = None) -> None:
+        """Gives everybody who waits this outcome, in place of the one he may have; with `group`, those of that group."""
+        for entry in self._pending.values():
+            if group is None or entry[3] == group:
+                entry[1] = outcome
 
     def settle(self, event_id: str, outcome: Any) -> bool:
         """Says what became of an event: its truth, or whatever stands for none. False when it does not wait here.
@@ -86,24 +129,27 @@ class InOrder:
         heap, pending = self._heap, self._pending
         while heap and heap[0][0] <= watermark and pending[heap[0][1]][1] is not _WAITS:
             self.last = at, event_id = heapq.heappop(heap)
-            item, outcome = pending.pop(event_id)
+            item, outcome, followers, _ = pending.pop(event_id)
+            self._freed += followers
             yield at, event_id, item, outcome
 
     def plain(self) -> Plain:
-        """Everything as plain values, in event order: equal buffers give equal values."""
-        waiting: list[tuple[int, str, Any, list[Any]]] = []
-        for at, event_id in sorted(self._heap):
-            item, outcome = self._pending[event_id]
-            waiting.append((at, event_id, item, [] if outcome is _WAITS else [outcome]))
-        return self.limit, self.refused, self.late, self.last, waiting
+        """Everything as plain values, in the order of arrival: equal buffers give equal values."""
+        times = {event_id: at for at, event_id in self._heap}
+        waiting: list[Waiting] = []
+        for event_id, (item, outcome, followers, group) in self._pending.items():
+            waiting.append((times[event_id], event_id, item, [] if outcome is _WAITS else [outcome], followers, group))
+        return self.limit, self.refused, self.late, self.last, waiting, self._freed
 
     @classmethod
     def of(cls, plain: Plain) -> InOrder:
         """The buffer that `plain` described."""
-        limit, refused, late, last, waiting = plain
+        limit, refused, late, last, waiting, *freed = plain
         order = cls(limit)
         order.refused, order.late = refused, late
         order.last = None if last is None else (last[0], last[1])
-        order._heap = [(at, event_id) for at, event_id, _, _ in waiting]
-        order._pending = {event_id: [item, outcome[0] if outcome else _WAITS] for _, event_id, item, outcome in waiting}
+        (order._freed,) = freed or (0,)  # states of before had no followers
+        order._heap = sorted((at, event_id) for at, event_id, *_ in waiting)
+        for _, event_id, item, outcome, *more in waiting:
+            order._pending[event_id] = [item, outcome[0] if outcome else _WAITS, *(more or (0, None))]
         return order

@@ -31,7 +31,8 @@ class Policy(ABC):
     `name` is how the ledger calls it (default: its class in snake_case; two of one kind need names). `cool_down` is how
     long it does not repeat an action about the same subject, in event time. With `approval` an action is only proposed, and
     `eddyline approve` carries it out. `deadline` is how long it may take: a proposal lapses then, and a contest that is
-    still open is decided for the champion. With `dry_run` it writes down what it would have done.
+    still open is decided for the champion. With `dry_run` it writes down what it would have done. One that raises, or asks for
+    what nobody can do, is told of in the ledger once and stops nobody.
 
     >>> @dataclass(frozen=True, kw_only=True)
     ... class Nightly(Policy):
@@ -96,6 +97,22 @@ class Policy(ABC):
 
         A wish that cannot be carried out now (cool-down, approval, dry run) does not keep back those after it.
         """
+        action = self.look(now)
+        return [] if action is None else [action]
+
+    def wanted(self, now: Now) -> Iterable[Action]:
+        """What the decide stage asks: `wishes`, or `look` where a class derived from a policy of several wishes has its own.
+
+        >>> from eddyline.policies import Promote
+        >>> class OnMondays(Promote):
+        ...     def look(self, now): return super().look(now) if now.at // 86_400_000_000 % 7 == 4 else None
+        >>> OnMondays().wanted(Now(at=0, champion="fraud"))
+        []
+        """
+        kinds = type(self).__mro__
+        looks, wishes = (next(i for i, kind in enumerate(kinds) if word in vars(kind)) for word in ("look", "wishes"))
+        if wishes <= looks:
+            return self.wishes(now)
         action = self.look(now)
         return [] if action is None else [action]
 

@@ -11,10 +11,16 @@ from eddyline.policies.policy import Policy, check_duration, evidence_of, matchi
 from eddyline.records import Alert
 from eddyline.records.time import hours, show_duration, to_us
 
+OTHER = "other"
+"""Where alerts put the segments beyond those that are watched by name; no event is of it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quarantine(Policy):
     """Sets the segment of an alert apart for a while: its events are answered, and not learned from.
+
+    They count for nobody in a contest either, and neither does what waited for its truth when the quarantine began. "other",
+    where `Watch` puts the segments that it has no room for, is nobody's to set apart: its alerts are left to `Notify`.
 
     Choose it where one shop, country or device can break by itself; `FreezeLearning` stops everybody's learning. Alerts
     without a segment are left to others, so it needs a monitor that looks at segments:
@@ -34,7 +40,8 @@ class Quarantine(Policy):
 
     def matches(self, alert: Alert) -> bool:
         """Whether it is an alert of the monitors `on`, about a segment."""
-        return alert.segment is not None and bool(matching([alert], monitors_of("Quarantine", self.on)))
+        known = alert.segment is not None and alert.segment != OTHER
+        return known and bool(matching([alert], monitors_of("Quarantine", self.on)))
 
     def look(self, now: Now) -> Action | None:
         """Takes in the segment with the largest effect; else lets go the first whose time passed."""
@@ -45,7 +52,7 @@ class Quarantine(Policy):
         found = matching(now.alerts, monitors_of("Quarantine", self.on))
         taken = set(now.quarantined)
         for alert in found:
-            if alert.segment is not None and alert.segment not in taken:
+            if alert.segment is not None and self.matches(alert) and alert.segment not in taken:
                 taken.add(alert.segment)
                 reason = f"{alert.monitor}: {alert.reason}"
                 yield Action(kind="quarantine", subject=alert.segment, reason=reason, evidence=evidence_of(alert))

@@ -20,9 +20,11 @@ class Retrain(Policy):
     """Asks for a new model: when one of the monitors `on` alerts, or every so often, or both.
 
     `window` says which examples it learns from: the last so long (`days(30)`), the last so many (`50_000`), or
-    "since_drift": those since the alert, as soon as there are enough. The new model passes the gates and then competes as
-    a challenger; `Promote` decides. `cool_down` is a day unless you say otherwise, for drifts come in swarms. While
-    learning is frozen nothing is retrained: what it would be trained on is in doubt.
+    "since_drift": those since the alert, as soon as there are enough. The first two leave out what was held back from
+    learning (frozen, in quarantine); "since_drift" takes it, for there may be nothing else. The new model passes the gates
+    and then competes as a challenger; `Promote` decides, and its `deadline` ends what is never decided. `cool_down` is a day
+    unless you say otherwise, for drifts come in swarms. While learning is frozen nothing is retrained: what it would be
+    trained on is in doubt.
 
     >>> Retrain(on=("error_drift",), window=days(30)).sentence()
     'retrain from the last 30 days when error_drift alerts; the same not again within 1 day'

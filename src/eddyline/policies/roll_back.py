@@ -33,7 +33,8 @@ class RollBack(Policy):
     - harm: E ≥ `evidence` that the former champion, asked beside it, has the lower `loss`;
     - `error_above`: its mean loss, as a share of the clip, is above this objective, over events in their order: each counts
       when those before it have their truth, or will have none. It alarms falsely at most once in
-      `false_alarm_every` labelled events on average (an e-detector). Where there is nobody to go back to, it alerts.
+      `false_alarm_every` labelled events on average (an e-detector). Where there is nobody to go back to, or the former
+      champion, asked beside it, is shown to be worse still (E ≥ `evidence`), it alerts.
 
     Disagreements without a label at the horizon speak against the champion: a roll back is cheap and a harm that nobody
     measures is not. Where many labels never come, that goes back from an equal champion too; there write
@@ -137,6 +138,14 @@ answers raise or any is not finite; the same not again within 1 hour'
         evidence = {**evidence, "false_alarm_every": self.false_alarm_every}
         if now.former_name is None:
             return _alert(now, reason, evidence)
+        if now.former is not None and now.former.reached("worse", self.evidence):
+            verdict = now.former.verdict(self.evidence)
+            return _alert(
+                now,
+                reason,
+                {**evidence, "former": verdict.evidence()},
+                f"{now.former_name} would have been {verdict.sentence()}",
+            )
         return Action(kind="roll_back", subject=now.champion, reason=reason, evidence=evidence)
 
     def sentence(self) -> str:
@@ -154,8 +163,6 @@ answers raise or any is not finite; the same not again within 1 hour'
         return f"go back when {head}{self.terms()}"
 
 
-def _alert(now: Now, reason: str, evidence: dict[str, Any]) -> Action:
-    """What is left where there is no champion to go back to."""
-    return Action(
-        kind="alert", subject=now.champion, reason=f"{reason}; there is no former champion to go back to", evidence=evidence
-    )
+def _alert(now: Now, reason: str, evidence: dict[str, Any], why: str = "there is no former champion to go back to") -> Action:
+    """What is left where there is no champion to go back to, or none that would be any better."""
+    return Action(kind="alert", subject=now.champion, reason=f"{reason}; {why}", evidence=evidence)

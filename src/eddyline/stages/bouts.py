@@ -16,6 +16,7 @@ from eddyline.policies.order import InOrder
 from eddyline.policies.split import SplitContest
 from eddyline.records import NOT_ASKED, UNSEEN, Output, Prediction, Rollout, Said
 from eddyline.stages.commands import version_of
+from eddyline.stages.voices import assigned
 
 KEYS = 1_000_000
 """A split counts the first event of so many keys; the events of further ones are left out of it."""
@@ -36,12 +37,15 @@ def party(who: str) -> Party:
 class Roll:
     """Who is who among the answers that a prediction carries, under one rollout."""
 
-    __slots__ = ("beside", "champion", "parties", "pinned", "places")
+    __slots__ = ("answering", "beside", "champion", "parties", "pinned", "places", "salt")
 
     def __init__(self, rollout: Rollout, own: str) -> None:
         self.champion = rollout.champion or own
         names = [self.champion, *(place.who for place in rollout.places)]
         self.parties = {who: party(who) for who in names}
+        self.salt = rollout.salt
+        self.answering = [place for place in rollout.places if place.mode != "shadow"]
+        """who answers a share of the keys"""
         self.pinned = {one for one in self.parties.values() if one[1] >= 0}
         self.places = {who: place for place, who in enumerate(self.parties)}
         """where each stands among what `heard` gives"""
@@ -60,6 +64,14 @@ class Roll:
             if one.model != who or one.fault is not None:
                 return None
         return prediction, *others
+
+    def between(self, who: str, key: str) -> bool:
+        """Whether nobody but the champion and `who` may answer this key, whatever they say: by the share of each other one.
+
+        What is left is shared between the two by chance, as declared. With those keys it would not be: where two splits take
+        a half each, the first answers half of all keys, and the champion a quarter.
+        """
+        return not any(one.who != who and assigned(self.salt, one.who, one.share, key) for one in self.answering)
 
     def heard(self, prediction: Prediction) -> Sequence[Prediction | Said | None]:
         """What everybody said to this event, in the order of `places`; None for who was not there."""
@@ -115,32 +127,34 @@ class Bout:
         if _cold(theirs, still) or (ours is not None and _cold(ours, still)):
             return
         if self.share is not None:
-            self._split(prediction, ours, theirs)
+            self._split(roll, prediction, ours, theirs)
             return
         if self.agreeing and _spoke(ours) and _spoke(theirs) and ours.value == theirs.value:  # type: ignore[union-attr]
-            self.contest.sums.add(0.0, 0.0)
+            if self.order.follow(prediction.at, prediction.event_id):
+                self.contest.sums.add(0.0, 0.0)
             return
-        self.order.expect(prediction.at, prediction.event_id, (plain_answer(ours), plain_answer(theirs)))
+        answers = plain_answer(ours), plain_answer(theirs)
+        self.order.expect(prediction.at, prediction.event_id, answers, prediction.segment)
 
-    def _split(self, prediction: Prediction, ours: Prediction | Said | None, theirs: Prediction | Said) -> None:
+    def _split(self, roll: Roll, prediction: Prediction, ours: Prediction | Said | None, theirs: Prediction | Said) -> None:
         if theirs is not prediction and ours is not prediction:
             return  # a third one answered
         key = prediction.key or prediction.event_id
-        if key in self.keys or len(self.keys) >= KEYS:
+        if key in self.keys or len(self.keys) >= KEYS or not roll.between(self.who, key):
             return
         self.keys.add(key)
         asked = not (isinstance(theirs, Said) and theirs.fault in UNASKED)
         arm = "challenger" if theirs is prediction or asked else "champion"
         answer = plain_answer(theirs if arm == "challenger" else ours)
-        self.order.expect(prediction.at, prediction.event_id, (arm, answer))
+        self.order.expect(prediction.at, prediction.event_id, (arm, answer), prediction.segment)
 
     def known(self, event_id: str, truth: Any) -> None:
         """The truth about an event is here."""
         self.order.settle(event_id, [truth])
 
-    def dropped(self, event_id: str) -> None:
-        """The truth about an event is here, and in doubt: it counts for nobody."""
-        self.order.settle(event_id, DROPPED)
+    def set_apart(self, segment: str | None = None) -> None:
+        """Whoever waits, of a segment or of all, counts for nobody, whether the truth is here or not."""
+        self.order.drop(DROPPED, segment)
 
     def expired(self, event_id: str) -> None:
         """Nobody told the truth about an event by its horizon."""
@@ -160,6 +174,9 @@ class Bout:
             else:
                 why = contest.add(output_of(one), output_of(other), truth, known=known)
             faults += [(fault, event_id) for fault in why or ()]
+        agreed = self.order.followed()
+        if agreed and isinstance(contest, Contest):
+            contest.count(ties=agreed)
         return faults
 
     def plain(self) -> list[Any]:

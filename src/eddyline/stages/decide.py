@@ -8,8 +8,8 @@ carries the evidence that it was made on. Keeps `named` (each rollout has a revi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -40,10 +40,10 @@ from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.bouts import DROPPED, Bout, Fault, Roll, output_of, plain_answer
 from eddyline.stages.commands import Command
-from eddyline.stages.deciding import ALL, DecideState, beat, beat_together, restored_state, saved_state, settled, trial_of
+from eddyline.stages.deciding import DecideState, beat, beat_together, restored_state, saved_state, settled, trial_of
 from eddyline.stages.lines import Entry
 from eddyline.stages.orders import obeyed, problem_with, refused
-from eddyline.stages.rollouts import champion_of, place_of, put_in_force, without
+from eddyline.stages.rollouts import as_written, cannot, champion_of, place_of, put_in_force, without
 
 Decided = Rollout | Decision | Entry | DeadLetter
 """What deciding comes to, in order."""
@@ -51,9 +51,11 @@ LOOK_EVERY = 100
 REASONS = 100
 """So many policies and reasons are told apart when losses cannot be computed."""
 GUARDRAIL = RollBack(name="guardrail")
-"""What keeps challengers that fail away from callers where the pipeline declares no `RollBack` of its own."""
+"""What keeps challengers that fail away from callers where the pipeline declares no `RollBack` that acts."""
 _OF_ALL = ("retrain", "freeze", "resume")
 """What is done for the pipeline, whoever is champion."""
+LASTING = ("promote", "retire", "roll_back", "release", "resume")
+"""What is wished for at every look while its reason lasts: who said no is not asked a hundred times."""
 FAILURES = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
 """Why an event has no answer where the champion is to blame."""
 
@@ -120,16 +122,16 @@ class Decide:
         looks = state.record // self.look_every
         state.record += len(records)
         revision, roll, bouts, pulses = state.rollout.revision, state.roll, state.bouts, state.pulses
-        quarantined = state.quarantined
+        quarantined, judged, together = state.quarantined, state.judged(self._guard_of(state)), 0
         assert roll is not None
-        together = 0
         for record in records:
             if type(record) is Prediction:
                 if state.began_at is None:
                     state.began_at = record.at
-                if state.errors and record.revision == revision:
+                counts = record.revision == revision and not (quarantined and state.apart(record.segment))
+                if state.errors and counts:
                     said = record if not record.others else roll.said(record, roll.champion)
-                    state.expected.expect(record.at, record.event_id, plain_answer(said))
+                    state.expected.expect(record.at, record.event_id, plain_answer(said), record.segment)
                 if not record.others:
                     together = beat_together(pulses, roll, together)
                     pulses[roll.champion].add()
@@ -141,8 +143,8 @@ class Decide:
                     together = beat_together(pulses, roll, together)
                     heard = roll.heard(record)
                     beat(pulses, roll, heard)
-                if record.revision == revision and (record.segment or ALL) not in quarantined:
-                    for bout in bouts:
+                if counts:
+                    for bout in judged:
                         bout.answered(roll, record, heard, state.still)
             elif type(record) is Example:
                 if record.revision == 0:
@@ -165,19 +167,47 @@ class Decide:
     # Looking ---------------------------------------------------------------------------------------------------------
 
     def look(self, state: DecideState, watermark: int) -> list[Decided]:
-        """Lets every policy look, in the order of their declaration; each sees what those before it have done."""
+        """Lets every policy look, in the order of their declaration; each sees what those before it have done.
+
+        Before them all, challengers that trip a guardrail lose their seats.
+        """
         out: list[Decided] = []
         self._ripen(state, watermark, out)
         self._lapse(state, watermark, out)
-        for policy in self.policies if self.guards else (GUARDRAIL, *self.policies):
-            matching = [alert.at for alert in state.alerts if policy.matches(alert)]
-            if matching:
-                state.alerted_at[policy.called] = max(*matching, state.alerted_at.get(policy.called, BEGINNING))
-            for action in policy.wishes(self._now(state, policy, watermark)):
-                if (policy is not GUARDRAIL or action.kind == "retire") and self._act(state, policy, action, watermark, out):
+        self._guard(state, watermark, out)
+        for policy in self.policies:
+            for action in self._wanted(state, policy, watermark, out):
+                if self._act(state, policy, action, watermark, out):
                     break
         state.alerts.clear()
         return out
+
+    def _wanted(self, state: DecideState, policy: Policy, at: int, out: list[Decided]) -> Iterator[Action]:
+        """What a policy wants and what can be done. One of the user's that raises, or wants what nobody can, is told of."""
+        ours = type(policy).__module__.startswith("eddyline.")
+        try:
+            matching = [alert.at for alert in state.alerts if policy.matches(alert)]
+            if matching:
+                state.alerted_at[policy.called] = max(*matching, state.alerted_at.get(policy.called, BEGINNING))
+            for action in policy.wanted(self._now(state, policy, at)):
+                why = cannot(state.rollout, action)
+                if why is None:
+                    yield action if ours else replace(action, evidence=as_written(action.evidence))
+                else:
+                    self._told_once(state, policy.called, why, policy.called, f"it {why}; nothing was done", {}, at, out)
+        except Exception as error:
+            if ours:
+                raise
+            why = f"raised {type(error).__name__}"  # not its words, which may be others in a replay
+            self._told_once(state, policy.called, why, policy.called, f"it {why}; the others look on", {}, at, out)
+
+    def _guard(self, state: DecideState, at: int, out: list[Decided]) -> None:
+        """Challengers that fail lose their seats before anybody can promote them."""
+        acting = [policy for policy in self.policies if isinstance(policy, RollBack) and not policy.dry_run]
+        for policy in acting or [GUARDRAIL]:
+            for action in self._wanted(state, policy, at, out):
+                if action.kind == "retire":
+                    self._act(state, policy, action, at, out)
 
     def _ripen(self, state: DecideState, watermark: int, out: list[Decided]) -> None:
         """Counts what is mature in the order of events, and what failed since the last look."""
@@ -210,14 +240,28 @@ class Decide:
                 continue
             if generation not in (None, state.generations.get(policy.called, 0)):
                 continue
-            mark = f"{policy.called}: its loss {loss.name} {why}"
-            if mark not in state.uncounted:
-                if len(state.uncounted) >= REASONS:
-                    continue
-                reason = f"its loss {loss.name} {why} on event {event_id!r}; such answers cost the clip of {loss.clip:g}"
-                evidence = {"event": event_id, "loss": loss.name, "why": why, "clip": loss.clip}
-                out.append(self.decided(state, policy.called, "alert", loss.name, "done", at, reason=reason, evidence=evidence))
-            state.uncounted[mark] = state.uncounted.get(mark, 0) + 1
+            reason = f"its loss {loss.name} {why} on event {event_id!r}; such answers cost the clip of {loss.clip:g}"
+            evidence = {"event": event_id, "loss": loss.name, "why": why, "clip": loss.clip}
+            self._told_once(state, policy.called, f"its loss {loss.name} {why}", loss.name, reason, evidence, at, out)
+
+    def _told_once(
+        self,
+        state: DecideState,
+        who: str,
+        why: str,
+        subject: str,
+        reason: str,
+        evidence: dict[str, Any],
+        at: int,
+        out: list[Decided],
+    ) -> None:
+        """An alert about a policy, once under one rollout for each reason; how often it was is counted."""
+        mark = f"{who}: {why}"
+        if mark not in state.uncounted:
+            if len(state.uncounted) >= REASONS:
+                return
+            out.append(self.decided(state, who, "alert", subject, "done", at, reason=reason, evidence=evidence))
+        state.uncounted[mark] = state.uncounted.get(mark, 0) + 1
 
     def _now(self, state: DecideState, policy: Policy, at: int) -> Now:
         rollout, loss = state.rollout, policy.loss_used
@@ -228,7 +272,7 @@ class Decide:
         mine = [bout for bout in bouts if loss is not None and bout.loss.key == loss.key]
         numbers = {place.who: state.trials.get(trial_of(place.who, generation)) for place in rollout.places}
         former = next((bout.contest for bout in mine if bout.who == rollout.former), None)
-        guard = rollout.former if self.guards else None
+        guard = self._guard_of(state)
         names = [champion, *(place.who for place in rollout.places)]
         rate = max((_rate(bout, at, state) for bout in mine), default=0.0)
         return Now(
@@ -252,6 +296,10 @@ class Decide:
             quarantined={segment: max(began, since) for segment, since in state.quarantined.items()},
         )
 
+    def _guard_of(self, state: DecideState) -> str | None:
+        """The champion before, where it sits beside this one to be compared with it, and is no challenger."""
+        return state.rollout.former if self.guards else None
+
     def _health(self, state: DecideState, who: str) -> Health:
         return state.pulses[who].health(state.latency_ms.get(who))
 
@@ -274,10 +322,23 @@ class Decide:
         left = proposal.action != "roll_back" and place_of(state.rollout, proposal.subject) is None
         return left or proposal.revision < state.reign
 
-    def answered(self, state: DecideState, proposal: Decision) -> None:
-        """A proposal waits no more; the same may be proposed again."""
+    def answered(self, state: DecideState, proposal: Decision, *, refused: bool = False) -> None:
+        """A proposal waits no more; the same may be proposed again.
+
+        Where it was `refused`, and its reason lasts, only under another champion, or when its subject has come back.
+        """
         del state.proposed[proposal.number]
-        state.told.discard(_mark(proposal.policy, proposal.action, proposal.subject))
+        if not (refused and proposal.action in LASTING):
+            state.told.discard(_mark(proposal.policy, proposal.action, proposal.subject))
+
+    def _told_still(self, state: DecideState, same: bool) -> set[str]:
+        """What was told and need not be told again under a new rollout: what waits, and what is about who is still there."""
+        waits = (one for one in state.proposed.values() if not self.outdated(state, one))
+        still = {_mark(one.policy, one.action, one.subject) for one in waits}
+        if same:
+            seated = {place.who for place in state.rollout.places}
+            still |= {mark for mark in state.told if _lasts(mark, seated)}
+        return still
 
     def _act(self, state: DecideState, policy: Policy, action: Action, at: int, out: list[Decided]) -> bool:
         """Carries out, proposes or notes what a policy wishes; False where it is to hold still."""
@@ -286,14 +347,14 @@ class Decide:
         if acted is not None and at - acted < to_us(policy.cool_down):
             return False
         status = "dry run" if policy.dry_run else "proposed" if policy.approval else "done"
-        if status != "done" and mark in state.told:
+        if mark in state.told and (status == "proposed" or (status == "dry run" and action.kind in LASTING)):
             return False
         if status == "done":
             self.effect(state, action.kind, action.subject, at, policy.called, action.reason, out)
         else:
             state.told.add(mark)
         state.acted_at[policy.called] = state.cooling[mark] = at
-        if policy.called in state.errors:
+        if policy.called in state.errors and action.kind != "retire":
             state.errors[policy.called] = ErrorDetector(state.errors[policy.called].objective)
         decision = self.decided(
             state, policy.called, action.kind, action.subject, status, at, reason=action.reason, evidence=action.evidence
@@ -322,11 +383,12 @@ class Decide:
             if place_of(rollout, subject) is not None:
                 self.put(state, without(rollout, subject, author=author, reason=reason), out)
         elif kind == "freeze":
-            state.frozen_since, state.frozen_by = at, author
+            state.freeze(at, author, self._guard_of(state))
         elif kind == "resume":
             state.frozen_since = state.frozen_by = None
         elif kind == "quarantine":
             state.quarantined[subject] = at
+            state.set_apart(subject)
         elif kind == "release":
             state.quarantined.pop(subject, None)
 
@@ -366,7 +428,7 @@ class Decide:
         state.bouts, state.trials = bouts, trials
         state.pulses = {who: state.pulses.get(who) or Pulse() for who in roll.parties}
         state.latency_ms = {who: ms for who, ms in state.latency_ms.items() if who in roll.parties}
-        state.told.clear()
+        state.told = self._told_still(state, before is not None and before.champion == roll.champion)
         state.uncounted.clear()
 
     def decided(
@@ -427,6 +489,12 @@ class Decide:
 def _mark(policy: str, action: str, subject: str) -> str:
     """What is told once, and cools down."""
     return f"{policy}/{action}/{'' if action in _OF_ALL else subject}"
+
+
+def _lasts(mark: str, seated: set[str]) -> bool:
+    """Whether what was told is about somebody who is still there."""
+    _, action, subject = mark.split("/", 2)
+    return action not in ("promote", "retire") or subject in seated
 
 
 def _since(place: Place, began: int) -> Place:

@@ -58,7 +58,7 @@ class DecideState:
     told: set[str] = field(default_factory=set)
     """what was written down already and not carried out: it is written once under one rollout"""
     uncounted: dict[str, int] = field(default_factory=dict)
-    """by policy and reason, under this rollout: how often a loss could not be computed, and cost the clip"""
+    """by policy and reason, under this rollout: how often a loss could not be computed, or a policy failed"""
     trials: dict[str, int] = field(default_factory=dict)
     """the numbers of the contests that go on, by `trial_of`"""
     promoted: int = 0
@@ -84,9 +84,35 @@ class DecideState:
 
     def held(self, example: Example) -> bool:
         """Whether this example is held back from learning."""
-        if self.frozen_since is not None or ALL in self.quarantined:
-            return True
-        return (example.prediction.segment or ALL) in self.quarantined
+        return self.frozen_since is not None or self.apart(example.prediction.segment)
+
+    def apart(self, segment: str | None) -> bool:
+        """Whether a segment is in quarantine."""
+        return ALL in self.quarantined or (segment or ALL) in self.quarantined
+
+    def judged(self, guard: str | None) -> list[Bout]:
+        """The bouts that take pairs now: while learning is frozen, only the one with the `guard`, to whom one may go back."""
+        if self.frozen_since is None:
+            return self.bouts
+        return [bout for bout in self.bouts if bout.who == guard]
+
+    def set_apart(self, segment: str) -> None:
+        """What waits for its truth in a segment that goes into quarantine counts for nobody.
+
+        All of it at once, and not as its truths come: where one class is known sooner than the other, those that come during
+        the quarantine are of one class, and whoever says the other would win.
+        """
+        of = None if segment == ALL else segment
+        self.expected.drop(DROPPED, of)
+        for bout in self.bouts:
+            bout.set_apart(of)
+
+    def freeze(self, at: int, author: str, guard: str | None) -> None:
+        """Nobody learns from here on. What waits counts for no challenger but the `guard`, for its truths are in doubt."""
+        self.frozen_since, self.frozen_by = at, author
+        for bout in self.bouts:
+            if bout.who != guard:
+                bout.set_apart()
 
     def learns(self, line: str) -> bool:
         """Whether a line learns by itself."""
@@ -192,13 +218,8 @@ def beat(pulses: Mapping[str, Pulse], roll: Roll, heard: Sequence[Prediction | S
 
 
 def settled(state: DecideState, example: Example) -> None:
-    """The truth about an event is here. In quarantine it counts for nobody."""
+    """The truth about an event is here."""
     event_id = example.prediction.event_id
-    if state.quarantined and (ALL in state.quarantined or (example.prediction.segment or ALL) in state.quarantined):
-        state.expected.settle(event_id, DROPPED)
-        for bout in state.bouts:
-            bout.dropped(event_id)
-        return
     state.expected.settle(event_id, [example.truth])
     for bout in state.bouts:
         bout.known(event_id, example.truth)

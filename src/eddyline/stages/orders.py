@@ -107,6 +107,24 @@ def _check_proposal(decide: Decide, state: DecideState, command: Command, positi
         raise RefusedError(f"decision {command.number} does not wait for approval; waiting: {waiting}")
     if command.do == "approve" and decide.outdated(state, proposal):
         raise RefusedError(f"decision {command.number} was about another champion, or about somebody who has left; reject it")
+    turned = _turned(state, proposal) if command.do == "approve" else None
+    if turned is not None:
+        raise RefusedError(
+            f"decision {command.number} is no longer so: {proposal.subject} is now {turned}; reject it, "
+            f"or put it in charge yourself: eddyline rollback FILE {proposal.subject}"
+        )
+
+
+def _turned(state: DecideState, proposal: Decision) -> str | None:
+    """The verdict that speaks against a promotion by now, as clearly as another one spoke for it; None where none does."""
+    needed, loss = proposal.evidence.get("evidence_needed"), proposal.evidence.get("loss")
+    if proposal.action != "promote" or not isinstance(needed, float):
+        return None
+    for bout in state.bouts:
+        theirs = bout.generation == state.generations.get(proposal.policy, 0) and bout.who == proposal.subject
+        if theirs and bout.loss.name == loss and bout.contest.reached("worse", needed):
+            return bout.contest.verdict(needed).sentence()
+    return None
 
 
 def _root(state: DecideState, line: str) -> str:
@@ -170,7 +188,7 @@ def _approve(decide: Decide, state: DecideState, command: Command, at: int, posi
 
 def _reject(decide: Decide, state: DecideState, command: Command, at: int, positions: Mapping[str, int], out: Out) -> None:
     proposal = state.proposed[command.number]
-    decide.answered(state, proposal)
+    decide.answered(state, proposal, refused=True)
     reason = command.reason or f"decision {proposal.number} was rejected"
     out.append(
         decide.decided(

@@ -36,6 +36,8 @@ FORMAT = 2
 """The layout of a saved state; another one is refused."""
 _revision = attrgetter("revision")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+LONGEST = 200
+"""Characters of a segment's name; what is longer is cut, for it goes into every metric."""
 _OWN_ALERTS = ("error_drift", "feature_drift", "watch")
 """How the alerts are called that no declared monitor raises."""
 _NUMBERS = frozenset((float, int, bool))
@@ -54,9 +56,9 @@ class Watch:
     an earlier truth is counted and not measured again.
 
     `segment` is a field of the event or a function event -> str; names beyond the first `max_segments` count
-    as "other" (one of your own called so is "'other'"). `drift` names features whose mean is watched by ADWIN,
-    `error` watches the error itself: wrong or right for classes, |truth - answer| for numbers, in their own unit.
-    An anomaly score has no error.
+    as "other" (one of your own called so is "'other'", and one that is empty "''"). `drift` names features whose mean
+    is watched by ADWIN, `error` watches the error itself: wrong or right for classes, |truth - answer| for numbers, in
+    their own unit. An anomaly score has no error.
     `monitors` are those that come with Eddyline, such as `ErrorAbove(0.08)`, `Psi("amount")`, `Conformal(SCORE)`,
     `Missing`, `Unseen`, `Ranges`, `Silence`, `Anomalies` and `Estimated`, and classes of your own, made without
     arguments, with update(record) -> Alert | list of them | None and, if it has a number to show, get() ->
@@ -460,17 +462,15 @@ def _several(metrics: Any) -> tuple[Any, ...]:
     raise DeclarationError(f"watch: metrics={metrics!r} are not metrics\nwrite metrics=(metrics.Accuracy(),)")
 
 
-OWN_OTHER = f"'{OTHER}'"
-"""A segment of the user's own that has the name of those beyond the first `max_segments`."""
-
-
 def _texts(segment: Callable[[Any], Any]) -> Callable[[Any], str | None]:
     """The segment as text, whatever the user's field or function gives; None stays None: in no segment."""
 
     def named(event: Any) -> str | None:
         value = segment(event)
         name = value if value is None or type(value) is str else str(value)
-        return OWN_OTHER if name == OTHER else name
+        if name is not None and len(name) > LONGEST:
+            name = f"{name[:LONGEST]}…"
+        return f"'{name}'" if name in (OTHER, "") else name  # "" is how all segments together are called
 
     return named
 

@@ -207,8 +207,9 @@ def line_of(pipeline: Pipeline, decision: Decision) -> str:
 def request_of(copy: LogCopy, decision: Decision) -> Request:
     """What a decision to retrain asks for: the recipe of who was champion, the examples of its evidence, its number as seed."""
     evidence = decision.evidence
+    held_back_too = evidence.get("window") == "since_drift"
     chosen = Examples(
-        from_at=evidence.get("from_at"), last=evidence.get("examples"), seed=decision.number, unlearned=True
+        from_at=evidence.get("from_at"), last=evidence.get("examples"), seed=decision.number, unlearned=held_back_too
     )  # fmt: skip
     recipe = declared(copy.store, copy.pipeline, decision.subject)
     return Request(name=line_of(copy.pipeline, decision), challenger=recipe, examples=chosen)

@@ -108,7 +108,7 @@ class Trainer:
             from_at=evidence.get("from_at"),
             examples=evidence.get("examples"),
             seed=decision.number,
-            more=("--unlearned",),
+            more=("--unlearned",) if held_back_too(decision) else (),
         )
         self.running = (decision, child)
 
@@ -171,6 +171,15 @@ class Trainer:
             if alike and line in engine.loop.states.rivals and decide.learns(line):
                 return f"{line}@{position_at(engine.store, line, number)}"
         return None
+
+
+def held_back_too(decision: Decision) -> bool:
+    """Whether a training takes the examples that were held back from learning (frozen, in quarantine), too.
+
+    Of what came since a drift it does: drift and doubt often come together. A window of days or a number of examples leaves
+    out what a policy, or a person, kept away from the learner.
+    """
+    return bool(decision.evidence.get("window") == "since_drift")
 
 
 def line_of(engine: Engine, decision: Decision) -> str:
