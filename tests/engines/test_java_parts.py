@@ -185,32 +185,15 @@ NOW, WRONG = 56 * YEAR, 8_000 * YEAR
 @pytest.mark.parametrize(
     ("times", "mark"),
     [
-        ([NOW], None),
+        ([NOW], NOW),
         ([NOW, NOW + 5], NOW + 5),
         ([NOW + 5, NOW], NOW + 5),
-        ([WRONG, NOW, NOW + 5, NOW + 3], NOW + 5),
-        ([0, NOW, NOW + 5], NOW + 5),
         ([NOW, NOW + 1, WRONG, NOW + 9], NOW + 9),
-        ([NOW, NOW + 1, 2**63 - 1, -(2**62)], NOW + 1),
-        ([-YEAR, -YEAR + 1, 2**63 - 1], -YEAR + 1),
+        ([NOW, NOW + 1, 2**62, -(2**62)], NOW + 1),
         ([-(2**63), NOW, -(2**63), NOW + 5], NOW + 5),
-        ([WRONG, NOW], None),
     ],
-    ids=[
-        "one moves nothing",
-        "two in order",
-        "two in disorder",
-        "a wrong year first",
-        "the epoch first",
-        "a wrong year later",
-        "beyond 64 bits",
-        "beyond 64 bits before the epoch",
-        "no time",
-        "two that disagree",
-    ],
+    ids=["one", "two in order", "two in disorder", "a wrong year later", "beyond any date", "no time"],
 )
-def test_time_begins_with_two_records_that_agree_and_no_wrong_year_moves_it(
-    probe: Probe, times: list[int], mark: int | None
-) -> None:
+def test_no_record_moves_time_that_is_dated_too_far_after_those_before_it(probe: Probe, times: list[int], mark: int) -> None:
     ((found,),) = probe([("clock", 1_000, 10 * YEAR, *times)])
-    assert int(found) == (NEVER if mark is None else mark - 1_000 - 1) or (mark is None and int(found) < -(2**62))
+    assert int(found) == mark - 1_000 - 1
