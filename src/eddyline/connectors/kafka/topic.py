@@ -30,7 +30,7 @@ GULP = 4_000
 FOLLOW_WAIT_S = 1.0
 REPLAY_WAIT_S = 30.0
 TELL_EVERY_S = 5.0
-CLOSE_S = 3.0
+CLOSE_S = 8.0
 LOOK_EVERY_S = 10.0
 """How often a follower looks whether the topic got more partitions."""
 _LOOK_S = 1.0
@@ -125,6 +125,7 @@ class TopicReader:
         if lost:
             raise self._gone(lost[0], positions[lost[0]], "that partition is missing")
         self._consumer.assign(begin)
+        self._last = dict(positions)  # told at the end, though nothing new should come: a run before may have ended untold
 
     def _known(self) -> list[int]:
         with self._connection.in_words(f"topic {self.topic} cannot be looked up"):
