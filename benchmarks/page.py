@@ -94,15 +94,15 @@ def _watching(found: list[Result]) -> list[str]:
     parts = ["## What it costs to watch, to ask a shadow and to decide"]
     for one in found:
         rows = [(names[each], us) for each, us in one["cpu_us_per_event"].items()]
-        share, times = one["watch_and_decide_share"], one["shadow_times_its_model"]
+        share, times, beside = one["watch_and_decide_share"], one["shadow_times_its_model"], one.get("shadow_times_river")
         parts += [
             f"The electricity stream, {one['events']:,} half hours; the champion is `StandardScaler | LogisticRegression`, the "
             f"shadow `{one['shadow']}`; medians of {one['rounds']} rounds in turn, processor time.",
             table(("", "processor µs/event"), rows),
             f"With all of it the throughput is {one['throughput_of_bare']} of the bare loop's. Watch and decide take "
             f"{100 * share:.1f} % of the time (25 % is the limit we set). The shadow costs {times} times what its model costs "
-            f"alone, and {one['shadow_times_its_model_with_versions']} times that with its versions (1.1 is the limit we set); "
-            f"it costs {one['shadow_times_river']} times what River's own loop takes for the same estimator.",
+            f"alone, and {one['shadow_times_its_model_with_versions']} times that with its versions (1.1 is the limit we set)"
+            + (f"; it costs {beside} times what River's own loop takes for the same estimator." if beside else "."),
             table(("difference of two loops", "processor µs/event"), list(one["parts_us_per_event"].items())),
             table(("where the time goes with all of it", "processor µs/event"), list(one["stages_cpu_us_per_event"].items())),
         ]
