@@ -19,7 +19,8 @@ from eddyline.store.ledger import DiskLedger
 PARTS: tuple[tuple[str, Any, str], ...] = (
     ("feed: read, parse, check, merge", Feed, "next"),
     ("serve, join, learn", Loop, "advance"),
-    ("watch", WatchStage, "step"),
+    ("watch", WatchStage, "notice"),
+    ("watch", WatchStage, "settle"),
     ("encode and compress", codec, "outcome_parts"),
     ("look up ids", DiskLedger, "expect"),
     ("trim the cache", DiskLedger, "committed"),

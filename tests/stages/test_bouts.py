@@ -45,6 +45,6 @@ def _counted(silent: str, position: int, still: tuple[str, ...]) -> int:
     prediction = Prediction("p-1", "k", 0, {}, None, spoken["fraud"][1], None, "fraud", spoken["fraud"][0], 1, None, [said])
     bout = Bout("fraud", "fraud.deep", zero_one(), 1)
     bout.answered(roll, prediction, roll.heard(prediction), still)
-    bout.known("p-1", True)
+    bout.order.settle("p-1", [True])
     bout.ripen(10**9)
     return bout.contest.pairs

@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from river import anomaly, datasets, drift, evaluate, linear_model, metrics, naive_bayes, preprocessing, utils
 
 from eddyline.monitors import quality
+from eddyline.monitors.error_above import ErrorAbove
+from eddyline.monitors.missing import Missing
+from eddyline.monitors.psi import Psi
+from eddyline.monitors.unseen import Unseen
 from eddyline.records import Alert, EpochSeconds, Event, Example, Id, Known, Measurement, Prediction, Task, Unlabelled
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import DAY_US
@@ -417,6 +421,34 @@ def test_any_batches_give_the_same_bytes_under_the_default_declaration(seed: int
         stage.step(parts, records[start:end])
         start = end
     assert stage.save(whole) == stage.save(parts)
+
+
+@pytest.mark.parametrize("steady", [True, False], ids=["metrics that cannot raise", "one that may"])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_only_noticed_and_settled_later_gives_the_same_alerts_and_bytes(
+    monkeypatch: pytest.MonkeyPatch, steady: bool, seed: int
+) -> None:
+    monkeypatch.setattr(quality, "LIVE", 6)
+    monkeypatch.setattr(quality, "CLOSED", 4)
+    declared = (metrics.Accuracy, metrics.MacroF1) if steady else (metrics.Accuracy, cost)
+    monitors = (Psi("x"), Missing("x"), ErrorAbove(0.2), Unseen("x"), Streak)
+    stage = bound(truth=str, every=10, metrics=declared, segment="s", max_segments=3, monitors=monitors, tick=50)
+    records, rng = stream(seed, 300), random.Random(seed)
+    at_once, later = stage.new_state(), stage.new_state()
+    expected = run(stage, at_once, records, 17)
+    alerts: list[Alert] = []
+    start = 0
+    while start < len(records):
+        end = start + rng.randint(1, 60)
+        alerts += stage.notice(later, records[start:end])
+        start = end
+        if rng.random() < 0.2:
+            stage.settle(later)
+    assert steady or not later.quality.unread
+    stage.settle(later)
+    assert alerts == expected
+    assert stage.save(later) == stage.save(at_once)
+    assert stage.measurements(later) == stage.measurements(at_once)
 
 
 def test_a_probability_that_is_not_finite_is_our_bug() -> None:

@@ -167,6 +167,7 @@ class Loop:
             room = self.plan.decide.room(self.states.decide) if self.deciding else FAR
             self._advance(records, out, len(out.watched) + room)
             self._measure(out)
+        self.plan.watch.settle(self.states.watch)
         return out
 
     @property
@@ -179,7 +180,7 @@ class Loop:
         watched, dead = self.measured
         self.measured = len(out.watched), len(out.dead)
         records = out.watched[watched:] if watched else out.watched
-        alerts = self.plan.watch.step(self.states.watch, records)
+        alerts = self.plan.watch.notice(self.states.watch, records)
         out.alerts += alerts
         if not self.deciding:
             return

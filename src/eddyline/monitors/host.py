@@ -7,7 +7,7 @@ A tick is every so many records, so it falls on the same record however the inpu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 from zlib import crc32
@@ -41,6 +41,8 @@ class HostState:
 
     shared: Shared
     memories: list[Any]
+    unread: list[Seen] = field(default_factory=list)
+    """what no column was made of yet; none between two batches"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,14 @@ class Host:
         """Shows the monitors a part that does not go beyond the next tick; alerts with their places."""
         since, pace = state.shared.since, state.shared.pace
         assert since.records + len(seen.batch) <= self.tick, "a part of a batch goes beyond a tick"
-        self._gather(state.shared, seen)
+        since.records += len(seen.batch)
+        state.unread.append(seen)
         found: list[tuple[int, Alert]] = []
         at_work = self._at_work(state)
         for monitor, memory in at_work:
             found += [(place, monitor.signed(alert)) for place, alert in monitor.feed(memory, seen, pace)]
         if since.records == self.tick:
+            self.settle(state)
             pace.add(since.ats, len(since.losses))
             since.segments = self._named(state.shared, since.segments)
             since.labelled_segments = self._named(state.shared, since.labelled_segments)
@@ -104,9 +108,17 @@ class Host:
         waiting = state.shared.waiting
         return [pair for place, pair in enumerate(pairs) if place not in waiting] if waiting else pairs
 
-    def _gather(self, shared: Shared, seen: Seen) -> None:
-        since, predictions = shared.since, seen.predictions
-        since.records += len(seen.batch)
+    def settle(self, state: HostState) -> None:
+        """Makes columns of what was fed."""
+        if state.unread:
+            predictions = [prediction for seen in state.unread for prediction in seen.predictions]
+            answered = [example.prediction for seen in state.unread for example in seen.judged.examples]
+            errors = [error for seen in state.unread for error in seen.judged.errors]
+            state.unread.clear()
+            self._gather(state.shared, predictions, answered, errors)
+
+    def _gather(self, shared: Shared, predictions: list[Prediction], answered: list[Prediction], errors: list[float]) -> None:
+        since = shared.since
         if predictions:
             since.ats += [prediction.at for prediction in predictions]
             since.position = predictions[-1].position
@@ -117,9 +129,8 @@ class Host:
                 since.columns[name] += column(name, predictions, features)
             if self.segmented:
                 since.segments += [prediction.segment for prediction in predictions]
-        if seen.judged.examples:
-            answered = [example.prediction for example in seen.judged.examples]
-            since.losses += seen.judged.errors
+        if answered:
+            since.losses += errors
             features = [prediction.features for prediction in answered]
             shared.pausing.labelled(self.features, answered, features, len(since.losses) - len(answered))
             for name, kept in since.labelled.items():

@@ -46,6 +46,8 @@ class Gauge:
     blank: bytes | None = None
     plain: bool = False
     """whether the class, called without arguments, makes just that"""
+    steady: bool = False
+    """whether nothing that is served can make it raise, so that it makes no difference when it is shown what"""
 
     def fresh(self) -> Metric:
         """A metric that has seen nothing. River's are read back from bytes: a fifth of the cost of `clone`."""
@@ -202,7 +204,9 @@ def _gauge(metric: Any, task: Task, estimator: Any, truth: type | None) -> Gauge
     # The user keeps the object that was declared; what happens to it later must not change the pipeline.
     template = metric.clone() if hasattr(type(metric), "clone") else gauge.fresh()
     blank = pickle.dumps(template, 5) if gauge.own is None else None
-    return Gauge(name, template, gauge.reads_scores, gauge.own, blank, blank is not None and blank == _new(type(template)))
+    plain = blank is not None and blank == _new(type(template))
+    steady = gauge.own is None and (type(template).__name__ == "LogLoss" or tally_of(template) is not None)
+    return Gauge(name, template, gauge.reads_scores, gauge.own, blank, plain, steady)
 
 
 def _new(kind: Any) -> bytes | None:

@@ -32,6 +32,7 @@ BY_LABEL_DAY = " by label day"
 """What the name of the first metric ends with in the series by the day its labels came."""
 
 _others = attrgetter("others")
+_PLAIN = frozenset((bool, int, float, str, type(None)))
 FEW = 8
 """Fewer examples than this are shown to a metric one by one: counting them costs more."""
 Columns = list[list[Any]]
@@ -246,6 +247,8 @@ class QualityState:
     """for each metric the examples on which it raised"""
     lines: Series = field(default_factory=Series)
     """by line, over the examples to which several lines had something to say"""
+    unread: list[tuple[list[Example], list[int]]] = field(default_factory=list)
+    """examples that are still to be measured, with their days; none between two batches"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +283,26 @@ class Quality:
         """Before the first example."""
         none = [0] * len(self.gauges)
         return QualityState(new_group(self.gauges), Series(), Series(), Series(), Series(), list(none), list(none))
+
+    def feed_later(self, state: QualityState, examples: list[Example], days: list[int]) -> bool:
+        """Keeps examples until `settle`, where no metric can raise on them; False, and nothing is kept, where one might.
+
+        Nobody looks at metrics while a batch is cut into looks, and a group costs less the more it is shown at once.
+        """
+        steady = all(gauge.steady for gauge in self.gauges)
+        if steady and _PLAIN.issuperset([type(example.prediction.value) for example in examples]):
+            state.unread.append((examples, days))
+            return True
+        return False
+
+    def settle(self, state: QualityState) -> None:
+        """Measures what was kept."""
+        if state.unread:
+            examples = [example for kept, _ in state.unread for example in kept]
+            days = [day for _, kept in state.unread for day in kept]
+            state.unread.clear()
+            failures = self.feed(state, examples, days)
+            assert not failures, f"a metric raised that cannot: {failures[0]}"
 
     def feed(self, state: QualityState, examples: list[Example], days: list[int]) -> list[Failure]:
         """Measures examples in order; `days` are their events'. Gives each metric's first failure ever."""

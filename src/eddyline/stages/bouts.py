@@ -124,14 +124,16 @@ class Bout:
         if theirs is None:
             return
         ours = heard[roll.places[self.champion]]
+        if self.agreeing and ours is not None and ours.value == theirs.value and _spoke(ours) and _spoke(theirs):
+            if theirs.value is None and (_cold(theirs, still) or _cold(ours, still)):
+                return
+            if self.order.follow(prediction.at, prediction.event_id):
+                self.contest.sums.add(0.0, 0.0)
+            return
         if _cold(theirs, still) or (ours is not None and _cold(ours, still)):
             return
         if self.share is not None:
             self._split(roll, prediction, ours, theirs)
-            return
-        if self.agreeing and _spoke(ours) and _spoke(theirs) and ours.value == theirs.value:  # type: ignore[union-attr]
-            if self.order.follow(prediction.at, prediction.event_id):
-                self.contest.sums.add(0.0, 0.0)
             return
         answers = plain_answer(ours), plain_answer(theirs)
         self.order.expect(prediction.at, prediction.event_id, answers, prediction.segment)
@@ -147,10 +149,6 @@ class Bout:
         arm = "challenger" if theirs is prediction or asked else "champion"
         answer = plain_answer(theirs if arm == "challenger" else ours)
         self.order.expect(prediction.at, prediction.event_id, (arm, answer), prediction.segment)
-
-    def known(self, event_id: str, truth: Any) -> None:
-        """The truth about an event is here."""
-        self.order.settle(event_id, [truth])
 
     def set_apart(self, segment: str | None = None) -> None:
         """Whoever waits, of a segment or of all, counts for nobody, whether the truth is here or not."""

@@ -40,7 +40,7 @@ from eddyline.records.errors import DeclarationError
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.bouts import DROPPED, Bout, Fault, Roll, output_of, plain_answer
 from eddyline.stages.commands import Command
-from eddyline.stages.deciding import DecideState, beat, beat_together, restored_state, saved_state, settled, trial_of
+from eddyline.stages.deciding import DecideState, beat, beat_together, restored_state, saved_state, trial_of
 from eddyline.stages.lines import Entry
 from eddyline.stages.orders import obeyed, problem_with, refused
 from eddyline.stages.rollouts import as_written, cannot, champion_of, place_of, put_in_force, without
@@ -124,6 +124,7 @@ class Decide:
         revision, roll, bouts, pulses = state.rollout.revision, state.roll, state.bouts, state.pulses
         quarantined, judged, together = state.quarantined, state.judged(self._guard_of(state)), 0
         assert roll is not None
+        waiting = [state.expected, *(bout.order for bout in bouts)]
         for record in records:
             if type(record) is Prediction:
                 if state.began_at is None:
@@ -148,7 +149,9 @@ class Decide:
                         bout.answered(roll, record, heard, state.still)
             elif type(record) is Example:
                 if record.revision == 0:
-                    settled(state, record)
+                    event_id, truth = record.prediction.event_id, [record.truth]
+                    for order in waiting:
+                        order.settle(event_id, truth)
             elif type(record) is Unlabelled:
                 state.expected.settle(record.prediction.event_id, DROPPED)
                 for bout in bouts:
@@ -174,22 +177,31 @@ class Decide:
         out: list[Decided] = []
         self._ripen(state, watermark, out)
         self._lapse(state, watermark, out)
-        self._guard(state, watermark, out)
+        known = self._guard(state, watermark, out)
         for policy in self.policies:
-            for action in self._wanted(state, policy, watermark, out):
+            for action in self._wanted(state, policy, watermark, out, known):
+                known.clear()
                 if self._act(state, policy, action, watermark, out):
                     break
         state.alerts.clear()
         return out
 
-    def _wanted(self, state: DecideState, policy: Policy, at: int, out: list[Decided]) -> Iterator[Action]:
-        """What a policy wants and what can be done. One of the user's that raises, or wants what nobody can, is told of."""
+    def _wanted(
+        self, state: DecideState, policy: Policy, at: int, out: list[Decided], known: dict[str, Now]
+    ) -> Iterator[Action]:
+        """What a policy wants and what can be done. One of the user's that raises, or wants what nobody can, is told of.
+
+        `known` is what policies were shown at this look; whoever changes anything forgets it.
+        """
         ours = type(policy).__module__.startswith("eddyline.")
         try:
-            matching = [alert.at for alert in state.alerts if policy.matches(alert)]
-            if matching:
-                state.alerted_at[policy.called] = max(*matching, state.alerted_at.get(policy.called, BEGINNING))
-            for action in policy.wanted(self._now(state, policy, at)):
+            now = known.get(policy.called)
+            if now is None:
+                matching = [alert.at for alert in state.alerts if policy.matches(alert)]
+                if matching:
+                    state.alerted_at[policy.called] = max(*matching, state.alerted_at.get(policy.called, BEGINNING))
+                now = known[policy.called] = self._now(state, policy, at)
+            for action in policy.wanted(now):
                 why = cannot(state.rollout, action)
                 if why is None:
                     yield action if ours else replace(action, evidence=as_written(action.evidence))
@@ -201,13 +213,16 @@ class Decide:
             why = f"raised {type(error).__name__}"  # not its words, which may be others in a replay
             self._told_once(state, policy.called, why, policy.called, f"it {why}; the others look on", {}, at, out)
 
-    def _guard(self, state: DecideState, at: int, out: list[Decided]) -> None:
-        """Challengers that fail lose their seats before anybody can promote them."""
+    def _guard(self, state: DecideState, at: int, out: list[Decided]) -> dict[str, Now]:
+        """Challengers that fail lose their seats before anybody can promote them; what the declared policies were shown."""
         acting = [policy for policy in self.policies if isinstance(policy, RollBack) and not policy.dry_run]
+        known: dict[str, Now] = {}
         for policy in acting or [GUARDRAIL]:
-            for action in self._wanted(state, policy, at, out):
+            for action in self._wanted(state, policy, at, out, known):
                 if action.kind == "retire":
+                    known.clear()
                     self._act(state, policy, action, at, out)
+        return known if acting else {}
 
     def _ripen(self, state: DecideState, watermark: int, out: list[Decided]) -> None:
         """Counts what is mature in the order of events, and what failed since the last look."""

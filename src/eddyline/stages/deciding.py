@@ -215,11 +215,3 @@ def beat(pulses: Mapping[str, Pulse], roll: Roll, heard: Sequence[Prediction | S
                 pulses[who].add()
             elif fault not in UNASKED:
                 pulses[who].add(_FAULTS.get(fault, "exception"))
-
-
-def settled(state: DecideState, example: Example) -> None:
-    """The truth about an event is here."""
-    event_id = example.prediction.event_id
-    state.expected.settle(event_id, [example.truth])
-    for bout in state.bouts:
-        bout.known(event_id, example.truth)

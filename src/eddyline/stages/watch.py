@@ -291,6 +291,12 @@ class WatchStage:
 
     def step(self, state: WatchState, batch: Sequence[Record]) -> list[Alert]:
         """Measures a batch in order. Gives the alerts, each in the place of the record that caused it."""
+        alerts = self.notice(state, batch)
+        self.settle(state)
+        return alerts
+
+    def notice(self, state: WatchState, batch: Sequence[Record]) -> list[Alert]:
+        """The alerts of a batch, as `step`; what nobody can tell from alerts may be left to `settle`, which comes after."""
         if self.host is None or state.host is None:
             return self._part(state, batch)
         alerts: list[Alert] = []
@@ -300,6 +306,12 @@ class WatchStage:
             alerts += self._part(state, batch[start:end])
             start = end
         return alerts
+
+    def settle(self, state: WatchState) -> None:
+        """Measures what was noticed only: before anybody reads the state or saves it."""
+        self.quality.settle(state.quality)
+        if self.host is not None and state.host is not None:
+            self.host.settle(state.host)
 
     def _part(self, state: WatchState, batch: Sequence[Record]) -> list[Alert]:
         """A part of a batch that does not go beyond the next tick."""
@@ -355,9 +367,11 @@ class WatchStage:
             places, days, firsts = [places[i] for i in fit], [days[i] for i in fit], [firsts[i] for i in fit]
         if not firsts:
             return NOTHING
-        for failure in self.quality.feed(state.quality, firsts, days):
-            alert = raised(failure.metric, firsts[failure.place], failure.said)
-            found.add(Example, places[failure.place], alert)
+        if not self.quality.feed_later(state.quality, firsts, days):
+            self.quality.settle(state.quality)
+            for failure in self.quality.feed(state.quality, firsts, days):
+                alert = raised(failure.metric, firsts[failure.place], failure.said)
+                found.add(Example, places[failure.place], alert)
         if self.task is Task.ANOMALY or (state.error is None and state.host is None):
             return NOTHING
         judged, silent = judge(firsts, places, self.task)

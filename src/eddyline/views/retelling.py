@@ -270,6 +270,7 @@ class Retelling(Loop):
                 room = min(room, self.listener.begins(self))
             self._advance(records, out, len(out.watched) + room)
             self._measure(out)
+        self.plan.watch.settle(self.states.watch)
         return out
 
     def _measure(self, out: Outcome) -> None:
