@@ -1,9 +1,10 @@
 """Does an event cost the same after three million others as after ten thousand, in the same memory?
 
 One `replay` of a generated stream: eight numbers, one of ten thousand keys, a sum over an hour, a label an hour later for
-nine events of ten, silence for the rest, which expires after a day. At each size it says what one event (with its share of
-labels) cost since the size before less a quarter, in wall and processor time, without the making of the records; beside it
-the bare River loop over some of the same records at the same moment, because machines get slower and faster by themselves.
+nine events of ten, silence for the rest, which expires after three hours: as many wait at ten thousand events as at three
+million. From each size on it says what one of the next events (with its share of labels) cost, a tenth as many as came
+before, and at least ten thousand, in wall and processor time, without the making of the records; beside it the bare River
+loop over some of the same records at the same moment, because machines get slower and faster by themselves.
 
     python -m benchmarks.flat             3 million events
     python -m benchmarks.flat --quick     300 thousand
@@ -32,8 +33,10 @@ SIZES = {
     "quick": (10_000, 100_000, 300_000),
     "tiny": (16_000, 32_000),
 }
-LAST = 0.25
-"""The share of a size over which its cost is taken."""
+NEXT, AT_LEAST = 0.1, 10_000
+"""How many events its cost is taken over, as a share of a size; records are read a few thousand at a time."""
+WAIT_DAYS = 3 / 24
+"""So that from six thousand events on as many wait as ever will."""
 PEER_EVENTS = 5_000
 
 
@@ -95,10 +98,10 @@ class Sampler:
             time.process_time() - self.spent.cpu - self.peer.cpu,
         )
         if self.begun is None:
-            if progress.predictions >= size * (1 - LAST):
+            if progress.predictions >= size:
                 self.begun = now
             return
-        if progress.predictions >= size:
+        if progress.predictions >= end_of(size):
             self.marks.pop(0)
             self.rows.append(self.row(size, now))
             self.begun = None
@@ -141,6 +144,11 @@ class Sampler:
         return took / PEER_EVENTS * 1e6
 
 
+def end_of(size: int) -> int:
+    """Up to where the cost of a size is taken."""
+    return size + max(round(size * NEXT), AT_LEAST)
+
+
 def store_size(path: Path) -> int:
     """Bytes of a store with the log beside it."""
     return sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
@@ -148,10 +156,10 @@ def store_size(path: Path) -> int:
 
 def measure(marks: list[int], per_hour: int, shuffle: int) -> dict[str, Any]:
     """One run over all sizes; afterwards, how long opening the store takes."""
-    shape, spent = Shape(marks[-1], per_hour=per_hour, shuffle=shuffle), Clock()
+    shape, spent = Shape(end_of(marks[-1]) + AT_LEAST, per_hour=per_hour, shuffle=shuffle), Clock()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flat.eddyline"
-        pipeline = declare(shape, spent)
+        pipeline = declare(shape, spent, wait_days=WAIT_DAYS)
         engine = Timed(pipeline, path)
         with engine:
             sampler = Sampler(engine, spent, marks)

@@ -113,8 +113,8 @@ def _flat(found: Result) -> list[str]:
     return [
         "## Cost and memory from ten thousand to millions of events",
         f"{found['events_per_hour']:,} events an hour, ten thousand keys, a sum over an hour, a label after an hour for 90 %, "
-        "silence for a day for the rest; random ids. Costs are over the last quarter before each size, the last column "
-        "against a bare River loop at that moment.",
+        "silence for the rest, which expires after three; random ids. So as many wait at every size. Costs are over the events "
+        "after each size, a tenth as many and at least 10,000; the last column is against a bare River loop at that moment.",
         _growth(found),
         f"The last size costs {found['cost_last_over_first']} times the first. Checkpoints took "
         f"{_range(found['checkpoints_ms'])} ms. Opening the store again took {found['open_seconds']} s.",
