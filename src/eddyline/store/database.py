@@ -547,7 +547,7 @@ def _check_schema(db: sqlite3.Connection, path: Path) -> None:
     if row is None:
         raise StoreMismatch(
             f"{path} is not an Eddyline store\n"
-            f"if it is a copy that was made while somebody ran on the store, the newest is in the file {path.name}-wal beside it\n"
+            f"if it is a copy of a store on which somebody ran, the newest is in the file {path.name}-wal beside it\n"
             f'copy a store with: sqlite3 STORE.eddyline ".backup COPY.eddyline"'
         )
     with _as_written(path, "its schema version"):
