@@ -78,6 +78,15 @@ class Marked(Protocol):
         ...
 
 
+@runtime_checkable
+class Tabular(Protocol):
+    """A source whose records have named columns, of which not all may fill a field."""
+
+    def meant(self) -> dict[str, str]:
+        """Fields that may be missing and have no column, each with the column of a near name that fills none."""
+        ...
+
+
 class PartedReader(Protocol):
     """A source in several parts that grow beside each other, each a `Source` with positions of its own."""
 

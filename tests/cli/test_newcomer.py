@@ -90,6 +90,50 @@ def test_a_model_that_cannot_learn_fails_check_and_is_told_by_a_run(tmp_path: Pa
     assert f"nothing was learned: the model refused every example\nsee why: eddyline dead-letters {file} --reason model" in said
 
 
+def test_features_that_a_model_cannot_take_are_named_with_what_to_write(tmp_path: Path, run: Run) -> None:
+    made = "def features(visit, often):\n    return {'pages': visit.pages, 'who': visit.who, 'past': None}\n"
+    file = _written(tmp_path, f"{made}HAS['features'] = features\nshop = Pipeline(**HAS)")
+    said = run("check", file).out.replace("\n", " ")
+    assert "`past` is None: say in features what a missing value means" in " ".join(said.split())
+    run("replay", file)
+    letter = run("dead-letters", file, "--reason", "model_failed", "--show", "1").out
+    assert "next" in letter
+    assert "0.0 if past is None else past" in " ".join(letter.split())
+
+
+def test_a_label_whose_name_is_nearly_that_of_the_record_is_told_it_by_check_and_letter(tmp_path: Path, run: Run) -> None:
+    sales = [line.replace('"bought"', '"boughts"') for line in SALES]
+    file = _written(tmp_path, "shop = Pipeline(**HAS)", sales=sales)
+    said = (
+        'the record has `boughts`: call the field so, or say it in the class: class Sale(Label, rename={"bought": "boughts"})'
+    )
+    assert said in " ".join(run("check", file).out.split())
+    assert run("check", file, "--json").json["records"][1]["refused"]["next"] == said
+    run("replay", file)
+    assert said in " ".join(run("dead-letters", file, "--stream", "labels", "--show", "1").out.split())
+
+
+def test_a_field_that_may_be_missing_and_has_another_name_in_the_data_is_noted_by_check(tmp_path: Path, run: Run) -> None:
+    more = "class Longer(Visit):\n    minutes: float = 0.0\n"
+    lines = [line.replace("}", ', "Minutes": 4.5}') for line in VISITS]
+    file = _written(tmp_path, f"{more}HAS['events'] = jsonl('visits.jsonl', Longer)\nshop = Pipeline(**HAS)", visits=lines)
+    said = "the first record has no 'minutes', which may be missing; it has 'Minutes', which no field takes\n"
+    assert f'{said}      if that is meant: class Longer(Event, rename={{"minutes": "Minutes"}})' in run("check", file).out
+    table = "id,who,at,pages,Minutes\nv-1,c,60,1,4.5\n"
+    (tmp_path / "visits.csv").write_text(table)
+    rows = tmp_path / "rows.py"
+    rows.write_text(file.read_text().replace("jsonl('visits.jsonl', Longer)", "csv('visits.csv', Longer)"))
+    assert f'{said}      if that is meant: columns={{"minutes": "Minutes"}}' in run("check", rows).out
+    (tmp_path / "visits.csv").write_text(table.replace("Minutes", "minutes"))
+    assert "which no field takes" not in run("check", rows).out
+
+
+def test_metrics_over_silence_alone_are_told_to_say_nothing(tmp_path: Path, run: Run) -> None:
+    silent = "from eddyline import Join, memory\nHAS['labels'] = memory([], Sale)\n"
+    file = _written(tmp_path, f"{silent}shop = Pipeline(**HAS, join=Join(wait=hours(1), absent=False))")
+    assert "warning: every truth was told by silence, and all of them are the same" in run("replay", file, "--drain").out
+
+
 def test_a_model_that_can_learn_passes_check(tmp_path: Path, run: Run) -> None:
     checked = run("check", _written(tmp_path, "shop = Pipeline(**HAS)"), "--json")
     assert checked.code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -194,3 +195,16 @@ def test_a_label_that_found_no_room_is_learned_when_its_event_has_come(orders: P
     again = run("dead-letters", orders, "--redrive", "--json").json
     assert (again["accepted"], again["settled"]) == (0, 1)
     assert run("replay", orders, "--json").json["labelled"] == 2
+
+
+def test_a_run_that_ends_says_what_a_webhook_did_not_take(project: Path, run: Run, launch: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/hook"
+    running = launch("run", project, "--webhook", url)
+    assert running.line().startswith("parcels runs on ")
+    assert run("freeze", project, "--reason", "labels look wrong").code == 0
+    running.send(signal.SIGTERM)
+    ran = running.finish()
+    assert ran.code == 0
+    assert "the webhook at 127.0.0.1 cannot be reached" in ran.err
+    assert ran.err.rstrip().endswith("what it did not take, the next run tells it")

@@ -143,6 +143,15 @@ def test_an_event_that_nobody_learned_cannot_be_forgotten(tmp_path: Path) -> Non
         forget(shop("linear"), path, {"nobody-1"}, author="ana")
 
 
+def test_forgetting_what_is_forgotten_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "shop.eddyline"
+    with Engine(shop("linear"), path) as engine:
+        feed(engine, 0, 10)
+    forget(shop("linear"), path, {"v-3"}, author="ana")
+    with pytest.raises(NotFound, match="forgotten before, and that holds: eddyline history FILE"):
+        forget(shop("linear"), path, {"v-3"}, author="ana")
+
+
 def test_a_branch_of_a_line_that_forgot_never_learns_what_it_forgot(tmp_path: Path) -> None:
     path, declared = tmp_path / "shop.eddyline", shop("linear")
     with Engine(declared, path) as engine:

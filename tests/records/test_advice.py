@@ -32,7 +32,7 @@ def _advised(cls: type[Event] | type[Label], raw: bytes) -> str | None:
     schema = Schema.of(cls)
     with pytest.raises(Rejected) as refused:
         schema.decode(raw)
-    return advice(schema, refused.value.reason, refused.value.detail)
+    return advice(schema, refused.value.reason, refused.value.detail, raw)
 
 
 AT = b'"at": "2026-01-01T00:00:00Z"'
@@ -73,3 +73,46 @@ def test_a_truth_that_is_a_number_is_told_how_to_declare_it() -> None:
 def test_nothing_is_advised_where_the_detail_says_it_all_or_a_role_may_not_be_missing() -> None:
     assert _advised(Payment, b'{"id": "a", "at": "2026-01-01T00:00:00", "amount": 1}') is None
     assert _advised(Payment, b'{%b, "amount": 1}' % AT) is None
+
+
+@pytest.mark.parametrize(
+    ("cls", "raw", "said"),
+    [
+        pytest.param(
+            Chargeback,
+            b'{"id": "a", %b, "frauds": true}' % AT,
+            'has `frauds`: call the field so, or say it in the class: class Chargeback(Label, rename={"fraud": "frauds"})',
+            id="the truth",
+        ),
+        pytest.param(Tick, b'{"id": "a", "At": 1}', 'class Tick(Event, rename={"at": "At"})', id="another case"),
+        pytest.param(Payment, b'{"id": "a", %b, "Amount EUR": 1}' % AT, 'rename={"amount": "Amount EUR"}', id="longer"),
+        pytest.param(Tick, b'{"id": "a", "moment": 1}', "has `moment`: say which one it is", id="none is near"),
+    ],
+)
+def test_a_missing_field_is_told_the_name_that_the_record_has(cls: type[Event], raw: bytes, said: str) -> None:
+    assert said in (_advised(cls, raw) or "")
+
+
+def test_the_renaming_that_is_advised_makes_the_record_readable() -> None:
+    class Renamed(Label, rename={"fraud": "frauds"}):
+        id: Id
+        at: Time
+        fraud: Truth[bool]
+
+    assert Schema.of(Renamed).decode(b'{"id": "a", %b, "frauds": true}' % AT).truth is True
+
+
+def test_a_field_above_others_that_must_be_there_is_told_where_to_go() -> None:
+    class Hour(Event):
+        id: Id
+        at: Time
+        warmth: float
+        holiday: bool
+
+    said = _advised(Hour, b'{"id": "a", %b, "holiday": true}' % AT) or ""
+    assert said.endswith("warmth: float | None = None, below the fields that must be there")
+
+
+def test_a_record_that_was_cut_advises_nothing_of_its_names() -> None:
+    said = advice(Schema.of(Payment), "invalid", "Object missing required field `amount`", b'{"id": "a", "amnt')
+    assert said == "where it may be missing, declare it so in class Payment: amount: float | None = None"

@@ -15,9 +15,10 @@ from eddyline.cli.challengers import command as challengers
 from eddyline.cli.retrain import command as retrain
 from eddyline.cli.test import command as trial
 from eddyline.pipeline.loading import Loaded
-from eddyline.records.errors import NotFound, StoreCorrupt, StoreMismatch
+from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt, StoreMismatch
 from eddyline.store.database import Store
 from eddyline.store.training import trained_in
+from eddyline.views.forget import forget
 from eddyline.views.verify import verify
 
 Ask = Callable[..., Result]
@@ -59,6 +60,19 @@ def test_a_model_that_was_retrained_by_hand_takes_a_seat(made: tuple[Loaded, Pat
         assert store.versions("shop.retrained")[0].digest == trained.digest
         assert store.block(store.seq).notes.entered[0].after == f"shop@{trained.lineage.reached}"
         assert verify(store, loaded.pipeline).faults == []
+
+
+def test_while_a_retrained_model_has_a_seat_forgetting_is_refused_before_anything_changes(
+    made: tuple[Loaded, Path], enter: Ask, tmp_path: Path
+) -> None:
+    enter(made[1])
+    path, pipeline = tmp_path / "shop.eddyline", made[0].pipeline
+    with closing(Store.read(path)) as store:
+        before = store.seq
+    with pytest.raises(EddylineError, match=r"cannot be told which it learned\n.*--leave shop\.retrained"):
+        forget(pipeline, path, {"v-100"}, author="ana")
+    with closing(Store.read(path)) as store:
+        assert store.seq == before
 
 
 def test_a_model_whose_gates_are_closed_takes_none(made: tuple[Loaded, Path], enter: Ask, tmp_path: Path) -> None:

@@ -33,10 +33,10 @@ def command(file: str, store: str | None, dry_run: bool, author: str | None, rea
     if as_json:
         show.json_document(done)
     else:
-        _page(done, dry_run=dry_run)
+        _page(done, loaded.file.name, dry_run=dry_run)
 
 
-def _page(done: Change, *, dry_run: bool) -> None:
+def _page(done: Change, file: str, *, dry_run: bool) -> None:
     from eddyline.cli import show
 
     out = show.console()
@@ -47,6 +47,8 @@ def _page(done: Change, *, dry_run: bool) -> None:
         out.print(f"- {line}", soft_wrap=True)
     if dry_run:
         out.print(f"it would hold from here on, after {done.answers:,} answers; nothing was changed")
+        if any(line.startswith("challenger ") and " enters " in line for line in done.says):
+            out.print(f"a name is one recipe for ever: try who enters on the first event before, eddyline check {file}")
         return
     out.print(f"{done.digest} holds from block {done.block:,} on, after {done.answers:,} answers (it was {done.was})")
     for decision in done.decisions:

@@ -27,13 +27,14 @@ def command(file: str, store: str | None, as_json: bool) -> int:
     from eddyline.cli.load import load
     from eddyline.records.errors import Rejected
     from eddyline.views import unmade
-    from eddyline.views.rehearse import odd_times, rehearse, tryouts
+    from eddyline.views.rehearse import odd_times, other_names, rehearse, tryouts
 
     loaded = load(file, store)
     found = rehearse(loaded.pipeline, loaded.base)
     own, *beside = tryouts(loaded.pipeline, found) or (None,)
     first = next((one.prediction for one in found if one.prediction is not None), None)
-    notes = [*loaded.pipeline.notes(), *unmade.notes(loaded.pipeline, first), *odd_times(loaded.pipeline, found)]
+    declared = loaded.pipeline
+    notes = [*declared.notes(), *unmade.notes(declared, first), *odd_times(declared, found), *other_names(declared, found)]
     if as_json:
         pipeline = loaded.pipeline
         show.json_document(
@@ -44,7 +45,7 @@ def command(file: str, store: str | None, as_json: bool) -> int:
                 "store": loaded.store,
                 "described": pipeline.describe().splitlines(),
                 "notes": notes,
-                "records": [_document(one) for one in found],
+                "records": [_document(loaded, one) for one in found],
                 "learns": own and {"failed": own.failed},
                 "challengers": beside,
             }
@@ -58,7 +59,7 @@ def command(file: str, store: str | None, as_json: bool) -> int:
     return Rejected.exit_code if failed else 0
 
 
-def _document(one: Rehearsal) -> dict[str, Any]:
+def _document(loaded: Loaded, one: Rehearsal) -> dict[str, Any]:
     from eddyline.records.time import show_instant
 
     return {
@@ -67,7 +68,7 @@ def _document(one: Rehearsal) -> dict[str, Any]:
         "record": one.record,
         "at": None if one.at is None else show_instant(one.at),
         "prediction": one.prediction,
-        "refused": one.refused and {"reason": one.refused.reason, "detail": one.refused.detail},
+        "refused": one.refused and {"reason": one.refused.reason, "detail": one.refused.detail, "next": _advice(loaded, one)},
     }
 
 
@@ -104,7 +105,7 @@ def _advice(loaded: Loaded, one: Rehearsal) -> str | None:
 
     assert one.refused is not None
     schema = loaded.pipeline.event_schema if one.stream == "events" else loaded.pipeline.label_schema
-    return advice(schema, one.refused.reason, one.refused.detail)
+    return advice(schema, one.refused.reason, one.refused.detail, one.refused.raw)
 
 
 def _beside(beside: list[Tryout]) -> None:

@@ -125,7 +125,15 @@ def _advice(loaded: Loaded, letter: DeadLetter) -> str | None:
     from eddyline.records.advice import advice
 
     schemas = {"events": loaded.pipeline.event_schema, "labels": loaded.pipeline.label_schema}
-    return advice(schemas[letter.stream], letter.reason, letter.detail) if letter.stream in schemas else None
+    if letter.stream == "examples" and letter.size == len(letter.raw):
+        import msgspec
+
+        from eddyline.views.failing import mend
+
+        return mend(letter.detail, msgspec.json.decode(letter.raw)["features"])
+    if letter.stream not in schemas:
+        return None
+    return advice(schemas[letter.stream], letter.reason, letter.detail, letter.raw)
 
 
 def _print_letter(letter: DeadLetter, next_step: str | None, *, as_json: bool) -> None:

@@ -83,6 +83,8 @@ def command(
             progress = follow(engine, loaded.base, stop=stop, on_progress=status, publisher=publisher, trainer=trainer)
         say_behind(publisher)
         told.check()
+        for trouble in told.trouble():
+            click.echo(f"{trouble}: what it did not take, the next run tells it", err=True)
         summary = summarize(engine)
     if as_json:
         show.json_document(document(summary, progress, stopped=True))

@@ -118,6 +118,11 @@ def _warnings(summary: Summary, file: str) -> Iterator[str]:
             "nothing was learned: the model refused every example\n"
             f"see why: eddyline dead-letters {file} --reason model_failed --show 1"
         )
+    if summary.absent and not summary.labelled:
+        yield (
+            "every truth was told by silence, and all of them are the same: no metric over them says anything\n"
+            "the answers stand, and alerts of monitors; to measure them, give it labels: Pipeline(labels=...)"
+        )
     if summary.late * 10 > summary.answered:
         yield (
             f"{summary.late:,} of {summary.answered:,} events are older than what came before them, and enter no aggregate\n"

@@ -95,6 +95,7 @@ class CsvReader:
         self._lines: Iterator[Line] = iter(())
         self._position: int | None = None
         self._trail = Trail()
+        self._meant: dict[str, str] = {}
 
     def read(self, position: int, limit: int) -> list[Line]:
         """Up to `limit` rows after the first `position` rows; an empty list at the end."""
@@ -125,6 +126,10 @@ class CsvReader:
         """Not known before the file is read."""
         return None
 
+    def meant(self) -> dict[str, str]:
+        """Fields that have no column, each with one of a near name that fills none; known once the header was read."""
+        return self._meant
+
     def _rows(self) -> Iterator[Line]:
         with io.TextIOWrapper(
             io.BufferedReader(open_bytes(self._path)),  # type: ignore[type-var]
@@ -136,6 +141,7 @@ class CsvReader:
             rows = stdlib_csv.reader(bounded, delimiter=self._config.delimiter, strict=True)
             header = self._header(rows)
             reader = RowReader(self.name, Schema.of(self._config.type), dict(self._config.columns), header, from_text)
+            self._meant = reader.meant()
             number = 0
             while True:
                 line = _next_line(rows, bounded, reader, len(header), number + 1)

@@ -127,6 +127,10 @@ class ParquetReader:
         """How many rows the file has."""
         return int(self._file.metadata.num_rows)
 
+    def meant(self) -> dict[str, str]:
+        """Fields that have no column, each with one of a near name that fills none."""
+        return self._reader.meant()
+
     def _rows(self, position: int) -> Iterator[Line]:
         groups, first = self._groups_from(position)
         number = first

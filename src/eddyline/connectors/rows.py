@@ -7,7 +7,6 @@ Knows nothing of files.
 
 from __future__ import annotations
 
-import difflib
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from eddyline.ports import Line, Source
 from eddyline.records import Reason
 from eddyline.records.errors import DeclarationError, SourceError
 from eddyline.records.fields import Field
+from eddyline.records.near import nearest
 from eddyline.records.numbers import first_out_of_range, plain
 from eddyline.records.schema import Schema
 from eddyline.records.time import EPOCH, MICROSECOND
@@ -114,6 +114,7 @@ class RowReader:
         self._cells: list[tuple[str, Cell, int]] = []
         self.used: list[str] = []
         """the columns that fill a field"""
+        self._present, unfilled = present, list[Field]()
         for field in schema.declared:
             origin = columns.get(field.name, field.wire)
             if isinstance(origin, RowId | RowTime):
@@ -125,6 +126,15 @@ class RowReader:
                 raise SourceError(f"{source} has {present.count(origin)} columns {origin!r}\n  give each its own name")
             elif field.required or field.name in columns:
                 raise _no_column(source, schema, field, origin, present)
+            else:
+                unfilled.append(field)
+        self._unfilled = unfilled
+
+    def meant(self) -> dict[str, str]:
+        """The fields that may be missing and have no column, with the column of a near name that fills none."""
+        unused = [name for name in self._present if name not in self.used]
+        found = {field.name: nearest(field.wire, unused) for field in self._unfilled}
+        return {name: column for name, column in found.items() if column is not None}
 
     def line(self, row: Sequence[Any], number: int) -> Line:
         """The record of one row; `number` counts rows from 1 and is its position."""
@@ -343,10 +353,9 @@ def _instead(schema: Schema, field: Field, origin: str, present: Sequence[str]) 
     sign = _other_delimiter(schema, present)
     if sign is not None:
         return f"they are separated by {sign!r}: csv(..., delimiter={sign!r})"
-    plainly = {column.strip().lower(): column for column in present}
-    near = difflib.get_close_matches(origin.strip().lower(), plainly, 1)
-    if near:
-        return f'say which one it is: columns={{"{field.name}": {plainly[near[0]]!r}}}'
+    near = nearest(origin, [name for name in present if name not in {known.wire for known in schema.declared}])
+    if near is not None:
+        return f'say which one it is: columns={{"{field.name}": {near!r}}}'
     said, name = f'say which one it is: columns={{"{field.name}": "its name there"}}', schema.cls.__name__
     if not {known.wire for known in schema.declared} & set(present):
         return f"none is a field of {name}: name them in the first line of a CSV file, or {said}"

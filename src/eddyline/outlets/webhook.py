@@ -81,6 +81,8 @@ class Webhook:
                     raise NotTaken(why, float(wait_s) if wait_s.isdigit() else 0.0) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, TimeoutError):
+                raise NotTaken(f"the webhook at {self.host} did not answer within {TIMEOUT_S:.0f} s") from error
             raise NotTaken(f"the webhook at {self.host} cannot be reached ({reason})") from error
 
     def _give_up(self, name: str) -> bool:

@@ -9,18 +9,26 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
 from eddyline.records.fields import Field
+from eddyline.records.near import nearest
 from eddyline.records.schema import Schema
 from eddyline.records.stream import Reason
 
 _PLACE = re.compile(r"at `\$\.([^`.\[]+)`")
 _WRONG_TYPE = re.compile(r"Expected `([^`]+)`, got `(\w+)`")
-_MISSING = re.compile(r"missing required field `([^`]+)`")
+_MISSING = re.compile(r"missing required field `([^`]+)`$")
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_SHOWN = 12
+"""How many names of a record are told."""
 _OUTSIDE = re.compile(r"(-?\d+)(?:\.\d+)? is outside the years")
 
 
-def advice(schema: Schema, reason: str, detail: str) -> str | None:
+def advice(schema: Schema, reason: str, detail: str, raw: bytes = b"") -> str | None:
     """What to write so that such a record is taken, in the words of its class; None where only the reason can tell.
+
+    `raw` is the record as it was refused: its own names tell which one was meant by a field that it does not have.
 
     >>> from eddyline.records.types import Event, Id, Time
     >>> class Payment(Event):
@@ -29,9 +37,11 @@ def advice(schema: Schema, reason: str, detail: str) -> str | None:
     ...     amount: float
     >>> advice(Schema.of(Payment), "invalid", "Expected `float`, got `null` - at `$.amount`")
     'where it may be missing, declare it so in class Payment: amount: float | None = None'
+    >>> advice(Schema.of(Payment), "invalid", "Object missing required field `amount`", b'{"id": "a", "amnt": 1.5}')
+    'the record has `amnt`: call the field so, or say it in the class: class Payment(Event, rename={"amount": "amnt"})'
     """
     if reason == Reason.INVALID.value:
-        return _of_types(schema, detail)
+        return _of_types(schema, detail, raw)
     if reason == Reason.MALFORMED.value:
         return _of_syntax(detail)
     if reason == Reason.OUT_OF_RANGE.value:
@@ -39,10 +49,34 @@ def advice(schema: Schema, reason: str, detail: str) -> str | None:
     return None
 
 
-def _of_types(schema: Schema, detail: str) -> str | None:
+def strangers(schema: Schema, raw: bytes) -> list[str]:
+    """The names in a record that no field of its class declares; none where the bytes are no JSON object, or were cut.
+
+    >>> from eddyline.records.types import Event, Id, Time
+    >>> class Tick(Event):
+    ...     id: Id
+    ...     at: Time
+    >>> strangers(Schema.of(Tick), b'{"id": 1, "price": 2.5}')
+    ['price']
+    """
+    try:
+        there = _NAMES.decode(raw)
+    except msgspec.DecodeError:
+        return []
+    declared = {field.wire for field in schema.declared}
+    return [name for name in there if name not in declared]
+
+
+def renamed(schema: Schema, field: Field, name: str) -> str:
+    """How a class says that records call one of its fields otherwise."""
+    kind = "Event" if schema.kind == "event" else "Label"
+    return f'class {schema.cls.__name__}({kind}, rename={{"{field.name}": "{name}"}})'
+
+
+def _of_types(schema: Schema, detail: str, raw: bytes) -> str | None:
     missing = _MISSING.search(detail)
     if missing is not None:
-        return _optional(schema, missing[1])
+        return _absent(schema, missing[1], strangers(schema, raw))
     place = _PLACE.search(detail)
     if "RFC3339" in detail:
         return "write times as 2026-01-01T00:00:00Z, with the date, the time and the offset"
@@ -82,12 +116,30 @@ def _other_type(schema: Schema, wire: str, expected: str, got: str) -> str | Non
     return None
 
 
+def _absent(schema: Schema, wire: str, others: list[str]) -> str | None:
+    """What to write where a record leaves out a field: the name that it has instead, or that it may be missing."""
+    field = _field(schema, wire)
+    if field is None:
+        return None
+    near = nearest(wire, others)
+    if near is not None:
+        return f"the record has `{near}`: call the field so, or say it in the class: {renamed(schema, field, near)}"
+    optional = _optional(schema, wire)
+    if optional is not None or not others:
+        return optional
+    shown = ", ".join(f"`{name}`" for name in others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
+    return f"the record has {shown}: say which one it is: {renamed(schema, field, 'its name there')}"
+
+
 def _optional(schema: Schema, wire: str) -> str | None:
     field = _field(schema, wire)
     if field is None or field.role is not None:
         return None
     shown = next(part for part in schema.describe().split("(", 1)[1][:-1].split(", ") if part.startswith(f"{field.name}: "))
-    return f"where it may be missing, declare it so in class {schema.cls.__name__}: {shown.split(' | None')[0]} | None = None"
+    required = [one.required for one in schema.declared]
+    below = ", below the fields that must be there" if any(required[schema.declared.index(field) + 1 :]) else ""
+    bare = shown.split(" | None")[0]
+    return f"where it may be missing, declare it so in class {schema.cls.__name__}: {bare} | None = None{below}"
 
 
 def _of_syntax(detail: str) -> str | None:

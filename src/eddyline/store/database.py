@@ -545,7 +545,11 @@ def _check_schema(db: sqlite3.Connection, path: Path) -> None:
             raise  # what hinders us from looking is no word about what is there
         row = None
     if row is None:
-        raise StoreMismatch(f"{path} is not an Eddyline store")
+        raise StoreMismatch(
+            f"{path} is not an Eddyline store\n"
+            f"if it is a copy of a store on which somebody ran, the newest is in the file {path.name}-wal beside it\n"
+            f'copy a store with: sqlite3 STORE.eddyline ".backup COPY.eddyline"'
+        )
     with _as_written(path, "its schema version"):
         schema = msgspec.msgpack.decode(row[0])
     if schema != SCHEMA:

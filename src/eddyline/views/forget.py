@@ -59,14 +59,17 @@ def forget(
     is asked anything. Versions beside the champion (`fraud@15320`) that learned one leave; where the champion is one, its
     line's successor answers. What was forgotten before stays so: the newcomers never learn that either. An event that was
     answered and that nobody learned yet is forgotten beforehand: a label that comes later is not learned. Raises `NotFound`
-    when nobody who is asked learned any of them, or ever could.
+    when nobody who is asked learned any of them, or ever could; `EddylineError` for a line that was retrained, which cannot
+    tell what it learned: then nothing was changed.
     """
     reason = reason or f"forget {shown(events)}"
     commands: list[Command] = []
     replaced: set[str] = set()
     with closing(Store.read(path)) as store:
         asked = lines_asked(store, pipeline)
-        unwanted = frozenset(events) | forgotten(store)
+        before = forgotten(store)
+        unwanted = frozenset(events) | before
+        require_told(store, pipeline)
         answered = frozenset(event for event in events if _answered(store, event))
     for line, place in asked:
         with closing(Store.read(path)) as store:
@@ -82,12 +85,25 @@ def forget(
     for who in leaving:
         ask(pipeline, path, Command(do="leave", to=who, author=author, reason=reason), patience_s=patience_s)
     if not commands and not leaving:
-        raise NotFound(
-            f"nobody who answers has learned {shown(events)}, or is going to\n"
-            "ids are compared as text, exactly; see what became of one: eddyline explain FILE ID"
-        )
+        raise _nothing_to_forget(events, before)
     with closing(Store.read(path)) as store:
         return [proof_of(store, pipeline, command, unwanted) for command in commands]
+
+
+def _nothing_to_forget(events: Collection[str], before: frozenset[str]) -> NotFound:
+    """Why nobody forgets these events: they were never learned, or a call before this one saw to it."""
+    said = f"nobody who answers has learned {shown(events)}, or is going to\n"
+    if before.issuperset(events):
+        return NotFound(f"{said}forgotten before, and that holds: eddyline history FILE says when and by whom")
+    return NotFound(f"{said}ids are compared as text, exactly; see what became of one: eddyline explain FILE ID")
+
+
+def require_told(store: Store, pipeline: Pipeline) -> None:
+    """Raises `EddylineError` where somebody with a seat cannot tell what it learned: before anything is changed."""
+    past = Ancestry(store, StoredLines(store, pipeline.plan()))
+    rollout = store.block(store.seq).notes.rollout if store.seq else None
+    for who in () if rollout is None else (rollout.champion or pipeline.name, *(place.who for place in rollout.places)):
+        past.root(who.partition("@")[0])
 
 
 _Made = tuple[Command, tuple[ModelVersion, bytes, str]]

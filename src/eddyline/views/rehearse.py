@@ -15,8 +15,11 @@ import msgspec
 
 from eddyline.engines.embedded import Engine
 from eddyline.pipeline import Pipeline
-from eddyline.ports import SourceConfig
+from eddyline.ports import SourceConfig, Tabular
 from eddyline.records import Arrival, DeadLetter, Prediction
+from eddyline.records.advice import renamed, strangers
+from eddyline.records.near import nearest
+from eddyline.records.schema import Schema
 from eddyline.records.time import show_instant
 from eddyline.store.blocks import Fault, Input, Kind
 from eddyline.views.failing import asked, taught
@@ -26,7 +29,10 @@ _NOWADAYS_S = 500_000_000
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
-    """How the first record of a stream fared. `raw` is None where there is none, `record` what was read."""
+    """How the first record of a stream fared. `raw` is None where there is none, `record` what was read.
+
+    `meant` are fields that may be missing and have no column, each with the column of a near name that fills none.
+    """
 
     stream: str
     raw: bytes | None
@@ -34,6 +40,7 @@ class Rehearsal(msgspec.Struct, frozen=True):
     at: int | None = None
     prediction: Prediction | None = None
     refused: DeadLetter | None = None
+    meant: dict[str, str] = {}
 
 
 class Tryout(msgspec.Struct, frozen=True):
@@ -49,7 +56,10 @@ def rehearse(pipeline: Pipeline, base: Path) -> list[Rehearsal]:
     with tempfile.TemporaryDirectory() as folder, Engine(pipeline, Path(folder) / "rehearsal.eddyline") as engine:
         event = _first(pipeline.events, base, Kind.EVENT, Kind.EVENT_FAULT)
         label = _first(pipeline.labels, base, Kind.LABEL, Kind.LABEL_FAULT)
-        return [_tried(engine, "events", event), _tried(engine, "labels", label)]
+        return [
+            msgspec.structs.replace(_tried(engine, stream, first), meant=meant)
+            for stream, (first, meant) in (("events", event), ("labels", label))
+        ]
 
 
 def tryouts(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[Tryout]:
@@ -86,15 +96,47 @@ def odd_times(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[str]:
     return notes
 
 
-def _first(config: SourceConfig, base: Path, kind: Kind, fault: Kind) -> Input | None:
-    """The first record of a source, as an engine takes it."""
-    lines = config.open(base).read(0, 1)
+def other_names(pipeline: Pipeline, found: Sequence[Rehearsal]) -> list[str]:
+    """What to tell of fields that may be missing, are, and stand there under a name that is nearly theirs.
+
+    Nothing else would tell: a record without them is taken, and the model learns without them.
+    """
+    notes = []
+    for one, schema in zip(found, (pipeline.event_schema, pipeline.label_schema), strict=True):
+        for name, column in one.meant.items():
+            notes.append(f'{_unfilled(one.stream, name, column)}\nif that is meant: columns={{"{name}": "{column}"}}')
+        for name, near in _misnamed(schema, one).items():
+            field = next(field for field in schema.declared if field.name == name)
+            notes.append(f"{_unfilled(one.stream, name, near)}\nif that is meant: {renamed(schema, field, near)}")
+    return notes
+
+
+def _unfilled(stream: str, name: str, near: str) -> str:
+    return f"{stream}: the first record has no {name!r}, which may be missing; it has {near!r}, which no field takes"
+
+
+def _misnamed(schema: Schema, one: Rehearsal) -> dict[str, str]:
+    """Fields that a record leaves out, each with a name in it that nobody declared and that is near."""
+    if one.raw is None or one.record is None:
+        return {}
+    there = msgspec.json.decode(one.raw, type=dict[str, msgspec.Raw])
+    others = strangers(schema, one.raw)
+    found = {field.name: nearest(field.wire, others) for field in schema.declared if field.wire not in there}
+    return {name: near for name, near in found.items() if near is not None}
+
+
+def _first(config: SourceConfig, base: Path, kind: Kind, fault: Kind) -> tuple[Input | None, dict[str, str]]:
+    """The first record of a source, as an engine takes it; and which columns may have been meant by fields without one."""
+    source = config.open(base)
+    lines = source.read(0, 1)
+    meant = source.meant() if isinstance(source, Tabular) else {}
     if not lines:
-        return None
+        return None, meant
     line = lines[0]
     if line.fault is None:
-        return Input(kind, line.raw, line.position)
-    return Input(fault, msgspec.msgpack.encode(Fault(line.fault, line.raw, line.size, line.sha256, line.detail)), line.position)
+        return Input(kind, line.raw, line.position), meant
+    packed = msgspec.msgpack.encode(Fault(line.fault, line.raw, line.size, line.sha256, line.detail))
+    return Input(fault, packed, line.position), meant
 
 
 def _tried(engine: Engine, stream: str, given: Input | None) -> Rehearsal:
