@@ -91,6 +91,20 @@ def test_an_empty_cell_is_none_or_the_default_or_missing(tmp_path: Path) -> None
         Schema.of(Payment).decode(lines[1].raw)
 
 
+def test_a_word_that_says_missing_is_an_empty_cell_and_only_where_it_was_declared(tmp_path: Path) -> None:
+    text = "id,at,amount,count,note,vip\np,1,2,NA,?,NA\n"
+    value = first(tmp_path, text, missing=("NA", "?"))
+    assert (value.count, value.note, value.vip) == (7, None, None)
+    with pytest.raises(Rejected, match=r"Expected `int.*`, got `str` - at `\$.count`"):
+        Schema.of(Payment).decode(rows(tmp_path, text)[0].raw)
+    assert first(tmp_path, "id,at,amount,count,note,vip\np,1,2,,NA,\n").note == "NA"
+
+
+def test_one_word_for_missing_is_told_to_be_several() -> None:
+    with pytest.raises(DeclarationError, match=r'missing=\("NA",\)'):
+        csv("p.csv", Payment, missing="NA")
+
+
 def test_columns_may_have_other_names_and_be_more_than_the_fields(tmp_path: Path) -> None:
     value = first(
         tmp_path,

@@ -42,6 +42,7 @@ AT = b'"at": "2026-01-01T00:00:00Z"'
     ("raw", "said"),
     [
         pytest.param(b'{"id": "a", %b, "amount": "1.5"}' % AT, "declare amount: str", id="a number in quotes"),
+        pytest.param(b'{"id": "a", %b, "amount": "n/a"}' % AT, 'csv(..., missing=("n/a",))', id="a word for nothing"),
         pytest.param(b'{"id": "a", %b, "amount": null}' % AT, "amount: float | None = None", id="null"),
         pytest.param(b'{"id": "a", %b}' % AT, "in class Payment: amount: float | None = None", id="missing"),
         pytest.param(b'{"id": "a", "at": "2026-01-01", "amount": 1}', "2026-01-01T00:00:00Z", id="a date"),

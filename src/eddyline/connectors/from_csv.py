@@ -11,8 +11,9 @@ import csv as stdlib_csv
 import hashlib
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from eddyline.connectors.files import find, open_bytes, readable
@@ -34,15 +35,17 @@ def csv(
     *,
     columns: Columns | None = None,
     delimiter: str = ",",
+    missing: Sequence[str] = (),
 ) -> CsvFile:
     """Records in the rows of a CSV file; `.gz` files are uncompressed on the way.
 
     The header names the fields. `columns` says which column fills a field that has another name, or makes ids
     and times for a table that has none. Cells become what the field declares: numbers, true/false/1/0, times;
-    an empty cell is None, or absent. A quoted cell may hold newlines; where no row comes of a quote that was
-    opened, its line is refused, and the lines behind it are rows of their own. For reading what is there, not
-    for following: rows that are appended while it is read may be seen or not. Resuming at row n reads n rows
-    again; use `jsonl` or `parquet` for large files.
+    an empty cell is None, or absent, and so is one of the words in `missing`, whatever its field:
+    `missing=("NA", "?")`, as the `na_values` of pandas, of which none is taken for granted. A quoted cell may hold
+    newlines; where no row comes of a quote that was opened, its line is refused, and the lines behind it are rows of
+    their own. For reading what is there, not for following: rows that are appended while it is read may be seen or
+    not. Resuming at row n reads n rows again; use `jsonl` or `parquet` for large files.
 
     >>> from eddyline.connectors import RowId, RowTime
     >>> from eddyline.records.types import Id, Time
@@ -64,7 +67,10 @@ def csv(
     call = f"csv({str(path)!r})"
     if len(delimiter) != 1:
         raise DeclarationError(f'{call}: delimiter={delimiter!r} is not one character\n  type: delimiter=";"')
-    return CsvFile(str(path), type, check_columns(call, schema, columns or {}), delimiter)
+    if isinstance(missing, str) or not all(isinstance(word, str) for word in missing):
+        word = missing if isinstance(missing, str) else "NA"
+        raise DeclarationError(f'{call}: missing={missing!r} is not several words\n  type: missing=("{word}",)')
+    return CsvFile(str(path), type, check_columns(call, schema, columns or {}), delimiter, tuple(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class CsvFile:
     type: type
     columns: ColumnItems
     delimiter: str
+    missing: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """The source in words."""
@@ -140,7 +147,8 @@ class CsvReader:
             bounded = BoundedLines(text)
             rows = stdlib_csv.reader(bounded, delimiter=self._config.delimiter, strict=True)
             header = self._header(rows)
-            reader = RowReader(self.name, Schema.of(self._config.type), dict(self._config.columns), header, from_text)
+            convert = partial(from_text, missing=frozenset(self._config.missing))
+            reader = RowReader(self.name, Schema.of(self._config.type), dict(self._config.columns), header, convert)
             self._meant = reader.meant()
             number = 0
             while True:

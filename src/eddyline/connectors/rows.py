@@ -212,12 +212,12 @@ def row_line(values: dict[str, Any], position: int) -> Line:
     return faulty(repr(values).encode(errors="backslashreplace"), position, reason, detail)
 
 
-def from_text(field: Field, zone: ZoneInfo | None) -> Cell:
+def from_text(field: Field, zone: ZoneInfo | None, missing: frozenset[str] = frozenset()) -> Cell:
     """What the text of a cell means for a field.
 
     Text where the field admits text. Otherwise a number, a bool (true, false, 1, 0 in any case) or a time
     where it reads as one, and the text itself where it does not, so that the codec shows it. An empty cell
-    is None, or absent.
+    is None, or absent, and so is one of the words that say `missing`.
 
     >>> from eddyline.records.types import EpochSeconds, Event, Id
     >>> class Payment(Event):
@@ -228,6 +228,9 @@ def from_text(field: Field, zone: ZoneInfo | None) -> Cell:
     >>> cell("12.50"), cell("a lot"), cell("") is ABSENT
     (12.5, 'a lot', True)
     """
+    if missing:
+        read_text = from_text(field, zone)
+        return lambda text: read_text("" if text in missing else text)
     accepts = _accepts(field)
     if str in accepts:
         none = type(None) in accepts

@@ -22,6 +22,7 @@ _MISSING = re.compile(r"missing required field `([^`]+)`$")
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SHOWN = 12
 """How many names of a record are told."""
+_NOTHING = frozenset(("na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", ".", "missing", "unknown"))
 _OUTSIDE = re.compile(r"(-?\d+)(?:\.\d+)? is outside the years")
 
 
@@ -92,7 +93,19 @@ def _of_types(schema: Schema, detail: str, raw: bytes) -> str | None:
         )
     if got == "null":
         return _optional(schema, place[1])
+    word = _word(raw, place[1]) if got == "str" and expected != "str" else None
+    if word is not None:
+        return f'if {word!r} says that nothing is known: csv(..., missing=("{word}",)); in JSON and Kafka write null'
     return _other_type(schema, place[1], expected, got)
+
+
+def _word(raw: bytes, wire: str) -> str | None:
+    """What a record says in a field, where it is a word that tables use for nothing."""
+    try:
+        word = msgspec.json.decode(_NAMES.decode(raw)[wire])
+    except (msgspec.DecodeError, KeyError):
+        return None
+    return word if isinstance(word, str) and word.strip().lower() in _NOTHING else None
 
 
 def _other_type(schema: Schema, wire: str, expected: str, got: str) -> str | None:
@@ -162,7 +175,10 @@ def _of_range(schema: Schema, detail: str) -> str | None:
         unit = "EpochMillis" if digits <= 14 else "EpochMicros"
         return f"if it counts smaller units since 1970, declare {field.name}: {unit}"
     if "NaN" in detail or "is nan" in detail:
-        return "leave out what is missing, or write null and declare it with | None; a model is never given NaN"
+        return (
+            "leave out what is missing, or write null, and declare it with | None; a model is never given NaN. "
+            'A table may say so: csv(..., missing=("NaN",))'
+        )
     return None
 
 
