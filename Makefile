@@ -40,11 +40,14 @@ build/demo/.installed: pyproject.toml
 demo: $(DEMO)/.installed  ## 336,776 flights: answer, find out, learn, watch; then prove it
 	$(DEMO)/bin/python examples/flights/demo.py
 
-CLUSTERS := tests/cluster tests/flink tests/engines
+CLUSTERS := tests/flink tests/engines tests/cluster
+# A cluster of a test lives for minutes: what the JVM's second compiler would make faster does not pay for half of all work.
+BRIEF := JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
 
-test: worker  ## every test; says which suites could not run; those with a broker and a cluster of their own come last, alone
+test: worker  ## every test; says which suites could not run; those that measure how long a real Kafka and Flink take come last, alone
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CLUSTERS)) $(PYTEST_ARGS)
-	EDDYLINE_FIRE=$${EDDYLINE_FIRE:-5} EDDYLINE_FIRE_EVENTS=$${EDDYLINE_FIRE_EVENTS:-20000} $(BIN)/python -m pytest $(CLUSTERS) $(PYTEST_ARGS)
+	$(BRIEF) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" $(CLUSTERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m alone $(CLUSTERS) $(PYTEST_ARGS)
 
 check: setup  ## lint, types, floors, formatting
 	$(BIN)/ruff check .

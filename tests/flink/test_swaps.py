@@ -26,6 +26,7 @@ from eddyline.engines.flink.job import Settings
 from eddyline.engines.flink.learn import Request
 from eddyline.pipeline.loading import load
 
+pytestmark = pytest.mark.alone
 NAME = "swaps"
 SEED = 20_261_122
 SWAPS = 100
