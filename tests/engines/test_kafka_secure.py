@@ -50,6 +50,7 @@ def refused(broker: Secured, **settings: str) -> str:
     return said
 
 
+@pytest.mark.alone
 def test_a_wrong_password_is_named(broker: Secured) -> None:
     said = refused(broker, sasl_password="hunter2")
     assert "sasl.username" in said
@@ -57,13 +58,16 @@ def test_a_wrong_password_is_named(broker: Secured) -> None:
     assert "hunter2" not in said
 
 
+@pytest.mark.alone
 def test_a_broker_whose_authority_is_not_trusted_is_named(broker: Secured) -> None:
     assert "ssl.ca.location" in refused(broker, ssl_ca_location=str(broker.stranger))
 
 
+@pytest.mark.alone
 def test_a_mechanism_that_the_broker_does_not_know_is_named(broker: Secured) -> None:
     assert "sasl.mechanism" in refused(broker, sasl_mechanism="SCRAM-SHA-256")
 
 
+@pytest.mark.alone
 def test_a_client_without_tls_is_told_to_use_it(broker: Secured) -> None:
     assert "security.protocol" in refused(broker, security_protocol="SASL_PLAINTEXT")

@@ -252,6 +252,7 @@ def test_partitions_added_later_are_read_too(kafka_broker: Kafka, tmp_path: Path
         assert sorted(store.block(store.seq).notes.positions)[:3] == ["events/0", "events/1", "events/2"]
 
 
+@pytest.mark.alone
 def test_brokers_that_do_not_answer_are_said_within_ten_seconds() -> None:
     from eddyline.cluster import ports
 
