@@ -98,9 +98,10 @@ def _page(found: Backtest) -> None:
     for sentence in found.policies:
         out.print(f"- {sentence}")
     out.print(f"on {found.records - found.record:,} answers and truths, since {show_instant(found.since)}\n")
-    if found.changed_in:
+    if found.changed_in or found.changed_by:
+        began = f"block {found.changed_in:,}" if found.changed_in else f"decision {found.changed_by}"
         out.print(
-            f"told from block {found.changed_in:,} on, where the declaration changed: what was measured and decided before it, "
+            f"told from {began} on, where the declaration changed: what was measured and decided before it, "
             "only the declaration of that time could say\n",
             soft_wrap=True,
         )

@@ -48,6 +48,7 @@ def command(
     a parallelism and an interval of checkpoints that are not given here are then those of the deployment.
     """
     from eddyline.cli import show
+    from eddyline.cli.asking import who
     from eddyline.cli.beside import trainer_hint
     from eddyline.cli.flink_options import connection_for, given, say
     from eddyline.cli.load import load
@@ -61,7 +62,7 @@ def command(
         document = specification(loaded, connection, Settings(**settings), Path(python))
         click.echo(argument(left_to_the_cluster(document, settings)))
         return
-    job = submit(loaded, connection, Settings(**settings), rest, savepoint, patience_s=patience_s, say=say)
+    job = submit(loaded, connection, Settings(**settings), rest, savepoint, author=who(None), patience_s=patience_s, say=say)
     if as_json:
         show.json_document({"job": job, "pipeline": loaded.pipeline.name, "rest": Rest(rest).place})
         return

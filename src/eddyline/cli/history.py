@@ -219,10 +219,11 @@ def _checked(done: Check) -> None:
             out.print(f"differs: {name} does not follow from the journal", soft_wrap=True)
     for decision in done.missing:
         out.print(f"missing: {decision.action} {decision.subject} follows from the journal after {decision.record:,} records")
-    if done.changed_in:
+    if done.changed_in or done.changed_by:
+        began = f"block {done.changed_in:,}" if done.changed_in else f"decision {done.changed_by}"
         before = sum(one.follows is None for one in done.decisions)
         out.print(
-            f"made again from block {done.changed_in:,} on, where the declaration changed; of the "
+            f"made again from {began} on, where the declaration changed; of the "
             f"{show.count(before, 'decision')} until there the verdicts alone: their policies are in no file any more",
             soft_wrap=True,
         )

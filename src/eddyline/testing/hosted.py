@@ -20,6 +20,7 @@ from eddyline.engines.flink import batch as b
 from eddyline.engines.flink.audit_topics import STREAMS, Message
 from eddyline.engines.flink.batch import Given as Sent
 from eddyline.engines.flink.batch import Saved
+from eddyline.engines.flink.declared import By
 from eddyline.engines.flink.hosts import host_of
 from eddyline.engines.flink.job import partition
 from eddyline.engines.flink.learn import Request
@@ -54,13 +55,16 @@ class Memory:
 class Operator:
     """One stage at a parallelism: what `StageOperator.java` does."""
 
-    def __init__(self, stage: str, pipeline: Pipeline, by: str, parallelism: int, memory: Memory) -> None:
+    def __init__(
+        self, stage: str, pipeline: Pipeline, by: str, parallelism: int, memory: Memory, sender: By | None = None
+    ) -> None:
         self.by, self.parallelism, self.memory = by, parallelism, memory
         mine: list[dict[int, bytes]] = [{} for _ in range(parallelism)]
         for shard, raw in memory.shards.items():
             mine[self._of(shard)][shard] = raw
         self.hosts = [
-            host_of(stage, pipeline, Saved(shards, memory.told), first=number == 0) for number, shards in enumerate(mine)
+            host_of(stage, pipeline, Saved(shards, memory.told), first=number == 0, by=sender)
+            for number, shards in enumerate(mine)
         ]
 
     def _of(self, shard: int) -> int:
@@ -215,6 +219,7 @@ class Hosted:
         self.lateness_us = max(self.plan.serve.lateness_us, self.plan.join.lateness_us)
         self.ahead_us = self.plan.serve.ahead_us
         self.serve_by = partition(pipeline)[0].lower()
+        self.sender: By | None = None
         self.decides = decides(self.plan)
         self.frontier: int | None = None
         self.written = Written()
@@ -289,6 +294,12 @@ class Hosted:
         self.parallelism = parallelism
         self.crash()
 
+    def upgrade(self, pipeline: Pipeline, author: str = "unknown", reason: str = "") -> None:
+        """Stops with a savepoint and goes on under another declaration of the same pipeline."""
+        self.checkpoint()
+        self.pipeline, self.plan, self.sender = pipeline, pipeline.plan(), By(author, reason)
+        self.crash()
+
     def _tell(self) -> None:
         """Serve hears what was committed: versions and rollouts, and examples where it learns them itself."""
         returned = [one for one in self._told if one[0] == b.EXAMPLE]
@@ -307,7 +318,7 @@ class Hosted:
         serve, join, learn, watch = memories
         self.serve = Operator("serve", self.pipeline, self.serve_by, self.parallelism, serve)
         self.join = Operator("join", self.pipeline, "id", self.parallelism, join)
-        self.learn = Operator("learn", self.pipeline, "nobody", 1, learn)
+        self.learn = Operator("learn", self.pipeline, "nobody", 1, learn, self.sender)
         self.watch = Operator("watch", self.pipeline, "nobody", 1, watch)
 
     def _keep(self) -> None:

@@ -81,6 +81,8 @@ class Backtest(msgspec.Struct, frozen=True):
     sums: Sums | None
     changed_in: int = 0
     """the block of the last change of declaration: what came before it was not told; 0 where there was none"""
+    changed_by: int = 0
+    """in a job, which has no blocks: the decision that records the last change"""
 
     @property
     def false_alarms(self) -> list[Tried]:

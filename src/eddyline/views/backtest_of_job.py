@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+
 from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink.audit_book import Book, Faults
@@ -21,11 +23,12 @@ from eddyline.engines.flink.learners import Came, Learners, Record
 from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
 from eddyline.policies.policy import Policy
-from eddyline.records import Alert, DeadLetter, Prediction, Rollout
+from eddyline.records import Alert, DeadLetter, Declared, Prediction, Rollout
 from eddyline.records.errors import DeclarationError, SourceError
 from eddyline.records.time import BEGINNING, to_us
 from eddyline.stages.commands import Command
 from eddyline.stages.deciding import DecideState
+from eddyline.store.declarations import Memory
 from eddyline.views.backtest import Backtest, Hypothetical, found_by
 
 
@@ -34,7 +37,8 @@ def backtest_job(
 ) -> Backtest:
     """Lets `policies` decide on all that a job recorded, or on its last `since` of event time; nothing is changed.
 
-    Costs what learning everything again costs. Raises `SourceError` where a topic is missing, begins too late or is not whole.
+    Where the job took up another declaration, it begins at the last change, with what was remembered there. Costs what learning
+    everything again costs. Raises `SourceError` where a topic is missing, begins too late or is not whole.
     """
     return backtest_recorded(pipeline, recorded(pipeline, connection), policies, since=since)
 
@@ -56,7 +60,8 @@ def backtest_recorded(
             newest = book.one("SELECT max(at) FROM predictions")
             start = BEGINNING if since is None or newest is None else int(newest) - to_us(since)
             told = Told(Hypothetical(pipeline, tuple(policies), start))
-            LearnReplay(book, faults.add, told).run()
+            replay = LearnReplay(book, faults.add, told)
+            replay.run()
         finally:
             book.close()
     if faults.said:
@@ -64,7 +69,9 @@ def backtest_recorded(
             f"{pipeline.name}: what the job recorded is not whole: {faults.said[0]}\nsee eddyline verify --brokers"
         )
     made = sorted((wire.decode_decision(message.value) for message in run["decisions"]), key=lambda one: one.number)
-    return found_by(told.other, start, made)
+    began = start if told.last is None else max(start, told.last.at)
+    found = found_by(told.other, began, [one for one in made if one.number > replay.changed_by])
+    return msgspec.structs.replace(found, changed_by=replay.changed_by)
 
 
 @dataclass
@@ -95,6 +102,8 @@ class Told:
         self.before: dict[str, int] = {}
         self.problem: str | None = None
         self.own = 0
+        self.last: Declared | None = None
+        """the last declaration that the job took up"""
         self.late: dict[int, int] = {}
         """by rollout of the job that was followed by another: which of its own was in force until then"""
 
@@ -124,6 +133,13 @@ class Told:
         """Where the learner of each line stood."""
         assert self.learners is not None, "nobody asks before something is told"
         return self.learners.positions()
+
+    def turned(self, declared: Declared, learners: Learners) -> None:
+        """The job took up its last declaration; what was taken before it was not told."""
+        self.learners, self.last = learners, declared
+        self.late.clear()
+        memory = Memory(b"", learners.decide.save(learners.deciding), learners.positions())
+        self.other.turned(self, declared.number, memory)
 
     def hears(self, record: Record, learners: Learners) -> None:
         """A record, before it is taken."""

@@ -89,13 +89,15 @@ class Check(msgspec.Struct, frozen=True):
     """Every decision made again. `missing` are those that follow from the journal and are not in the ledger.
 
     Where `comparable` is False, this machine computes otherwise than the one that decided, and nothing is claimed.
-    `changed_in` is the block of the last change of declaration: of the decisions until there only the verdicts are made again.
+    `changed_in` is the block of the last change of declaration, `changed_by` the decision that records it in a job, which has
+    no blocks: of the decisions until there only the verdicts are made again.
     """
 
     decisions: list[Checked]
     missing: list[Decision]
     comparable: bool
     changed_in: int = 0
+    changed_by: int = 0
 
     @property
     def sound(self) -> bool:

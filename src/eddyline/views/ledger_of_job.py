@@ -82,7 +82,9 @@ def in_production(told: Annals, pipeline: Pipeline, at: float, *, clock: Clock =
 def check(pipeline: Pipeline, connection: Connection) -> Check:
     """Makes every decision again: its verdict from its evidence, and itself from what was taken, in the recorded order.
 
-    Costs what learning everything again costs. Raises `SourceError` where a topic is missing or begins too late.
+    Where the job took up another declaration (`eddyline flink upgrade`), those before the last change follow from policies that
+    are in no file any more: of them the verdicts alone are made again. Costs what learning everything again costs. Raises
+    `SourceError` where a topic is missing or begins too late.
     """
     return check_recorded(pipeline, recorded(pipeline, connection))
 
@@ -90,21 +92,29 @@ def check(pipeline: Pipeline, connection: Connection) -> Check:
 def check_recorded(pipeline: Pipeline, run: Recorded) -> Check:
     """The same, for the messages of a run, wherever they come from."""
     told = [wire.decode_decision(message.value) for message in run["decisions"]]
-    again, written_as = _decided_again(pipeline, run)
+    again, before, changed_by, written_as = _decided_again(pipeline, run)
     made = {decision.number: wire.encode_decision(decision) for decision in again}
     known = {one.number for one in told}
     ordered = sorted(told, key=lambda one: one.number)
     return Check(
         decisions=[
-            Checked(one, same_evidence(one.evidence), made.get(one.number) == wire.encode_decision(one)) for one in ordered
+            Checked(
+                one,
+                same_evidence(one.evidence),
+                None if one.number <= before else made.get(one.number) == wire.encode_decision(one),
+            )
+            for one in ordered
         ],
         missing=[one for one in again if one.number not in known],
         comparable=Audit(fingerprint=fingerprint(pipeline.plan().models), written_as=written_as).comparable,
+        changed_by=changed_by,
     )
 
 
-def _decided_again(pipeline: Pipeline, run: Recorded) -> tuple[list[Decision], str]:
-    """What deciding again comes to, as far as the recorded order is whole; and by which machine it was recorded."""
+def _decided_again(pipeline: Pipeline, run: Recorded) -> tuple[list[Decision], int, int, str]:
+    """What deciding again comes to, as far as the recorded order is whole; how many decisions before the last change of
+    declaration were followed, and which one records it; and by which machine all was recorded.
+    """
     needed: dict[str, Iterable[object]] = {**run, "events": [], "labels": []}
     with tempfile.TemporaryDirectory(prefix="eddyline-history-") as folder:
         book = Book.filled(pipeline, needed, Path(folder), Faults())  # type: ignore[arg-type]
@@ -114,7 +124,7 @@ def _decided_again(pipeline: Pipeline, run: Recorded) -> tuple[list[Decision], s
             written = {msgspec.json.decode(raw, type=_Written).fingerprint for (raw,) in book.rows("SELECT raw FROM versions")}
         finally:
             book.close()
-    return replay.again, " and ".join(sorted(written)) or fingerprint(pipeline.plan().models)
+    return replay.again, replay.before, replay.changed_by, " and ".join(sorted(written)) or fingerprint(pipeline.plan().models)
 
 
 class _Written(msgspec.Struct, frozen=True):

@@ -2,23 +2,26 @@
 
 What comes out must be what was recorded: the position of each example on each line, each version's digest, each rollout and
 each decision, byte for byte, at the same place. And nothing may have been left out: each example, and where somebody decides
-each answer, was taken once.
+each answer, was taken once. Where the job took up another declaration on its way, deciding is played
+from the last change on, with what decide remembered there; before it, `audit_followed` follows the record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import msgspec
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink import taken
 from eddyline.engines.flink.audit_book import Book
+from eddyline.engines.flink.audit_followed import Followed, turns_in
+from eddyline.engines.flink.declared import memory_in, taken_up
 from eddyline.engines.flink.learn import recipe_of
 from eddyline.engines.flink.learners import Came, Learners, Record
-from eddyline.records import DeadLetter, Decision, Example, ModelVersion, Prediction, Unlabelled
+from eddyline.records import DeadLetter, Decision, Declared, Example, ModelVersion, Prediction, Unlabelled
 from eddyline.records.errors import SourceError
 from eddyline.stages.commands import Command, version_of
 from eddyline.stages.decide import FAILURES
@@ -27,6 +30,7 @@ _PLAYED = """
 CREATE TABLE played(stream TEXT, n INTEGER, PRIMARY KEY (stream, n)) WITHOUT ROWID;
 CREATE INDEX example_sha ON examples(sha);
 """
+_LETTERS = "SELECT COUNT(*) FROM letters WHERE stream = 'examples' AND sha = ?"
 _LEFT = """SELECT id FROM predictions p WHERE n NOT IN (SELECT n FROM played WHERE stream = 'predictions') AND NOT EXISTS
   (SELECT 1 FROM letters l WHERE l.stream = 'predictions' AND l.sha = p.sha)"""
 
@@ -46,6 +50,10 @@ class Listener(Protocol):
         """The same record, and what it came to."""
         ...
 
+    def turned(self, declared: Declared, learners: Learners) -> None:
+        """The declaration from which on decisions are made again, with learners as they go on under it."""
+        ...
+
 
 class LearnReplay:
     """One instance's learning and deciding, from the topics. `listener` hears each record."""
@@ -53,6 +61,19 @@ class LearnReplay:
     def __init__(self, book: Book, differs: Callable[[str], None], listener: Listener | None = None) -> None:
         self.book, self.differs, self.listener = book, differs, listener
         self.learners = Learners(book.pipeline)
+        turns = turns_in(book)
+        self.last = turns[-1] if turns else None
+        """the declaration that holds at the end, where it is not the first"""
+        self.digest = turns[0].was_digest if turns else book.pipeline.digest
+        """which declaration holds where it is played"""
+        self.digests = [*(turn.was_digest for turn in turns[:1]), *(turn.digest for turn in turns)] or [self.digest]
+        """those that held one after the other; versions are named by one of them"""
+        self.followed = Followed(book, self.learners) if turns else None
+        self.before = 0
+        """how many decisions were followed, and not made again"""
+        self.changed_by = 0
+        """the number of the decision that records the last change of declaration"""
+        self.pieces: list[bytes] = []
         self.versions = 0
         self.again: list[Decision] = []
         """what was decided again, in order"""
@@ -66,8 +87,8 @@ class LearnReplay:
 
     @property
     def decisions(self) -> int:
-        """How many decisions were made again."""
-        return len(self.again)
+        """How many decisions there are: followed up to the last change of declaration, and made again after it."""
+        return self.before + len(self.again)
 
     def run(self) -> None:
         """Plays everything, and says what is left."""
@@ -88,13 +109,17 @@ class LearnReplay:
                 self._broken(f"{said}: the order in which inputs were taken is not whole")
             yield message
 
-    def _broken(self, fault: str) -> None:
+    def _broken(self, fault: str) -> NoReturn:
         self.book.faults.add(fault)
         raise BrokenError
 
     # One input -------------------------------------------------------------------------------------------------------
 
     def _take(self, one: taken.One) -> None:
+        if isinstance(one, taken.Remembered | taken.Turned):
+            self.learners.taken += 1
+            self._turn(one)
+            return
         before = self.learners.positions()
         if type(one) is taken.Truth:
             self._truth(one, before)
@@ -104,7 +129,38 @@ class LearnReplay:
         self._came(came, before)
         self._refused(came)
 
-    def _taken(self, record: Record, start: bytes = b"") -> Came:
+    def _turn(self, one: taken.Remembered | taken.Turned) -> None:
+        """Another declaration. From the last one on decisions are made again."""
+        if isinstance(one, taken.Remembered):
+            self.pieces.append(one.piece)
+            return
+        declared, pieces, self.pieces = one.declared, self.pieces, []
+        if declared.was_digest != self.digest:
+            self._broken(f"declaration {declared.digest} follows {declared.was_digest}, and {self.digest} held")
+        self.digest = declared.digest
+        if self.last is None or declared.number != self.last.number:
+            return
+        pipeline, memory = self.book.pipeline, memory_in(pieces, declared)
+        if memory is None:
+            self._broken(f"what decide remembered when {declared.digest} was taken up is not what was written")
+        if declared.digest != pipeline.digest:
+            self._broken(
+                f"the job goes on as {declared.digest} since {declared.author} changed it, and this file means "
+                f"{pipeline.digest}: give the file that runs"
+            )
+        assert self.followed is not None, "what came before the last change is followed"
+        self.before = self.followed.ends(self.learners.decide.restore(memory), self.rollouts)
+        self.followed = None
+        before = self.learners.positions()
+        came = taken_up(self.learners, pipeline, memory, declared)
+        self.changed_by = came.decisions[-1].number
+        self._came(came, before)
+        if self.listener is not None:
+            self.listener.turned(declared, self.learners)
+
+    def _taken(self, record: Record, start: bytes = b"", told: tuple[int, Collection[str]] = (-1, ())) -> Came:
+        if self.followed is not None:
+            return self.followed.take(record, start, told)
         if self.listener is None:
             return self.learners.take(record, start)
         self.listener.hears(record, self.learners)
@@ -158,8 +214,11 @@ class LearnReplay:
         entry = command.entry
         if entry is None or command.do != "enter":
             return b""
-        learners = self.learners
-        if learners.decide.problem(learners.deciding, command, learners.positions()) is not None:
+        learners, followed = self.learners, self.followed
+        if followed is not None:
+            if followed.decision_of(command) is None:
+                return b""
+        elif learners.decide.problem(learners.deciding, command, learners.positions()) is not None:
             return b""  # it was refused, and nobody entered
         position, query = version_of(entry.start)[1], "SELECT raw FROM versions WHERE model = ? AND position = ?"
         raw, known = self.book.one(query, entry.name, position), self.book.one(query, *version_of(entry.start))
@@ -199,12 +258,13 @@ class LearnReplay:
         for said in (told, *(told.others or ())):
             if said.model in before and said.position > before[said.model]:
                 self._broken(f"event {one.event_id!r} was answered by {said.version} and learned before that version")
-        came = self._taken(example)
+        refused = position < 0 and self.book.one(_LETTERS, sha)
+        also = wire.decode_also(raw)
+        came = self._taken(example, told=(0 if refused else position, also))
         if wire.encode_example(example, came.position, came.also) != raw:
-            also = wire.decode_also(raw) or None
             self.differs(
-                f"the example of event {one.event_id!r} is position {position} (and {also}), and learning it again gives "
-                f"{came.position} (and {came.also})"
+                f"the example of event {one.event_id!r} is position {position} (and {also or None}), and learning it again "
+                f"gives {came.position} (and {came.also})"
             )
             raise BrokenError
         self._letters(example, sha, came)
@@ -215,7 +275,7 @@ class LearnReplay:
         """A truth that could not be learned is a dead letter; one that was held back, or only recorded, is none."""
         if came.position >= 0:
             return
-        letters = self.book.one("SELECT COUNT(*) FROM letters WHERE stream = 'examples' AND sha = ?", sha)
+        letters = self.book.one(_LETTERS, sha)
         if letters != sum(letter.stream == "examples" for letter in came.letters):
             said = f"revision {example.revision} of event {example.prediction.event_id!r} was not learned"
             self.book.faults.add(f"{said} and has {letters} dead letters, expected {len(came.letters)}")
@@ -236,6 +296,8 @@ class LearnReplay:
                 said = f"rollout {rollout.revision} put {recorded.champion} in force"
                 self.differs(f"{said}, and deciding again gives {rollout.champion}, or other places beside it")
         for decision in came.decisions:
+            if self.followed is not None:
+                continue  # it is the recorded one
             self.again.append(decision)
             raw = self.book.one("SELECT raw FROM decisions WHERE number = ?", decision.number)
             if raw is None:
@@ -261,15 +323,16 @@ class LearnReplay:
             except SourceError as error:
                 self.book.faults.add(str(error).splitlines()[0])
                 continue
-            self._name(version, recipe_of(self.book.pipeline.digest, blank))
+            self._name(version, [recipe_of(digest, blank) for digest in self.digests])
             if digest() != version.digest:
                 self.differs(f"{version.name}: the fold over the examples has another digest than was recorded")
             if blank.restored(body).digest() != version.digest:
                 self.differs(f"{version.name}: its recorded state has another digest than was recorded")
 
-    def _name(self, version: ModelVersion, recipe: str) -> None:
-        if version.recipe != recipe:
-            self.book.faults.add(f"{version.name}: made by recipe {version.recipe}, expected {recipe}: another pipeline")
+    def _name(self, version: ModelVersion, recipes: Sequence[str]) -> None:
+        if version.recipe not in recipes:
+            expected = " or ".join(recipes)
+            self.book.faults.add(f"{version.name}: made by recipe {version.recipe}, expected {expected}: another pipeline")
 
     # What is left ----------------------------------------------------------------------------------------------------
 

@@ -250,7 +250,7 @@ class LogCopy:
             made.rows.extend(msgspec.structs.replace(row, slot=row.slot + shift) for row in rows)
             made.predictions.extend(predictions)
             made.entered.extend(entered)
-            records = made.records + sum(not isinstance(one, taken.Warned | taken.Asked) for one in message.inputs)
+            records = made.records + sum(not isinstance(one, taken.UNCOUNTED) for one in message.inputs)
             made = made._replace(until=made.until + len(message.inputs), at=at, records=records)
             if len(made.rows) >= ROWS or entered:
                 break

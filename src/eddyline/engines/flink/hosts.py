@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from eddyline.engines.flink.batch import Saved
-from eddyline.engines.flink.shipping import unpacked
+from eddyline.engines.flink.declared import By
+from eddyline.engines.flink.shipping import sender, unpacked
 from eddyline.pipeline import Pipeline
 
 
@@ -37,11 +38,14 @@ class Host(Protocol):
 
 def host(stage: str, plan: bytes, saved: bytes, index: int, of: int) -> Host:
     """The host of a stage, as it was at the last checkpoint. What the operator calls when it opens."""
-    return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0)
+    return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0, by=sender(plan))
 
 
-def host_of(stage: str, pipeline: Pipeline, kept: Saved, *, first: bool = True) -> Host:
-    """The host of a stage of this pipeline, with what it had kept; `first` speaks for all where they all heard the same."""
+def host_of(stage: str, pipeline: Pipeline, kept: Saved, *, first: bool = True, by: By | None = None) -> Host:
+    """The host of a stage of this pipeline, with what it had kept; `first` speaks for all where they all heard the same.
+
+    Where another declaration of the pipeline kept it, this one is taken up; `by` says who asked for that.
+    """
     from eddyline.engines.flink.join import JoinHost
     from eddyline.engines.flink.learn import LearnHost
     from eddyline.engines.flink.serve import ServeHost
@@ -52,6 +56,6 @@ def host_of(stage: str, pipeline: Pipeline, kept: Saved, *, first: bool = True) 
     if stage == "join":
         return JoinHost(pipeline)
     if stage == "learn":
-        return LearnHost(pipeline, kept)
+        return LearnHost(pipeline, kept, by or By())
     assert stage == "watch", f"no stage is called {stage}"
     return WatchHost(pipeline, kept)

@@ -21,6 +21,7 @@ from eddyline.connectors.kafka.source import KafkaTopic
 from eddyline.connectors.kafka.topics import Topics, ensure, misfits
 from eddyline.engines.flink import shipping
 from eddyline.engines.flink.batch import Kind, milliseconds
+from eddyline.engines.flink.declared import By, words_of
 from eddyline.engines.flink.per_key import learned_where_served, require_servable
 from eddyline.engines.flink.reading import is_coded
 from eddyline.engines.flink.taken import decides
@@ -33,8 +34,10 @@ from eddyline.records.time import to_us
 
 Part = Literal["serve", "learn"]
 MAIN = "eddyline.Job"
-STATE = "2"
-"""The layout of what the hosts keep in a savepoint. It is counted up when an older one cannot be read any more."""
+STATE = "3"
+"""The layout of what the hosts keep in a savepoint."""
+READABLE = ("2", STATE)
+"""The layouts that are read; 2 is without the words of the declaration, so no other one can be taken up from it."""
 CHECKPOINTS = "execution.checkpointing.dir"
 INTERVAL = "execution.checkpointing.interval"
 PAUSE = "execution.checkpointing.min-pause"
@@ -47,6 +50,8 @@ _DEPLOYED = (
 )
 """Settings that a deployment has an opinion about; the rest is what our stages need."""
 _ITSELF = "eddyline.specification"
+LAYOUT = "eddyline.layout"
+"""Where a job says how its watch's memory lies, and by what events are named by segment."""
 _LARGEST = 64 << 20
 
 
@@ -126,11 +131,17 @@ class JobTopics:
 
 
 def specification(
-    loaded: Loaded, connection: Connection, settings: Settings, python: Path, checkpoints: str | None = None
+    loaded: Loaded,
+    connection: Connection,
+    settings: Settings,
+    python: Path,
+    checkpoints: str | None = None,
+    by: By | None = None,
 ) -> dict[str, Any]:
     """The document for `Job.java`. Raises `DeclarationError` for what Flink cannot do.
 
-    `checkpoints` is the folder for this job's checkpoints, as a URI; None leaves it to the cluster.
+    `checkpoints` is the folder for this job's checkpoints, as a URI; None leaves it to the cluster. `by` is who asks, for the
+    record of what another declaration changes.
     """
     pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
     require_servable(pipeline)
@@ -142,6 +153,7 @@ def specification(
             "eddyline.digest": pipeline.digest,
             "eddyline.parts": parts,
             "eddyline.state": STATE,
+            LAYOUT: msgspec.json.encode(words_of(pipeline).kept).decode(),
         }
         | {f"eddyline.meaning.{name}": text for name, text in meaning(pipeline).items()},
         "brokers": connection.config()["bootstrap.servers"],
@@ -167,7 +179,7 @@ def specification(
             "python.fn-execution.bundle.time": str(settings.batch_ms),
         },
         "flink": _flink(settings) | ({} if checkpoints is None else {CHECKPOINTS: checkpoints}),
-        "plan": msgspec.json.decode(shipping.packed(loaded)),
+        "plan": msgspec.json.decode(shipping.packed(loaded, by)),
     }
     return _with_itself(document)
 

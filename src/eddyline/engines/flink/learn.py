@@ -36,6 +36,7 @@ from eddyline.engines.flink.batch import (
     read_batch,
     saved,
 )
+from eddyline.engines.flink.declared import By, Words, recorded, turned_from, words_of
 from eddyline.engines.flink.job import partition
 from eddyline.engines.flink.join import JoinedWire
 from eddyline.engines.flink.learners import STARTED, Came, Learners, LearnersSaved
@@ -88,24 +89,45 @@ class LearnSaved(msgspec.Struct, frozen=True):
     parents: dict[str, str]
     numbered: dict[int, int] = {}
     """by shard, where models per key live in serve: the position of its last example"""
+    words: Words | None = None
+    """the declaration that it follows"""
 
 
 class LearnHost:
     """Learn's and decide's side of the operator."""
 
-    def __init__(self, pipeline: Pipeline, kept: Saved) -> None:
+    def __init__(self, pipeline: Pipeline, kept: Saved, by: By) -> None:
         self.name, self.digest = pipeline.name, pipeline.digest
         was = msgspec.msgpack.decode(kept.shards[0], type=LearnSaved) if kept.shards else None
+        words = None if was is None else was.words
+        if words is not None:
+            turned_from(words.parts, words.kept, pipeline)
         self.learners = Learners(pipeline, None if was is None else was.learners)
         self.published: dict[str, int] = {} if was is None else was.published
         self.parents: dict[str, str] = {} if was is None else was.parents
         self.numbers = Numbers(pipeline, partition(pipeline)[0] == "NOBODY", {} if was is None else was.numbered)
         self.chains: dict[str, Chain] = {}
+        self.words = words_of(pipeline)
+        self.coming: list[Given] = []
+        """what is said before anything else"""
+        if was is not None and words is not None:
+            self._turn(pipeline, was, words, by)
         self.whole_every = pipeline.versions.whole_every if pipeline.versions.deltas else 1
+
+    def _turn(self, pipeline: Pipeline, was: LearnSaved, words: Words, by: By) -> None:
+        """Takes up this declaration, where another one saved."""
+        same = words.parts == self.words.parts
+        self.words = words_of(pipeline, words.number + (not same))
+        if same:
+            return
+        messages, came = recorded(self.learners, pipeline, was.learners.decide, words, by)
+        self.coming = [(TAKEN, "", str(one.first), NEVER, taken.encode(one), "") for one in messages]
+        self._give(came, "", "", self.coming)
 
     def step(self, batch: bytes, watermark: int) -> bytes:
         """Takes examples, answers, alerts and commands, in order."""
         out, learners = Out(), self.learners
+        out.given, self.coming = self.coming, []
         learners.time(watermark)
         first, inputs = learners.taken, list[taken.One]()
         for kind, _, _, event_id, at, body, headers, _ in read_batch(batch):
@@ -243,7 +265,7 @@ class LearnHost:
 
     def before_checkpoint(self) -> bytes:
         """The version of each line as it stands, which scorers can read once this checkpoint is complete."""
-        given: list[Given] = []
+        given, self.coming = self.coming, []
         if self.learners.per_key:
             fresh = self.learners.blanks[self.name]  # it says by whom, and on which machine, everything after it is made
             self._publish(self.name, 0, fresh.save(), fresh.digest(), FRESH, given)
@@ -256,7 +278,8 @@ class LearnHost:
 
     def save(self) -> bytes:
         """The learners, whole; undoing starts from here afterwards."""
-        return saved({0: pack(LearnSaved(self.learners.save(), self.published, self.parents, self.numbers.last))}, [])
+        kept = LearnSaved(self.learners.save(), self.published, self.parents, self.numbers.last, self.words)
+        return saved({0: pack(kept)}, [])
 
 
 def _brought(request: Request) -> tuple[str, bytes]:

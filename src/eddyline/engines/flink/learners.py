@@ -133,7 +133,7 @@ class Learners:
             self._example(record, came)
         if type(record) is Command:
             self._effect(self.decide.step(self.deciding, record, self.at, self.positions()), start, came)
-            self._hold(record, came)
+            self.hold(record, came)
         elif self.looked_at and self._show(record):
             self._effect(self.decide.look(self.deciding, self.at), b"", came)
         return came
@@ -147,15 +147,18 @@ class Learners:
         return self.decide.take(self.deciding, (record,), (), ())  # type: ignore[arg-type]
 
     def _example(self, example: Example, came: Came) -> None:
-        """Lets every line learn it, from the features as that line saw them."""
-        decide = self.deciding
+        """Lets every line that learns have it."""
+        decide, event_id = self.deciding, example.prediction.event_id
         if decide.holding and decide.held(example):
             return
+        learning = filter(decide.learns, self.states)
+        self.learned_by([name for name in learning if event_id not in self.forgotten.get(name, ())], example, came)
+
+    def learned_by(self, lines: Sequence[str], example: Example, came: Came) -> None:
+        """Lets these lines learn an example, each from the features as it saw them."""
         also: dict[str, int] = {}
-        for name, state in self.states.items():
-            if not decide.learns(name) or example.prediction.event_id in self.forgotten.get(name, ()):
-                continue
-            own = name == self.own
+        for name in lines:
+            state, own = self.states[name], name == self.own
             features = None
             if not own or example.prediction.model != name:
                 features = seen_by(example.prediction, name, self.makers)
@@ -177,7 +180,7 @@ class Learners:
                     came.letters.append(extra)
                 else:
                     came.failed.append((name, extra.reason))
-                    decide.failed(name, extra.reason)  # its failure to learn is its own: the champion has the example
+                    self.deciding.failed(name, extra.reason)  # its failure to learn is its own: the champion has the example
         came.also = also or None
         came.letters += self.holding.let_go()
 
@@ -240,7 +243,7 @@ class Learners:
             position += 1
         return self.learn.new_state(model, position, entry.name)
 
-    def _hold(self, command: Command, came: Came) -> None:
+    def hold(self, command: Command, came: Came) -> None:
         """Begins to hold what was asked for, and ends what nobody will come for."""
         if command.do == "hold" and came.decisions:
             self.holding.begin(command, self.positions()[command.to])
@@ -256,15 +259,24 @@ class Learners:
             elif type(one) is Decision:
                 came.decisions.append(one)
             elif type(one) is Entry:
-                self._enter(one, start, came)
+                self.enter(one, start, came)
             else:
                 came.letters.append(one)  # type: ignore[arg-type]
         if came.rollouts:
-            asked = self.deciding.asked()
-            for name in [name for name in self.states if name != self.own and name not in asked]:
-                self.deciding.ended[name] = self.states.pop(name).position
+            self._end_lines()
 
-    def _enter(self, entry: Entry, start: bytes, came: Came) -> None:
+    def _end_lines(self) -> None:
+        """Lines that nobody asks any more end where they stand."""
+        asked = self.deciding.asked()
+        for name in [name for name in self.states if name != self.own and name not in asked]:
+            self.deciding.ended[name] = self.states.pop(name).position
+
+    def go_on(self, deciding: DecideState) -> None:
+        """Goes on with this memory of decide, which another declaration left and this one took up."""
+        self.deciding = deciding
+        self._end_lines()
+
+    def enter(self, entry: Entry, start: bytes, came: Came) -> None:
         """A newcomer takes its place, as it was made a moment ago. Bytes of its own are a version, too."""
         state = self.newcomer or self._made(entry, start)
         self._know(entry)

@@ -16,7 +16,8 @@ from eddyline.cluster import jars
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import environment, job
 from eddyline.engines.flink.batch import Kind
-from eddyline.engines.flink.fitting import require_fitting
+from eddyline.engines.flink.declared import By
+from eddyline.engines.flink.fitting import means, require_fitting
 from eddyline.engines.flink.jar import jar
 from eddyline.engines.flink.job import JobTopics, Settings
 from eddyline.engines.flink.looking import holds_any
@@ -48,12 +49,16 @@ class Job:
 
 @dataclass(frozen=True)
 class Moved:
-    """A job that went on as another: where its state was saved, and which parts of the meaning changed with it."""
+    """A job that went on as another: where its state was saved, which parts of the meaning changed, and what that means.
+
+    Where it was only asked what it would mean, the job is the one before, and there is no savepoint.
+    """
 
     job: str
     before: str
     savepoint: str
     changed: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
 
 
 class DidNotStartError(FlinkError):
@@ -95,6 +100,7 @@ def submit(
     rest_url: str = DEFAULT,
     savepoint: str | None = None,
     *,
+    author: str = "unknown",
     patience_s: float = PATIENCE_S,
     say: Say = lambda _: None,
 ) -> str:
@@ -102,7 +108,8 @@ def submit(
 
     `savepoint` is where it goes on: the path of a savepoint or retained checkpoint, or "latest" for the newest one that
     jobs of this pipeline left on the cluster. Without it the pipeline begins, which is refused where it ran before. Topics
-    that are missing are made. `say` is told what takes its time.
+    that are missing are made. `say` is told what takes its time. `author` is who stands for it in the ledger, where the
+    state was saved under other metrics, monitors or policies: they are taken up as in `upgrade`.
 
     Raises `FlinkError` when no Flink answers or the job does not come up, `SourceError` when no broker answers,
     `StoreLocked` when a job of the pipeline runs already, `StoreMismatch` when the state does not fit, `EddylineError` when
@@ -112,7 +119,7 @@ def submit(
     _require_alone(rest, name, chosen)
     python = _worker()
     retained = Retained.of(rest, job.job_name(name, chosen.parts), chosen.flink)
-    document = job.specification(loaded, connection, chosen, python, retained.uri)
+    document = job.specification(loaded, connection, chosen, python, retained.uri, By(author))
     topics = JobTopics.of(loaded.pipeline)
     topics.ensure(connection)
     for wrong in topics.misfits(connection):
@@ -124,6 +131,8 @@ def submit(
         path, about = retained.latest(read) if savepoint == LATEST else (savepoint, retained.about(savepoint))
         if about:
             require_fitting(about, loaded.pipeline, path)
+            for sentence in means(about, loaded.pipeline):
+                say(sentence)
         say(f"going on from {path}")
         savepoint = path
     return _start(rest, connection, document, python, savepoint, patience_s, say)
@@ -195,38 +204,35 @@ def upgrade(
     change: Mapping[str, Any] | None = None,
     rest_url: str = DEFAULT,
     *,
+    author: str = "unknown",
+    reason: str = "",
+    dry_run: bool = False,
     patience_s: float = PATIENCE_S,
     say: Say = lambda _: None,
 ) -> Moved:
     """Stops the running job of a pipeline with a savepoint, and resumes it with the code of this file.
 
     Before anything is stopped, the declaration is compared with the one that runs: `StoreMismatch` says what the state
-    would not fit. `change` names fields of `Settings` that get other values, Flink's own by name: `{"parallelism": 2}`; all
-    others stay as they run. When the new job does not come up, the old one is resumed, and `FlinkError` says so.
+    would not fit. Other metrics, monitors and policies are taken up, on record: what both declare goes on, the rest begins or
+    ends here; `author` and `reason` stand in the ledger. `dry_run` says what it would mean, and stops nothing. `change` names
+    fields of `Settings` that get other values, Flink's own by name: `{"parallelism": 2}`; all others stay as they run. When
+    the new job does not come up, the old one is resumed, and `FlinkError` says so.
     """
     rest, name, asked = Rest(rest_url), loaded.pipeline.name, dict(change or {})
     wanted = job.job_name(name, asked["parts"]) if "parts" in asked else name
-    it, python = the_job(rest, wanted), _worker()
-    changed = require_fitting(it.about, loaded.pipeline, f"job {it.id}")
-    was = job.remembered(it.about)
-    if was["brokers"] != connection.config()["bootstrap.servers"]:
-        raise StoreMismatch(
-            f"job {it.id} reads from {was['brokers']}, not from {connection.config()['bootstrap.servers']}: its positions are "
-            f"those of its own brokers\nname those: --brokers {was['brokers']}"
-        )
-    runs = job.running_settings(was)
-    chosen = replace(runs, **asked | {"flink": {**runs.flink, **asked.get("flink", {})}})
-    moved = job.CHECKPOINTS in chosen.flink
-    checkpoints = Retained.of(rest, it.name, chosen.flink).uri if moved else was["flink"][job.CHECKPOINTS]
-    new = job.specification(loaded, connection, chosen, python, checkpoints)
-    if new["topics"] != was["topics"] or new["serve_by"] != was["serve_by"]:
-        raise StoreMismatch(
-            f"job {it.id} reads topics {was['topics']}, by {was['serve_by']}\n"
-            f"the file says {new['topics']}, by {new['serve_by']}\n"
-            "positions and windows belong to those: put that back"
-        )
+    it = the_job(rest, wanted)
+    changed, says = require_fitting(it.about, loaded.pipeline, f"job {it.id}"), means(it.about, loaded.pipeline)
+    said = Moved(it.id, it.id, "", tuple(changed), tuple(says))
+    _require_same_brokers(it, connection)
+    if dry_run:
+        return said
+    for sentence in says:
+        say(sentence)
+    python = _worker()
+    new = _upgraded(rest, it, loaded, connection, asked, python, By(author, reason))
     old = job.again(it.about, connection, python)
-    return _move(rest, connection, it, new, old, python, patience_s, say, tuple(changed))
+    moved = _move(rest, connection, it, new, old, python, patience_s, say)
+    return replace(said, job=moved.job, savepoint=moved.savepoint)
 
 
 # Helpers -------------------------------------------------------------------------------------------------------------
@@ -237,6 +243,34 @@ def _worker() -> Path:
     python = environment.ready()
     environment.require_same(environment.here(), environment.versions(python))
     return python
+
+
+def _require_same_brokers(it: Job, connection: Connection) -> None:
+    theirs, ours = job.remembered(it.about)["brokers"], connection.config()["bootstrap.servers"]
+    if theirs != ours:
+        raise StoreMismatch(
+            f"job {it.id} reads from {theirs}, not from {ours}: its positions are "
+            f"those of its own brokers\nname those: --brokers {theirs}"
+        )
+
+
+def _upgraded(
+    rest: Rest, it: Job, loaded: Loaded, connection: Connection, asked: Mapping[str, Any], python: Path, by: By
+) -> dict[str, Any]:
+    """The document of a running job with this file's code. Raises `StoreMismatch` where it would read other topics."""
+    was = job.remembered(it.about)
+    runs = job.running_settings(was)
+    chosen = replace(runs, **{**asked, "flink": {**runs.flink, **asked.get("flink", {})}})
+    moved = job.CHECKPOINTS in chosen.flink
+    checkpoints = Retained.of(rest, it.name, chosen.flink).uri if moved else was["flink"][job.CHECKPOINTS]
+    new = job.specification(loaded, connection, chosen, python, checkpoints, by)
+    if new["topics"] != was["topics"] or new["serve_by"] != was["serve_by"]:
+        raise StoreMismatch(
+            f"job {it.id} reads topics {was['topics']}, by {was['serve_by']}\n"
+            f"the file says {new['topics']}, by {new['serve_by']}\n"
+            "positions and windows belong to those: put that back"
+        )
+    return new
 
 
 def _require_alone(rest: Rest, name: str, settings: Settings) -> None:
@@ -332,7 +366,6 @@ def _move(
     python: Path,
     patience_s: float,
     say: Say,
-    changed: tuple[str, ...] = (),
 ) -> Moved:
     """Stops a job and starts another from its state; the old one again, when the new one never did anything.
 
@@ -341,7 +374,7 @@ def _move(
     _jar(python)
     path = _stop(rest, it, False, None, say)
     try:
-        return Moved(_start(rest, connection, new, python, path, patience_s, say), it.id, path, changed)
+        return Moved(_start(rest, connection, new, python, path, patience_s, say), it.id, path)
     except DidNotStartError as error:
         if error.went_on:
             raise FlinkError(f"{error}\nit had gone on from {path} by then; resume it: --savepoint latest") from error

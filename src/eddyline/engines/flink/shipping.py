@@ -13,6 +13,7 @@ from threading import Lock
 
 import msgspec
 
+from eddyline.engines.flink.declared import By
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded, load
 from eddyline.records.errors import DeclarationError, StoreMismatch
@@ -28,10 +29,14 @@ class Parcel(msgspec.Struct, frozen=True):
     main: str
     name: str
     digest: str
+    author: str = "unknown"
+    reason: str = ""
 
 
-def packed(loaded: Loaded) -> bytes:
+def packed(loaded: Loaded, by: By | None = None) -> bytes:
     """The pipeline as bytes: its file, and every module of the user's that was imported from the same folder.
+
+    `by` says who sends it, for the record of what it changes.
 
     Only Python files travel; data that they read while they are imported has to be on the workers.
     Raises `DeclarationError` when the pipeline has no name in its file.
@@ -52,7 +57,15 @@ def packed(loaded: Loaded) -> bytes:
             f"pipeline {loaded.pipeline.name} is not at the top of {loaded.file.name}: a worker could not find it there\n"
             "give it a name at the top level of the file: fraud = Pipeline(...)"
         )
-    return msgspec.json.encode(Parcel(dict(sorted(files.items())), loaded.file.name, word, loaded.pipeline.digest))
+    who = by or By()
+    parcel = Parcel(dict(sorted(files.items())), loaded.file.name, word, loaded.pipeline.digest, who.author, who.reason)
+    return msgspec.json.encode(parcel)
+
+
+def sender(raw: bytes) -> By:
+    """Who sent a parcel, and why."""
+    parcel = msgspec.json.decode(raw, type=Parcel)
+    return By(parcel.author, parcel.reason)
 
 
 def unpacked(raw: bytes) -> Pipeline:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from eddyline.pipeline import Plan
-from eddyline.records import Alert
+from eddyline.records import Alert, Declared
 from eddyline.stages.commands import Command
 
 
@@ -52,7 +52,21 @@ class Asked(msgspec.Struct, frozen=True, array_like=True, tag="command"):
     command: Command
 
 
-One = Answer | Truth | Expiry | Failure | Warned | Asked
+class Remembered(msgspec.Struct, frozen=True, array_like=True, tag="remembered"):
+    """A piece of what decide remembered under the declaration before, compressed; the change that ends the pieces follows."""
+
+    piece: bytes
+
+
+class Turned(msgspec.Struct, frozen=True, array_like=True, tag="declared"):
+    """Another declaration, which holds from here on."""
+
+    declared: Declared
+
+
+One = Answer | Truth | Expiry | Failure | Warned | Asked | Remembered | Turned
+UNCOUNTED = (Warned, Asked, Remembered, Turned)
+"""Those that are no answers, truths or failures: places of the record do not count them."""
 
 
 class Taken(msgspec.Struct, frozen=True):

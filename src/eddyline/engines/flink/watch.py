@@ -24,11 +24,14 @@ from eddyline.engines.flink.batch import (
     read_batch,
     saved,
 )
+from eddyline.engines.flink.declared import Words, watch_state, words_of
 from eddyline.engines.flink.join import JoinedWire
 from eddyline.pipeline import Pipeline
 from eddyline.records import Example, Prediction, Unlabelled
 
 PUBLISH_SECONDS = 5.0
+WORDS = 1
+"""The shard that holds the words of the declaration; the memory is in the one before."""
 _joined = msgspec.msgpack.Decoder(JoinedWire).decode
 
 
@@ -38,7 +41,10 @@ class WatchHost:
     def __init__(self, pipeline: Pipeline, kept: Saved) -> None:
         self.stage = pipeline.plan().watch
         self.name = pipeline.name
-        self.state = self.stage.restore(kept.shards[0]) if kept.shards else self.stage.new_state()
+        raw, words = kept.shards.get(0), kept.shards.get(WORDS)
+        was = None if words is None else msgspec.msgpack.decode(words, type=Words)
+        self.state = self.stage.new_state() if raw is None else watch_state(self.stage, pipeline, raw, was)
+        self.words = words_of(pipeline)
         self.shown: dict[str, bytes] = {}
         self.published = -PUBLISH_SECONDS
         self.position = -1
@@ -81,5 +87,5 @@ class WatchHost:
         return pack(given)
 
     def save(self) -> bytes:
-        """Watch's memory, whole."""
-        return saved({0: self.stage.save(self.state)}, [])
+        """Watch's memory, whole, and the words of the declaration that it follows."""
+        return saved({0: self.stage.save(self.state), WORDS: pack(self.words)}, [])
