@@ -12,7 +12,7 @@ import pytest
 from river import linear_model
 from tests.beside.shop import HostedJob, shop, visits
 
-from eddyline import Challenger, Engine, Event, Pipeline, StoreMismatch
+from eddyline import Challenger, Engine, Event, Pipeline, Promote, StoreMismatch
 from eddyline.engines.flink.copying import STREAMS, LogCopy, Sent
 from eddyline.stages.commands import Command
 from eddyline.store.database import Store
@@ -136,6 +136,25 @@ def test_a_file_that_the_job_does_not_run_is_refused(tmp_path: Path) -> None:
     other = shop(model=linear_model.LogisticRegression(l2=0.5), challengers=declared().challengers)
     with LogCopy(other, tmp_path / "copy.eddyline") as copy, pytest.raises(StoreMismatch, match="runs another declaration"):
         job.fetch(copy)
+
+
+def test_a_copy_goes_on_across_an_upgrade_of_the_job_with_the_file_that_runs(tmp_path: Path) -> None:
+    newer = declared().replace(decide=(Promote(evidence=1e11),))
+    job = HostedJob(declared(), visits(), flow=0)
+    job.run(RECORDS)
+    with LogCopy(declared(), tmp_path / "copy.eddyline") as copy:
+        job.fetch(copy)
+    job.hosted.upgrade(newer, "ann")
+    job.run(50)
+    with LogCopy(declared(), tmp_path / "copy.eddyline") as copy, pytest.raises(StoreMismatch, match="it took up"):
+        job.fetch(copy)
+    with LogCopy(newer, tmp_path / "copy.eddyline") as copy:
+        job.fetch(copy)
+        assert copy.current
+        assert copy.records == job.hosted.learn.hosts[0].learners.deciding.record  # type: ignore[attr-defined]
+        assert copy.store.examples == len(job.hosted.written.examples)
+        for line in ("shop", *(f"shop.{one.name}" for one in newer.challengers)):
+            assert copy.position(line) == job.hosted.learn.hosts[0].learners.states[line].position  # type: ignore[attr-defined]
 
 
 def examples(copy: LogCopy) -> list[bytes]:

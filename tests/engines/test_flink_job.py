@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
-from river import linear_model, preprocessing
+from river import linear_model, metrics, preprocessing
 
 from eddyline import (
     Challenger,
@@ -24,13 +25,15 @@ from eddyline import (
     Sum,
     Truth,
     Versions,
+    Watch,
     hours,
     jsonl,
 )
 from eddyline.connectors.kafka import Connection, avro, kafka
 from eddyline.engines.flink import job
-from eddyline.engines.flink.fitting import FREE, WHY, require_fitting
-from eddyline.engines.flink.job import Settings
+from eddyline.engines.flink.declared import TAKEN_UP
+from eddyline.engines.flink.fitting import FREE, WHY, means, require_fitting
+from eddyline.engines.flink.job import LAYOUT, Settings
 from eddyline.engines.flink.reading import is_coded, source_of
 from eddyline.engines.flink.retained import Note, Retained
 from eddyline.pipeline.loading import Loaded
@@ -142,14 +145,34 @@ def test_a_job_decodes_the_topics_that_are_not_json_and_no_others() -> None:
 
 def test_every_part_of_the_meaning_either_may_change_or_says_why_not() -> None:
     contested = pay.replace(challengers=(Challenger("deep"),), decide=(RollBack(),))
-    assert set(FREE) | set(WHY) == set(meaning(contested))
-    assert not set(FREE) & set(WHY)
+    assert set(TAKEN_UP) | set(WHY) == {*meaning(contested), "segment"}
+    assert not set(TAKEN_UP) & set(WHY)
+    assert set(FREE) < set(TAKEN_UP)
 
 
 def test_what_leaves_no_trace_in_state_may_change() -> None:
     newer = pay.replace(versions=Versions(every=7))
     assert require_fitting(about(document()), newer, "job 1") == ["versions"]
     assert require_fitting(about(document()), pay, "job 1") == []
+    assert means(about(document()), pay) == []
+
+
+def test_other_metrics_and_policies_are_taken_up_and_said() -> None:
+    was = about(job.specification(loaded(deep), Connection("kafka:9092"), Settings(), PYTHON))
+    newer = deep.replace(decide=(RollBack(evidence=33),), watch=Watch(metrics=(metrics.F1(),)), look_every=7)
+    assert require_fitting(was, newer, "job 1") == ["watch", "decide", "look_every"]
+    said = "\n".join(means(was, newer))
+    for words in ("metric F1: counted from here on", "counted no more", "policy roll_back: begins here"):
+        assert words in said
+
+
+def test_state_without_the_words_of_its_declaration_asks_for_one_upgrade_more() -> None:
+    told = about(job.specification(loaded(deep), Connection("kafka:9092"), Settings(), PYTHON))
+    was = {name: text for name, text in told.items() if name != LAYOUT} | {"eddyline.state": "2"}
+    assert require_fitting(was, deep.replace(versions=Versions(every=7)), "job 1") == ["versions"]
+    assert means(was, deep.replace(versions=Versions(every=7))) == []
+    with pytest.raises(StoreMismatch, match=r"decide, look_every cannot be taken up yet\n[\s\S]*eddyline flink upgrade OLD.py"):
+        require_fitting(was, deep.replace(decide=(RollBack(),)), "job 1")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +187,7 @@ def test_what_leaves_no_trace_in_state_may_change() -> None:
     ],
 )
 def test_what_state_would_not_fit_is_refused_with_the_reason(changed: dict[str, object], part: str) -> None:
-    with pytest.raises(StoreMismatch, match=rf"changed in {part}\n[\s\S]*{WHY[part]}"):
+    with pytest.raises(StoreMismatch, match=rf"changed in {part}\n[\s\S]*{re.escape(WHY[part])}"):
         require_fitting(about(document()), pay.replace(**changed), "job 1")
 
 

@@ -20,9 +20,11 @@ import msgspec
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink import taken
+from eddyline.engines.flink.declared import TAKEN_UP
+from eddyline.engines.flink.learn import recipe_of
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
-from eddyline.pipeline.meaning import meaning
+from eddyline.pipeline.meaning import changed_parts, meaning
 from eddyline.records import Decision, ModelVersion, Prediction, Rollout
 from eddyline.records.errors import SourceError, StoreMismatch
 from eddyline.stages.commands import Command, version_of
@@ -123,11 +125,11 @@ class LogCopy:
             raise StoreMismatch(
                 f"{store.path} is the store of an engine, not a copy of topics\nname another folder: --work DIR"
             )
-        if kept is not None and kept != declared:
-            changed = ", ".join(name for name in declared if declared[name] != kept.get(name))
+        changed = [] if kept is None else changed_parts(kept, self.pipeline)
+        if not set(changed) <= set(TAKEN_UP):
             raise StoreMismatch(
-                f"{store.path} was copied for another declaration of {self.pipeline.name}, which differs in {changed}\n"
-                "name another folder: --work DIR; a copy is made again from the topics"
+                f"{store.path} was copied for another declaration of {self.pipeline.name}, which differs in "
+                f"{', '.join(changed)}\nname another folder: --work DIR; a copy is made again from the topics"
             )
         for statement in _TABLES.split(";\n"):
             if statement.strip():
@@ -181,10 +183,13 @@ class LogCopy:
     def _lay_by(self, message: Sent) -> None:
         db, raw = self.store.db, message.value
         if message.stream == "examples":
-            told = _example_name(raw)
-            db.execute("INSERT OR REPLACE INTO coming_examples VALUES (?,?,?)", (told.event_id, told.revision, raw))
+            name = _example_name(raw)
+            db.execute("INSERT OR REPLACE INTO coming_examples VALUES (?,?,?)", (name.event_id, name.revision, raw))
         elif message.stream == "taken":
-            db.execute("INSERT OR REPLACE INTO coming_taken VALUES (?,?,?)", (taken.decode(raw).first, message.at, raw))
+            told = taken.decode(raw)
+            db.execute("INSERT OR REPLACE INTO coming_taken VALUES (?,?,?)", (told.first, message.at, raw))
+            for turned in (one.declared for one in told.inputs if isinstance(one, taken.Turned)):
+                self.store.put("declared", turned.digest)
         elif message.stream == "versions":
             version = _version_name(raw)
             if version.model == self.pipeline.name:
@@ -399,12 +404,15 @@ class LogCopy:
 
     def _check_declared(self) -> None:
         """Refuses a file that the job does not run: what it made would be another model."""
-        own, runs = self.pipeline.name, self.store.get("recipe")
-        here = self.store.versions(own)[0].recipe
-        if runs is not None and runs != here:
+        own, digest, runs, last = self.pipeline.name, self.pipeline.digest, self.store.get("recipe"), self.store.get("declared")
+        here = recipe_of(digest, self.plan.lines[own].model)
+        if last not in (None, digest) or (last is None and runs not in (None, here)):
+            theirs = f"its versions are made by recipe {runs}, this file's by {here}"
+            if last is not None:
+                theirs = f"it took up {last}, and this file means {digest}"
             raise StoreMismatch(
-                f"the job of {own} runs another declaration than this file: its versions are made by recipe {runs}, "
-                f"this file's by {here}\ngive the file that runs, or upgrade the job: eddyline flink upgrade FILE"
+                f"the job of {own} runs another declaration than this file: {theirs}\n"
+                "give the file that runs, or upgrade the job: eddyline flink upgrade FILE"
             )
 
 

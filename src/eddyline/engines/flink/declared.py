@@ -58,13 +58,13 @@ def words_of(pipeline: Pipeline, number: int = 0) -> Words:
     """The words of a declaration, after so many changes.
 
     >>> from river import dummy
-    >>> from eddyline import memory
+    >>> from eddyline import every, memory
     >>> from eddyline.testing import Case, Verdict
     >>> cases = Pipeline(name="cases", events=memory([], Case), labels=memory([], Verdict),
     ...                  model=dummy.NoChangeClassifier())
     >>> words = words_of(cases)
-    >>> turned_from(words.parts, words.kept, cases.replace(look_every=7)).parts
-    ('look_every',)
+    >>> turned_from(words.parts, words.kept, cases.replace(publish=every(7))).parts
+    ('publish',)
     """
     plan = pipeline.plan()
     kept = Kept(carry_watch.layout_of(plan.watch), segments_of(pipeline), plan.decide.places)
