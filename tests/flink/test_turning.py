@@ -21,7 +21,7 @@ from eddyline.engines.flink.audit_topics import Message
 from eddyline.engines.flink.job import JobTopics, Settings
 from eddyline.engines.flink.looking import FIRST, spans, stored
 from eddyline.pipeline.loading import Loaded, load
-from eddyline.records import Decision, Measurement
+from eddyline.records import Decision, Example, Measurement
 from eddyline.records.errors import StoreMismatch
 from eddyline.views.ledger_of_job import check_recorded
 
@@ -43,7 +43,7 @@ class Turned(NamedTuple):
     recorded: dict[str, list[Message]]
     said: str
     before: int
-    """how many examples there were when it was stopped to be upgraded"""
+    """how many examples had an answer when it was stopped to be upgraded"""
     numbers: list[Measurement]
     examples: list[Message]
     """those that had been measured by then"""
@@ -98,25 +98,33 @@ def turned(kafka_broker: Kafka, flink_cluster: Flink, tmp_path_factory: pytest.T
 
     def measured() -> bool:
         last = [one for one in numbers(run) if one.metric == "Accuracy"][-1:]
-        return bool(last) and last[0].count == len(run.of_stream("examples")) == sent
+        return bool(last) and last[0].count == len(scored(run.of_stream("examples")))
 
     try:
         flows(6.0)
+        run.taken()
         with pytest.raises(StoreMismatch, match="it changed in challengers"):
             operate.upgrade(fewer, run.connection, None, run.rest.url)
         would = operate.upgrade(new, run.connection, None, run.rest.url, dry_run=True)
         assert (would.job, would.savepoint, run.rest.state(run.id)) == (run.id, "", "RUNNING")
         command = ["flink", "upgrade", str(new.file), "--brokers", str(run.connection.brokers), "--rest", run.rest.url]
         assert main([*command, "--author", "ada", "--reason", "a calm week"]) == 0
-        before = len(run.of_stream("examples"))
+        before = len(scored(run.of_stream("examples")))
         run.loaded, run.id = new, operate.the_job(run.rest, "turned").id
         run.until(promoted, "promoted anybody")
+        run.taken()
         run.until(measured, "measured all that was sent")
         last, examples = numbers(run), run.of_stream("examples")
         run.stop(drain=True)
         yield Turned(old, new, run.recorded(), "\n".join(would.says), before, last, examples)
     finally:
         run.end()
+
+
+def scored(messages: list[Message]) -> list[Example]:
+    """The examples whose answer said something: the first ones of a model that has learned nothing do not."""
+    examples = [wire.decode_example(message.value)[0] for message in messages]
+    return [example for example in examples if example.prediction.value is not None]
 
 
 def decisions(run: Turned) -> list[Decision]:
@@ -143,7 +151,7 @@ def test_a_metric_of_both_goes_on_to_the_bit_and_a_new_one_begins(turned: Turned
     accuracy = [one for one in turned.numbers if one.metric == "Accuracy"]
     counts = [one.count for one in accuracy]
     assert counts == sorted(counts)
-    examples = [wire.decode_example(message.value)[0] for message in turned.examples]
+    examples = scored(turned.examples)
     right = sum(one.prediction.value == one.truth for one in examples)
     assert (accuracy[-1].count, accuracy[-1].value) == (len(examples), right / len(examples))
     newer = [one.count for one in turned.numbers if one.metric == "F1"]
