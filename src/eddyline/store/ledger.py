@@ -34,6 +34,8 @@ CHUNK: Final = 4096
 _SHIFT: Final = 12
 _FAR: Final = 2**62
 _MOVED: Final = 16
+_FEW: Final = 128
+"""Fewer predictions than this are looked at one by one: calling numpy costs more."""
 
 
 class Chunk:
@@ -48,6 +50,8 @@ class Chunk:
 
     def waiting(self, start: int = 0) -> list[tuple[int, int]]:
         """What still waits, from an offset on: when it happened, and its offset."""
+        if len(self.marks) - start < _FEW:
+            return [(self.ats[start + i], start + i) for i, mark in enumerate(self.marks[start:]) if not mark]
         marks = np.frombuffer(self.marks, dtype=np.uint64)[start:]
         offsets = np.flatnonzero(marks == 0) + start
         ats = np.frombuffer(self.ats, dtype=np.int64)[offsets]

@@ -47,7 +47,8 @@ class Progress:
 def paced_gc() -> Iterator[None]:
     """Python's cycle collector at our pace: records hold no cycles, so looking for some after every 700 is waste.
 
-    What is alive now is left out for good; `_step` collects the young objects now and then.
+    What is alive now is left out for good; `_step` collects the young objects now and then. What is alive at the end is old
+    at once: nobody walks through it twice to find that it stays.
     """
     was = gc.isenabled()
     gc.freeze()
@@ -55,6 +56,7 @@ def paced_gc() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()
         gc.unfreeze()
         if was:
             gc.enable()
@@ -85,22 +87,23 @@ def replay(
     """
     progress, started = Progress(), time.perf_counter()
     looked = 0.0
-    with closing(Feed(engine.pipeline, engine.codec, base, engine.positions)) as feed, paced_gc():
-        while not stop():
-            looked = _take_inbox(engine, looked)
-            size = batch if limit is None else min(batch, limit - progress.inputs)
-            if size <= 0 or not _step(engine, feed, size, progress, publisher, trainer):
-                break
-            progress.seconds = time.perf_counter() - started
-            if on_progress is not None:
-                on_progress(progress)
-        else:
-            drain = False
-    if drain:
-        outcome = engine.drain()
-        progress.examples += len(outcome.examples)
-        progress.dead += len(outcome.dead)
-    engine.checkpoint()
+    with paced_gc():
+        with closing(Feed(engine.pipeline, engine.codec, base, engine.positions)) as feed:
+            while not stop():
+                looked = _take_inbox(engine, looked)
+                size = batch if limit is None else min(batch, limit - progress.inputs)
+                if size <= 0 or not _step(engine, feed, size, progress, publisher, trainer):
+                    break
+                progress.seconds = time.perf_counter() - started
+                if on_progress is not None:
+                    on_progress(progress)
+            else:
+                drain = False
+        if drain:
+            outcome = engine.drain()
+            progress.examples += len(outcome.examples)
+            progress.dead += len(outcome.dead)
+        engine.checkpoint()
     progress.seconds = time.perf_counter() - started
     return progress
 
