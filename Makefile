@@ -13,7 +13,9 @@ help:  ## what can be typed here
 
 setup: $(STAMP)  ## a virtual environment with everything in it
 
-$(STAMP): pyproject.toml
+BUILT := pyproject.toml hatch_build.py src/eddyline/models/river_direct.py
+
+$(STAMP): $(BUILT)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[all]' --group dev
@@ -30,7 +32,7 @@ worker: setup  ## the environment of Flink's workers, from its lock, and the jar
 # The demo needs no more than Eddyline itself: without a .venv it gets a small environment of its own.
 DEMO := $(if $(wildcard $(STAMP)),$(VENV),build/demo)
 
-build/demo/.installed: pyproject.toml
+build/demo/.installed: $(BUILT)
 	$(PYTHON) -m venv build/demo
 	build/demo/bin/pip install --quiet --upgrade pip
 	build/demo/bin/pip install --quiet --editable .

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from eddyline.models import compiled
+
 PACKAGES = ("river", "numpy", "msgspec", "orjson", "zstandard")
 POLICIES = {os.SCHED_OTHER: "normal", os.SCHED_FIFO: "real time", os.SCHED_RR: "real time", os.SCHED_BATCH: "batch"}
 
@@ -24,6 +26,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": sys.version.split()[0],
         "sqlite": sqlite3.sqlite_version,
+        "arithmetic": compiled.form(),
         "packages": {name: version(name) for name in PACKAGES},
         "load": load(),
         "scheduling": scheduling(),

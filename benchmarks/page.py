@@ -40,8 +40,13 @@ def _measured(result: Result) -> str:
     return (
         f"`{result['command']}`, {result['date']}, load {before} before and {after} after, scheduling {it['scheduling']}; "
         f"{it['cpu']}, {it['cores']} cores, {it['memory_gib']} GiB, {it['system']}, "
-        f"Python {it['python']}, SQLite {it['sqlite']}, {packages}."
+        f"Python {it['python']}, SQLite {it['sqlite']}, {packages}{_form(it)}."
     )
+
+
+def _form(machine: dict[str, Any]) -> str:
+    """Which form of the arithmetic ran; older results do not tell."""
+    return f", arithmetic {machine['arithmetic']}" if "arithmetic" in machine else ""
 
 
 def _electricity(found: list[Result]) -> list[str]:

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 import eddyline
+from eddyline.models import compiled
 from eddyline.store import blocks
 from eddyline.store.database import GENESIS, link
 
@@ -61,6 +62,10 @@ def test_check_shows_the_first_records_and_keeps_nothing(project: Path, run: Run
     assert event["prediction"]["features"] == {"kg": 2.27, "km": 2.5, "sent_1h": 0}
     assert label["record"]["late"] is False
     assert [path for path in sorted(project.parent.iterdir()) if path.name != "__pycache__"] == before
+
+
+def test_check_says_which_form_of_the_arithmetic_runs(project: Path, run: Run) -> None:
+    assert run("check", project, "--json").json["arithmetic"] == compiled.form()
 
 
 def test_check_notes_a_roll_back_that_labels_which_never_come_would_set_off(project: Path, run: Run) -> None:

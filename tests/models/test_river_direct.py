@@ -1,16 +1,20 @@
-"""The direct arithmetic of scalers and linear models is River's own, to the bit, whatever comes."""
+"""The direct arithmetic of scalers and linear models is River's own, to the bit, whatever comes, compiled or not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from river import linear_model, optim, preprocessing
 
-from eddyline.models import deep
+from eddyline.models import compiled, deep, river_direct
 from eddyline.models.canonical import digest
 from eddyline.models.river import RiverModel
 from eddyline.models.river_direct import linear_learn
@@ -56,9 +60,33 @@ def as_we_do(model: RiverModel, x: dict[str, Any], y: bool) -> str:
     return ""
 
 
+@contextlib.contextmanager
+def form(name: str) -> Iterator[None]:
+    """Has one form of the arithmetic run. Where nothing is compiled, the tests of the compiled form say so and skip."""
+    if name == "compiled" and compiled.direct is river_direct:
+        pytest.skip("the arithmetic is not compiled here: pip install --editable . compiles it where there is a C compiler")
+    chosen = compiled.direct
+    compiled.direct = chosen if name == "compiled" else river_direct
+    try:
+        yield
+    finally:
+        compiled.direct = chosen
+
+
+FORMS = pytest.mark.parametrize("which", ["compiled", "python"])
+
+
+@FORMS
 @pytest.mark.parametrize("name", LINEAR)
 @given(rows=ROWS)
-def test_every_answer_and_every_state_is_rivers_to_the_bit(name: str, rows: list[tuple[dict[str, Any], bool]]) -> None:
+def test_every_answer_and_every_state_is_rivers_to_the_bit(
+    name: str, rows: list[tuple[dict[str, Any], bool]], which: str
+) -> None:
+    with form(which):
+        as_river(name, rows)
+
+
+def as_river(name: str, rows: list[tuple[dict[str, Any], bool]]) -> None:
     estimator = preprocessing.StandardScaler() | LINEAR[name]()
     model = RiverModel(preprocessing.StandardScaler() | LINEAR[name]())
     for number, (x, y) in enumerate(rows):
@@ -74,7 +102,8 @@ def test_every_answer_and_every_state_is_rivers_to_the_bit(name: str, rows: list
         assert model.digest() == before
         asked = deep.copied(estimator)  # River's scaler makes entries while it answers
         if output.scores is not None:
-            assert repr(output.scores) == repr(asked.predict_proba_one(dict(x)))
+            rivers = {truth: float(share) for truth, share in asked.predict_proba_one(dict(x)).items()}
+            assert repr(output.scores) == repr(rivers)  # River says 0 and 1 where the sum is far out, and we 0.0 and 1.0
         else:
             assert repr(output.value) == repr(asked.predict_one(dict(x)))
 
@@ -84,3 +113,41 @@ def test_every_answer_and_every_state_is_rivers_to_the_bit(name: str, rows: list
 )
 def test_what_differs_from_the_plain_case_is_left_to_river(name: str, direct: bool) -> None:
     assert (linear_learn(LINEAR[name]()) is not None) is direct
+
+
+@FORMS
+@pytest.mark.parametrize("wrong", ["text", None], ids=["text", "nothing"])
+def test_what_is_no_number_is_refused_in_rivers_words(wrong: object, which: str) -> None:
+    estimator = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    with pytest.raises(TypeError) as rivers:
+        estimator.learn_one({"a": wrong}, True)
+    with form(which), pytest.raises(TypeError) as ours:
+        RiverModel(preprocessing.StandardScaler() | linear_model.LogisticRegression()).learn({"a": wrong}, True)  # type: ignore[dict-item]
+    assert str(ours.value) == str(rivers.value)
+
+
+@FORMS
+def test_numbers_of_numpy_in_a_scaler_stay_what_they_are(which: str) -> None:
+    fitted = preprocessing.StandardScaler()
+    fitted.learn_one({"a": np.float32(0.1)})
+    estimator = fitted | linear_model.LogisticRegression()
+    with form(which):
+        model = RiverModel(estimator)
+        model.learn({"a": 0.3}, True)
+    own = deep.copied(estimator)
+    own.learn_one({"a": 0.3}, True)
+    assert model.digest() == digest(own, DERIVED)
+
+
+def test_a_compiled_form_of_another_text_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = tmp_path / "river_direct.py"
+    changed.write_bytes(Path(river_direct.__file__).read_bytes() + b"\n")
+    monkeypatch.setattr(river_direct, "__file__", str(changed))
+    assert compiled.chosen() is river_direct
+
+
+def test_the_form_that_runs_is_made_of_the_text_that_stands_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = hashlib.blake2b(Path(river_direct.__file__).read_bytes(), digest_size=16).hexdigest()
+    assert getattr(compiled.direct, "SOURCE", text) == text
+    monkeypatch.setenv("EDDYLINE_PYTHON_ONLY", "1")
+    assert compiled.chosen() is river_direct

@@ -25,6 +25,7 @@ def command(file: str, store: str | None, as_json: bool) -> int:
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
+    from eddyline.models.compiled import form
     from eddyline.records.errors import Rejected
     from eddyline.views import unmade
     from eddyline.views.rehearse import odd_times, other_names, rehearse, tryouts
@@ -45,6 +46,7 @@ def command(file: str, store: str | None, as_json: bool) -> int:
                 "store": loaded.store,
                 "described": pipeline.describe().splitlines(),
                 "notes": notes,
+                "arithmetic": form(),
                 "records": [_document(loaded, one) for one in found],
                 "learns": own and {"failed": own.failed},
                 "challengers": beside,

@@ -15,10 +15,10 @@ import msgspec
 from river import base, linear_model
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 
-from eddyline.models import deep
+from eddyline.models import compiled, deep
 from eddyline.models.canonical import digest
 from eddyline.models.plain import finite, plain_scores, plain_value
-from eddyline.models.river_direct import is_logistic, linear_learn, logistic_answer
+from eddyline.models.river_direct import is_logistic
 from eddyline.models.river_leaves import Words, grows_leaves
 from eddyline.models.river_order import put_in_order, require_order
 from eddyline.models.river_recipe import recipe_of
@@ -128,6 +128,8 @@ class RiverModel:
         last = steps[-1]
         front = [step for step in steps[:-1] if not isinstance(step, base.AnomalyFilter)]
         transforms = [transform_of(step) for step in front]
+        if front and (fast := compiled.first_scaler(front[0])) is not None:
+            transforms[0] = fast.scaled(front[0])
         words = Words(last) if grows_leaves(last) else None
         raw, answer = _answers(self.task, last, words)
         self.predict = _predict(transforms, answer, writes_input(steps[:-1]))
@@ -151,7 +153,7 @@ def _answers(task: Task, last: Any, words: Words | None) -> tuple[Callable[[Any]
         return label, lambda x: Output(plain_value(label(x)))
     proba = still("predict_proba_one")
     if is_logistic(last):
-        return proba, logistic_answer(last, _binary(proba))
+        return proba, compiled.direct.logistic_answer(last, _binary(proba))
     if type(last) in _BINARY:
         return proba, _binary(proba)
     own_label = None if type(last).predict_one is base.Classifier.predict_one else label
@@ -206,8 +208,8 @@ def _predict(transforms: list[Callable[[Any], Any]], answer: Answer, copies: boo
     if not transforms:
         return answer
     if len(transforms) == 1:
-        only = transforms[0]
-        return lambda features: answer(only(features))
+        behind: Answer = compiled.direct.one_step_answer(transforms[0], answer)
+        return behind
 
     def predict(features: Features) -> Output:
         x: Any = features
@@ -229,28 +231,18 @@ def _learning(
             words.met = True  # River's own pipeline learns: nobody looks at what reaches the tree
         return _learn_as_river(estimator), _sound_by_answer(model)
     *front, last = steps
-    learn_last = linear_learn(last) or (last.learn_one if last._supervised else _without_truth(last.learn_one))
+    learn_last = compiled.direct.linear_learn(last) or (last.learn_one if last._supervised else _without_truth(last.learn_one))
     if words is not None:
         learn_last = words.watched(learn_last)
     if not front:
         return learn_last, check
     advances, copies = [advance_of(step) for step in front], writes_input(front)
+    if (fast := compiled.first_scaler(front[0])) is not None:
+        advances[0] = fast.scaled_learning(front[0])
     if len(front) == 1 and not copies:
-        return _learn_one_step(advances[0], learn_last, check)
+        learn, sound = compiled.direct.one_step_learn(advances[0], learn_last, check)
+        return learn, sound
     return _learn_steps(advances, learn_last, check, copies=copies)
-
-
-def _learn_one_step(
-    advance: Any, learn_last: Any, check: Callable[[Any], bool]
-) -> tuple[Callable[[Features, Any], None], Callable[[Features], bool]]:
-    seen: Any = None
-
-    def learn(features: Features, truth: Any) -> None:
-        nonlocal seen
-        seen = advance(features, truth)
-        learn_last(seen, truth)
-
-    return learn, lambda features: check(seen)
 
 
 def _learn_steps(

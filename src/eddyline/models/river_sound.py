@@ -11,12 +11,12 @@ stage puts an unsound model back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 from river import anomaly, compose, dummy, forest, linear_model, naive_bayes, neighbors, preprocessing, tree
 from river import feature_extraction as fx
 
+from eddyline.models import compiled
 from eddyline.models.plain import finite
 
 Check = Callable[[Any], bool]
@@ -75,12 +75,8 @@ is not: it divides by a range of quantiles that may be 1e-300 while the value is
 def check_of(last: Any, steps: list[Any], answer: Callable[[Any], Any]) -> Check:
     """The cheapest check that is right for this last step behind these steps."""
     if type(last) in LINEAR:
-        return _linear(last)
+        check: Check = compiled.direct.linear_sound(last)
+        return check
     if type(last) in BOUNDED and all(type(step) in BOUNDED_STEPS for step in steps):
         return lambda z: True
     return lambda z: finite(answer(z))
-
-
-def _linear(last: Any) -> Check:
-    raw: Callable[[Any], float] = last._raw_dot_one
-    return lambda z: isfinite(raw(z))
