@@ -94,7 +94,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
             beside.with_suffix(".new").replace(beside)
         else:
             build_data["force_include"][str(made)] = f"eddyline/models/{COMPILED}"
-            build_data["pure_python"], build_data["infer_tag"] = False, True
+            # The wheel stays one for all: its file's name says for which Python and machine it is, and others pass it by.
         self._say(f"the arithmetic is compiled, {made.stat().st_size:,} bytes")
 
     def _compile(self, compiler: str, folders: str, jar: Path) -> None:
