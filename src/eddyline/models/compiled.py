@@ -2,7 +2,7 @@
 
 There is one source. Where a C compiler was there, a copy of it was compiled beside it (`hatch_build.py`), and says from which
 text; another text than the one that stands here now is not used. Both forms give the same bits (tests/models/
-test_river_direct.py, decision 33). The compiled one takes every number for a double, so that it gets a scaler only where all
+test_river_direct.py, decision 34). The compiled one takes every number for a double, so that it gets a scaler only where all
 numbers are plain: the first step, whose features Eddyline made, with nothing but floats in its memory.
 `EDDYLINE_PYTHON_ONLY=1` leaves it out. It knows no arithmetic.
 """

@@ -5,7 +5,7 @@ state is River's to the bit (tests/models/test_river_direct.py); what is left ou
 for attributes, views of the weights, a second walk over the names. What differs in any setting from what is written here
 is left to River.
 
-Where a C compiler is there, a copy of this very file is compiled when Eddyline is installed (`compiled.py`, decision 33).
+Where a C compiler is there, a copy of this very file is compiled when Eddyline is installed (`compiled.py`, decision 34).
 That is why numbers are annotated as `float` here: in the compiled form they are C doubles, and `x - 0.0`, which is x, asks
 that x is a number in the words in which Python asks. It knows no pipeline and no stage.
 """
