@@ -21,6 +21,7 @@ from eddyline.connectors.kafka import Connection, wire
 from eddyline.connectors.kafka.deltas import Chain, links
 from eddyline.engines.flink import job, shipping
 from eddyline.engines.flink.batch import DEAD, EXAMPLE, NEVER, PREDICTION, ROLLOUT, VERSION, Given, Saved
+from eddyline.engines.flink.declared import By
 from eddyline.engines.flink.hosts import host_of
 from eddyline.engines.flink.job import Settings
 from eddyline.engines.flink.join import JoinedWire
@@ -136,7 +137,7 @@ def test_the_learner_says_which_version_was_too_large_and_learns_on() -> None:
     hosted = Hosted(shop)
     hosted.take(visit(1))
     body = hosted.written.of("predictions")[0]
-    learner = LearnHost(shop, Saved({}, []))
+    learner = LearnHost(shop, Saved({}, []), By())
     learner.chains["shop"] = Chain(20, limit=10)
     joined = msgspec.msgpack.encode(JoinedWire(body, True, "label", 2_000_000, 0))
     learner.step(msgspec.msgpack.encode([(EXAMPLE, 0, "", "v-1", 2_000_000, joined, "", None)]), 0)

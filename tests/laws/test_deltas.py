@@ -20,6 +20,7 @@ from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.deltas import WORTH
 from eddyline.engines.flink.audit import examine
 from eddyline.engines.flink.batch import COMMAND, DEAD, NEVER, VERSION, Saved, pack
+from eddyline.engines.flink.declared import By
 from eddyline.engines.flink.learn import LearnHost, Request
 from eddyline.engines.flink.serve import ServeHost
 from eddyline.records import Features
@@ -189,7 +190,7 @@ def told_bases(hosted: Hosted) -> list[int | None]:
 def test_a_command_that_brings_a_patch_is_refused_in_words() -> None:
     patch = next(raw for raw in own(run_hosted(wide(), stream(30), every=3)) if not wire.peek_version(raw).whole)
     request = msgspec.json.encode(Request.of(Command(to="wide@3", author="a test"), patch))
-    given = LearnHost(wide(), Saved({}, [])).step(pack([(COMMAND, 0, "", "", NEVER, request, "", None)]), 0)
+    given = LearnHost(wide(), Saved({}, []), By()).step(pack([(COMMAND, 0, "", "", NEVER, request, "", None)]), 0)
     ((kind, *_, body, _),) = msgspec.msgpack.decode(given)[0]
     assert kind == DEAD
     assert "as what changed since another version; bring it whole" in wire.decode_dead(body).detail
