@@ -86,9 +86,10 @@ class BinLosses(msgspec.Struct):
     def add(self, bins: Bins, values: Sequence[Value], losses: Sequence[float]) -> None:
         """Takes labelled examples."""
         placed, where = bins.place(values)
-        for index, i in zip(placed.tolist(), range(len(values)) if where is None else where, strict=True):
-            self.counts[index] += 1
-            self.totals[index] += losses[i]
+        counts, totals = np.array(self.counts, dtype=np.int64), np.array(self.totals)
+        np.add.at(counts, placed, 1)
+        np.add.at(totals, placed, losses if where is None else [losses[i] for i in where])  # one by one, in their order
+        self.counts, self.totals = counts.tolist(), totals.tolist()
 
     def effect(self, before: Sequence[float], after: Sequence[float]) -> float | None:
         """Mean loss in the bins whose share grew minus that in the others; None where either has few examples."""

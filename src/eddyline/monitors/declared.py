@@ -144,13 +144,15 @@ class Losses(msgspec.Struct):
 
     def add(self, condition: Sequence[bool], losses: Sequence[float]) -> None:
         """Takes labelled examples: whether the condition held, and the loss."""
+        count, total, rest = self.count, self.total, self.others_total
         for held, loss in zip(condition, losses, strict=True):
             if held:
-                self.count += 1
-                self.total += loss
+                count += 1
+                total += loss
             else:
-                self.others += 1
-                self.others_total += loss
+                rest += loss
+        self.others += len(losses) - (count - self.count)
+        self.count, self.total, self.others_total = count, total, rest
 
     def effect(self) -> float | None:
         """Mean loss with the condition minus that without; None where either has fewer than 10 labelled examples."""
@@ -169,7 +171,13 @@ class Monitor(ABC, Generic[M]):
 
     word: ClassVar[str] = ""
     """how alerts of this kind are called where the declaration gives no name"""
+    fed: ClassVar[bool] = False
+    """whether it takes records as they come, and not at ticks alone"""
     name: str | None = field(default=None, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.fed = cls.feed is not Monitor.feed
 
     def __post_init__(self) -> None:
         """Refuses what any kind may be given wrongly; kinds go on from here."""

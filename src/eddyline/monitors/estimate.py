@@ -113,7 +113,10 @@ def _place(answers: Sequence[Value], confidences: Sequence[Value]) -> tuple[Any,
     found, where = numbers_of(confidences)
     stated = np.clip(found, 0.0, 1.0)
     chosen = range(len(answers)) if where is None else where
-    kinds = np.array([_KIND.get(answers[i], 0) if type(answers[i]) is bool else 0 for i in chosen], dtype=np.int64)
+    if where is None and set(map(type, answers)) == {bool}:
+        kinds = np.array(answers, dtype=np.int64) + _KIND[False]
+    else:
+        kinds = np.array([_KIND.get(answers[i], 0) if type(answers[i]) is bool else 0 for i in chosen], dtype=np.int64)
     return kinds * BINS + np.minimum(BINS - 1, (BINS * stated).astype(np.int64)), stated, chosen
 
 

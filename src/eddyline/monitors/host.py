@@ -89,7 +89,8 @@ class Host:
         found: list[tuple[int, Alert]] = []
         at_work = self._at_work(state)
         for monitor, memory in at_work:
-            found += [(place, monitor.signed(alert)) for place, alert in monitor.feed(memory, seen, pace)]
+            if monitor.fed:
+                found += [(place, monitor.signed(alert)) for place, alert in monitor.feed(memory, seen, pace)]
         if since.records == self.tick:
             self.settle(state)
             pace.add(since.ats, len(since.losses))

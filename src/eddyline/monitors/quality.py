@@ -97,18 +97,17 @@ class Pairs:
 class Group:
     """The metrics of one group of examples, with how many each has measured."""
 
-    __slots__ = ("counts", "metrics", "shown", "tallies", "updates")
+    __slots__ = ("counts", "metrics", "shown", "tallies")
 
     def __init__(self, metrics: list[Metric], counts: list[int]) -> None:
         self.metrics = metrics
         self.counts = counts
-        self.updates = [update_of(metric) for metric in metrics]
         self.tallies = [tally_of(metric) for metric in metrics]
         self.shown: list[tuple[float | None, int] | None] = [None] * len(metrics)
 
     def add(self, pairs: Pairs) -> None:
         """Measures examples in order. What a metric raises on is not counted."""
-        for i in range(len(self.updates)):
+        for i in range(len(self.metrics)):
             self.one(i, pairs)
 
     def one(self, i: int, pairs: Pairs) -> list[tuple[int, Exception]]:
@@ -117,7 +116,7 @@ class Group:
         counted = None if tally is None else pairs.counts(i)
         errors: list[tuple[int, Exception]] = []
         if tally is None or counted is None:
-            errors = _apply(self.updates[i], pairs.truths, pairs.columns[i])
+            errors = _apply(update_of(self.metrics[i]), pairs.truths, pairs.columns[i])
         else:
             tally(counted)
         self.counts[i] += len(pairs.truths) - pairs.gaps[i] - len(errors)
@@ -247,8 +246,8 @@ class QualityState:
     """for each metric the examples on which it raised"""
     lines: Series = field(default_factory=Series)
     """by line, over the examples to which several lines had something to say"""
-    unread: list[tuple[list[Example], list[int]]] = field(default_factory=list)
-    """examples that are still to be measured, with their days; none between two batches"""
+    unread: list[Example] = field(default_factory=list)
+    """examples that are still to be measured; none between two batches"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,24 +283,22 @@ class Quality:
         none = [0] * len(self.gauges)
         return QualityState(new_group(self.gauges), Series(), Series(), Series(), Series(), list(none), list(none))
 
-    def feed_later(self, state: QualityState, examples: list[Example], days: list[int]) -> bool:
+    def feed_later(self, state: QualityState, examples: list[Example]) -> bool:
         """Keeps examples until `settle`, where no metric can raise on them; False, and nothing is kept, where one might.
 
         Nobody looks at metrics while a batch is cut into looks, and a group costs less the more it is shown at once.
         """
         steady = all(gauge.steady for gauge in self.gauges)
         if steady and _PLAIN.issuperset([type(example.prediction.value) for example in examples]):
-            state.unread.append((examples, days))
+            state.unread += examples
             return True
         return False
 
     def settle(self, state: QualityState) -> None:
         """Measures what was kept."""
         if state.unread:
-            examples = [example for kept, _ in state.unread for example in kept]
-            days = [day for _, kept in state.unread for day in kept]
-            state.unread.clear()
-            failures = self.feed(state, examples, days)
+            examples, state.unread = state.unread, []
+            failures = self.feed(state, examples, day_numbers([example.prediction.at for example in examples]))
             assert not failures, f"a metric raised that cannot: {failures[0]}"
 
     def feed(self, state: QualityState, examples: list[Example], days: list[int]) -> list[Failure]:

@@ -77,11 +77,13 @@ class InOrder:
         Else it counts with the newest that waits, when that one leaves (see `followed`): if it counted now, whoever looks
         would see those that need no truth, and not yet the others among which they are.
         """
-        if not self._admits(at, event_id):
+        pending = self._pending
+        doubtful = 2 * len(pending) >= self.limit or (self.last is not None and (at, event_id) <= self.last)
+        if doubtful and not self._admits(at, event_id):
             return False
-        if not self._pending:
+        if not pending:
             return True
-        self._pending[next(reversed(self._pending))][2] += 1
+        pending[next(reversed(pending))][2] += 1
         return False
 
     def followed(self) -> int:

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from eddyline.policies.action import Action, Now
@@ -134,6 +135,7 @@ class Policy(ABC):
         return "".join(f"; {part}" for part in parts)
 
 
+@cache
 def called_as(kind: str, name: str | None) -> str:
     """How the ledger calls a policy of this class and name.
 

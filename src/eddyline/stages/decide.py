@@ -124,7 +124,9 @@ class Decide:
         revision, roll, bouts, pulses = state.rollout.revision, state.roll, state.bouts, state.pulses
         quarantined, judged, together = state.quarantined, state.judged(self._guard_of(state)), 0
         assert roll is not None
-        waiting = [state.expected, *(bout.order for bout in bouts)]
+        waiting = [bout.order for bout in bouts]
+        if state.errors or len(state.expected):
+            waiting.append(state.expected)
         for record in records:
             if type(record) is Prediction:
                 if state.began_at is None:

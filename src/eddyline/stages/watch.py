@@ -247,6 +247,8 @@ class WatchState:
     unfit: int = 0
     """examples whose truth the task's metrics cannot read: text for a number, or not finite"""
     host: HostState | None = None
+    unread: list[tuple[Sequence[Prediction], Sequence[Example]]] = field(default_factory=list)
+    """answers and first truths that are still to be counted by day; none between two batches"""
 
 
 @dataclass(slots=True)
@@ -312,6 +314,14 @@ class WatchStage:
         self.quality.settle(state.quality)
         if self.host is not None and state.host is not None:
             self.host.settle(state.host)
+        if state.unread:
+            answered = [prediction.at for predictions, _ in state.unread for prediction in predictions]
+            examples = [example for _, firsts in state.unread for example in firsts]
+            state.unread.clear()
+            if answered:
+                state.coverage.add(Fate.ANSWERED, day_numbers(answered))
+            if examples:
+                _cover(state, examples, _days(examples))
 
     def _part(self, state: WatchState, batch: Sequence[Record]) -> list[Alert]:
         """A part of a batch that does not go beyond the next tick."""
@@ -319,7 +329,7 @@ class WatchStage:
         predictions = [record for record in batch if type(record) is Prediction]
         examples = [record for record in batch if type(record) is Example]
         if predictions:
-            state.coverage.add(Fate.ANSWERED, day_numbers([prediction.at for prediction in predictions]))
+            state.unread.append((predictions, ()))
             for name, drift in zip(self.features, state.drift, strict=True):
                 self._feature(name, drift, predictions, found)
         judged = self._examples(state, examples, found) if examples else NOTHING
@@ -359,17 +369,16 @@ class WatchStage:
             state.revised += len(examples) - len(firsts)
         if not firsts:
             return NOTHING
-        days = day_numbers([example.prediction.at for example in firsts])
-        _cover(state, firsts, days)
+        state.unread.append(((), firsts))
         if not all_fit([example.truth for example in firsts], self.task):
             fit = [i for i, example in enumerate(firsts) if all_fit([example.truth], self.task)]
             state.unfit += len(firsts) - len(fit)
-            places, days, firsts = [places[i] for i in fit], [days[i] for i in fit], [firsts[i] for i in fit]
+            places, firsts = [places[i] for i in fit], [firsts[i] for i in fit]
         if not firsts:
             return NOTHING
-        if not self.quality.feed_later(state.quality, firsts, days):
+        if not self.quality.feed_later(state.quality, firsts):
             self.quality.settle(state.quality)
-            for failure in self.quality.feed(state.quality, firsts, days):
+            for failure in self.quality.feed(state.quality, firsts, _days(firsts)):
                 alert = raised(failure.metric, firsts[failure.place], failure.said)
                 found.add(Example, places[failure.place], alert)
         if self.task is Task.ANOMALY or (state.error is None and state.host is None):
@@ -487,6 +496,11 @@ def _texts(segment: Callable[[Any], Any]) -> Callable[[Any], str | None]:
         return f"'{name}'" if name in (OTHER, "") else name  # "" is how all segments together are called
 
     return named
+
+
+def _days(examples: Sequence[Example]) -> list[int]:
+    """The days of the events whose truths these are."""
+    return day_numbers([example.prediction.at for example in examples])
 
 
 def _cover(state: WatchState, examples: list[Example], days: list[int]) -> None:
