@@ -93,4 +93,5 @@ def _part(measured: dict[str, Any]) -> str:
 def _busy(load: float) -> str:
     if load <= 2:
         return ""
-    return "\nThe machine was busy with other work: ratios of processor seconds hold, times and events a second are late.\n"
+    said = "The load was above the number of cores, with the jobs' own threads in it: ratios of processor seconds hold,"
+    return f"\n{said} times and events a second may be late.\n"
