@@ -331,6 +331,15 @@ def run(stage: WatchStage, state: WatchState, records: Sequence[Record], size: i
     return [alert for i in range(0, len(records), size) for alert in stage.step(state, records[i : i + size])]
 
 
+def cut(records: Sequence[Record], rng: random.Random) -> Iterator[Sequence[Record]]:
+    """The records in parts of 1 to 60."""
+    start = 0
+    while start < len(records):
+        end = start + rng.randint(1, 60)
+        yield records[start:end]
+        start = end
+
+
 def stream(seed: int, many: int) -> list[Record]:
     """Everything at once: disorder, absences, revisions, silence, many days and versions, drift."""
     rng = random.Random(seed)
@@ -397,12 +406,10 @@ def test_stopping_and_restoring_anywhere_changes_no_byte(crowded: WatchStage, se
     straight, stopped = crowded.new_state(), crowded.new_state()
     expected = run(crowded, straight, records, 25)
     alerts: list[Alert] = []
-    start = 0
-    while start < len(records):
-        end = start + rng.randint(1, 60)
-        alerts += crowded.step(stopped, records[start:end])
+    for part in cut(records, rng):
+        alerts += crowded.step(stopped, part)
         saved = crowded.save(stopped)
-        stopped, start = crowded.restore(saved), end
+        stopped = crowded.restore(saved)
         assert crowded.save(stopped) == saved
     assert alerts == expected
     assert crowded.save(stopped) == crowded.save(straight)
@@ -437,11 +444,8 @@ def test_what_is_only_noticed_and_settled_later_gives_the_same_alerts_and_bytes(
     at_once, later = stage.new_state(), stage.new_state()
     expected = run(stage, at_once, records, 17)
     alerts: list[Alert] = []
-    start = 0
-    while start < len(records):
-        end = start + rng.randint(1, 60)
-        alerts += stage.notice(later, records[start:end])
-        start = end
+    for part in cut(records, rng):
+        alerts += stage.notice(later, part)
         if rng.random() < 0.2:
             stage.settle(later)
     assert steady or not later.quality.unread
