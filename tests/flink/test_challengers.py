@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.flink.conftest import Run
-from tests.flink.duel import visits
+from tests.flink.flowing import Flow
 
 from eddyline.cli.main import main
 from eddyline.cluster.flink import Flink
@@ -28,7 +27,6 @@ from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
 
 SEED = 20_261_122
-FEW, PACE_S = 20, 0.2
 SETTINGS = Settings(parallelism=2, checkpoint_ms=500, idle_ms=600_000)
 Messages = dict[str, list[Message]]
 
@@ -43,16 +41,8 @@ def fought(
     shutil.copy(Path(__file__).with_name("duel.py"), file)  # a user's file is alone in its folder
     loaded = load(str(file))
     run = Run.of(loaded, kafka_broker, flink_cluster, SETTINGS)
-    job, sent = run.id, 0
-
-    def flows(seconds: float) -> None:
-        """Visits go on coming, and are answered by what was learned from those before."""
-        nonlocal sent
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            run.send(visits(SEED, sent, FEW))
-            sent += FEW
-            time.sleep(PACE_S)
+    job = run.id
+    flows = Flow(run, SEED)
 
     def promoted() -> bool:
         flows(2.0)

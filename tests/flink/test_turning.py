@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from tests.flink.conftest import Run
-from tests.flink.duel import visits
+from tests.flink.flowing import Flow
 
 from eddyline.cli.main import main
 from eddyline.cluster.flink import Flink
@@ -26,7 +25,6 @@ from eddyline.records.errors import StoreMismatch
 from eddyline.views.ledger_of_job import check_recorded
 
 SEED = 20_261_130
-FEW, PACE_S = 20, 0.2
 SETTINGS = Settings(parallelism=2, checkpoint_ms=500, idle_ms=600_000)
 DECIDES = "decide=(Promote(evidence=100), RollBack(evidence=100)),"
 WATCHES = 'watch=Watch(drift=("noise",)),'
@@ -81,16 +79,8 @@ def turned(kafka_broker: Kafka, flink_cluster: Flink, tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("turned")
     old, new = written(folder, "turned_old.py", first), written(folder, "turned_new.py", second)
     fewer = written(folder, "turned_fewer.py", lambda text: first(text).replace('        Challenger("blind"),\n', ""))
-    run, sent = Run.of(old, kafka_broker, flink_cluster, SETTINGS), 0
-
-    def flows(seconds: float) -> None:
-        """Visits go on coming, and are answered by what was learned from those before."""
-        nonlocal sent
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            run.send(visits(SEED, sent, FEW))
-            sent += FEW
-            time.sleep(PACE_S)
+    run = Run.of(old, kafka_broker, flink_cluster, SETTINGS)
+    flows = Flow(run, SEED)
 
     def promoted() -> bool:
         flows(2.0)
