@@ -22,7 +22,7 @@ from tests.flink.fire import Feeder, Fire, Reader, stream
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.audit import Audit, examine
 from eddyline.engines.flink.audit_topics import Message, recorded
-from eddyline.engines.flink.job import Settings
+from eddyline.engines.flink.job import TIMEOUT, Settings
 from eddyline.engines.flink.learn import recipe_of
 from eddyline.pipeline import Pipeline
 
@@ -31,7 +31,7 @@ SEED = int(os.environ.get("EDDYLINE_FIRE_SEED", "") or random.SystemRandom().ran
 ASKED = os.environ.get("EDDYLINE_FIRE", "")
 EVENTS = int(os.environ.get("EDDYLINE_FIRE_EVENTS", "") or 200_000)
 RECOVERY_S = 60.0
-SETTINGS = Settings(parallelism=2, checkpoint_ms=1_000, idle_ms=600_000, drift_ms=3_600_000)
+SETTINGS = Settings(parallelism=2, checkpoint_ms=1_000, idle_ms=600_000, drift_ms=3_600_000, flink={TIMEOUT: "10 s"})
 """A quiet topic is waited for: whichever of the two comes late after a fault, no truth is overtaken by event time."""
 FAULTS = 22
 """Every kind of fault, the likelier ones several times: one deck of `Fire`."""

@@ -41,9 +41,12 @@ READABLE = ("2", STATE)
 CHECKPOINTS = "execution.checkpointing.dir"
 INTERVAL = "execution.checkpointing.interval"
 PAUSE = "execution.checkpointing.min-pause"
+TIMEOUT = "execution.checkpointing.timeout"
 _DEPLOYED = (
     INTERVAL,
     PAUSE,
+    TIMEOUT,
+    "execution.checkpointing.tolerable-failed-checkpoints",
     "execution.checkpointing.externalized-checkpoint-retention",
     "restart-strategy.exponential-delay.initial-backoff",
     "restart-strategy.exponential-delay.max-backoff",
@@ -333,6 +336,10 @@ def _flink(settings: Settings) -> dict[str, str]:
         INTERVAL: f"{settings.checkpoint_ms} ms",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         PAUSE: f"{settings.checkpoint_ms // 2} ms",
+        # A TaskManager that dies the moment it is asked for a checkpoint can leave the next one waiting for ever for what was
+        # to be told to the dead: nothing is answered until that one is given up, by default after ten minutes.
+        TIMEOUT: "120 s",
+        "execution.checkpointing.tolerable-failed-checkpoints": "3",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "state.backend.type": "rocksdb",
         "state.backend.rocksdb.use-bloom-filter": "true",
