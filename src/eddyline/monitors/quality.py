@@ -301,6 +301,10 @@ class Quality:
             failures = self.feed(state, examples, day_numbers([example.prediction.at for example in examples]))
             assert not failures, f"a metric raised that cannot: {failures[0]}"
 
+    def pass_over(self, state: QualityState) -> None:
+        """Leaves what was kept unmeasured."""
+        state.unread = []
+
     def feed(self, state: QualityState, examples: list[Example], days: list[int]) -> list[Failure]:
         """Measures examples in order; `days` are their events'. Gives each metric's first failure ever."""
         if not self.gauges:

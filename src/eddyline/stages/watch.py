@@ -323,6 +323,11 @@ class WatchStage:
             if examples:
                 _cover(state, examples, _days(examples))
 
+    def pass_over(self, state: WatchState) -> None:
+        """Instead of `settle`, where alerts are all that is wanted: the numbers of this state are worth nothing afterwards."""
+        self.quality.pass_over(state.quality)
+        state.unread.clear()
+
     def _part(self, state: WatchState, batch: Sequence[Record]) -> list[Alert]:
         """A part of a batch that does not go beyond the next tick."""
         found = _Found(batch)

@@ -31,7 +31,7 @@ from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
 
 CHUNK: Final = 4096
-_SHIFT: Final = 12
+SHIFT: Final = 12
 _FAR: Final = 2**62
 _MOVED: Final = 16
 _FEW: Final = 128
@@ -145,8 +145,8 @@ class DiskLedger:
         return prediction if prediction is not None else self._kept(slot)
 
     def settle(self, slot: int, mark: int) -> int:
-        number = slot >> _SHIFT
-        chunk = self.current if number == self.count >> _SHIFT else self._chunk(number)
+        number = slot >> SHIFT
+        chunk = self.current if number == self.count >> SHIFT else self._chunk(number)
         settled = chunk.marks[slot & (CHUNK - 1)]
         if settled == 0:
             chunk.marks[slot & (CHUNK - 1)] = mark
@@ -156,7 +156,7 @@ class DiskLedger:
 
     def mark(self, slot: int) -> int:
         """The mark of a prediction: 0 while it waits."""
-        chunk = self.current if slot >> _SHIFT == self.count >> _SHIFT else self._chunk(slot >> _SHIFT)
+        chunk = self.current if slot >> SHIFT == self.count >> SHIFT else self._chunk(slot >> SHIFT)
         return chunk.marks[slot & (CHUNK - 1)]
 
     def next_at(self) -> int:
@@ -173,12 +173,12 @@ class DiskLedger:
             _, number, start = heappop(self.open)
             self._line_up(number, self._chunk(number), start)
         if self.current_min <= until:
-            self._line_up(self.count >> _SHIFT, self.current, self.lined)
+            self._line_up(self.count >> SHIFT, self.current, self.lined)
             self.lined, self.current_min = len(self.current.ats), _FAR
         found: list[int] = []
         while line:
             at, slot = line[0]
-            settled = self._chunk(slot >> _SHIFT).marks[slot & (CHUNK - 1)]
+            settled = self._chunk(slot >> SHIFT).marks[slot & (CHUNK - 1)]
             if at > until and not settled:
                 break
             heappop(line)
@@ -189,12 +189,12 @@ class DiskLedger:
     def _line_up(self, number: int, chunk: Chunk, start: int) -> None:
         """Puts what waits in a chunk whose time has come into one line, so that it is looked through once."""
         for at, offset in chunk.waiting(start):
-            heappush(self.line, (at, (number << _SHIFT) + offset))
+            heappush(self.line, (at, (number << SHIFT) + offset))
 
     # Chunks ----------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        number = (self.count >> _SHIFT) - 1
+        number = (self.count >> SHIFT) - 1
         self.current.dirty = True
         self.chunks[number] = self.current
         if self.current_min != _FAR:
@@ -202,7 +202,7 @@ class DiskLedger:
         self.current, self.current_min, self.lined = Chunk(array("q"), array("Q")), _FAR, 0
 
     def _chunk(self, number: int) -> Chunk:
-        if number == self.count >> _SHIFT:
+        if number == self.count >> SHIFT:
             return self.current
         chunk = self.chunks.get(number)
         if chunk is None:
@@ -210,9 +210,16 @@ class DiskLedger:
         return chunk
 
     def _load(self, number: int) -> Chunk:
+        chunk = self.kept_chunk(number)
+        if chunk is None:
+            raise StoreCorrupt(f"store {self.store.path.name}: chunk {number} of the ledger is missing")
+        return chunk
+
+    def kept_chunk(self, number: int) -> Chunk | None:
+        """A chunk as it is on disk; None where it is not."""
         row = self.store.db.execute("SELECT data FROM slots WHERE chunk=?", (number,)).fetchone()
         if row is None:
-            raise StoreCorrupt(f"store {self.store.path.name}: chunk {number} of the ledger is missing")
+            return None
         ats, marks = msgspec.msgpack.decode(sealed(self.store, number, row[0]), type=tuple[bytes, bytes])
         return Chunk(array("q", ats), array("Q", marks))
 
@@ -302,7 +309,7 @@ class DiskLedger:
     def save(self, watermark: int) -> dict[str, int]:
         """Writes what changed, inside the checkpoint's transaction; gives what the checkpoint must remember."""
         store = self.store
-        partial = self.count >> _SHIFT
+        partial = self.count >> SHIFT
         rows = [(number, chunk) for number, chunk in self.chunks.items() if chunk.dirty]
         if len(self.current.ats):
             rows.append((partial, self.current))
@@ -318,7 +325,7 @@ class DiskLedger:
             chunk.dirty = False
         self.open = [entry for entry in self.open if entry[1] not in settled]
         heapify(self.open)
-        waiting = {number for _, number, _ in self.open} | {slot >> _SHIFT for _, slot in self.line}
+        waiting = {number for _, number, _ in self.open} | {slot >> SHIFT for _, slot in self.line}
         for number in [number for number in self.chunks if number not in waiting]:
             del self.chunks[number]
         if len(self.recent) >= self.bulk and not self.moving:
@@ -348,7 +355,7 @@ class DiskLedger:
         """Becomes the ledger that `save` described."""
         self.count, self.flushed = saved["count"], saved["flushed"]
         self.moved_at = self.count
-        partial = self.count >> _SHIFT
+        partial = self.count >> SHIFT
         for number in range(saved["oldest"], partial + (self.count & (CHUNK - 1) != 0)):
             chunk = self._load(number)
             earliest = chunk.earliest()
@@ -376,7 +383,7 @@ class DiskLedger:
 
 def require_chunks(store: Store, remembered: Mapping[str, int]) -> None:
     """Refuses a store in which a chunk is missing of those that its checkpoint counts on."""
-    many = (remembered["count"] + CHUNK - 1) >> _SHIFT
+    many = (remembered["count"] + CHUNK - 1) >> SHIFT
     there = {number for (number,) in store.db.execute("SELECT chunk FROM slots WHERE chunk<?", (many,))}
     missing = next((number for number in range(many) if number not in there), None)
     if missing is not None:

@@ -7,7 +7,7 @@ but where a challenger failed to learn: why is found out by letting it fail once
 Policies are told from the last change of declaration on (`eddyline change`): what was watched and decided before it, only
 the declaration of that time could say again. There it goes on with what the store remembers.
 
-Refuses to know what listeners do with what they hear. It keeps the ids of all events in memory.
+Refuses to know what listeners do with what they hear. Its memory is that of the stages, however long the journal is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from operator import length_hint
 from typing import Any, Protocol
 
-from eddyline.engines.embedded.codec import InputCodec
+from eddyline.engines.embedded.codec import InputCodec, ids_on_disk
 from eddyline.engines.loop import FAR, Loop, Outcome, Record
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
@@ -36,7 +36,7 @@ from eddyline.stages.voices import Voice
 from eddyline.store.blocks import Block, ExampleRow
 from eddyline.store.database import Store
 from eddyline.store.declarations import Changed, Memory, last_change, memory_of
-from eddyline.store.ledger import DiskLedger
+from eddyline.store.past_ledger import PastLedger
 from eddyline.store.rebuild import StoredLines, reached
 
 OnProgress = Callable[[int, int], None]
@@ -124,6 +124,16 @@ class Script:
         self.rows.extend(block.examples)
         self.refused.extend(letter for letter in block.dead if letter.stream == "events")
 
+    def answers(self, arrival: Arrival) -> bool:
+        """Whether the next answer is that to an event."""
+        return bool(self.predictions) and self.predictions[0].event_id == arrival.id
+
+    def refuses(self, arrival: Arrival) -> bool:
+        """Whether the next refusal is that of an event."""
+        if not self.refused or self.refused[0].event_id != arrival.id:
+            return False
+        return self.refused[0].sha256 == digest_of(arrival.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded(Serve):
@@ -134,13 +144,14 @@ class Recorded(Serve):
     def answer(self, state: ServeState, ledger: Ledger, voice: Voice, arrival: Arrival) -> Prediction | DeadLetter | None:
         """The recorded answer to an event, or its recorded refusal; None when it was answered before."""
         script = self.script
-        slot = ledger.find(arrival.id)
-        if slot is not None:
-            letter = self._again(state, ledger, arrival, slot)
-            return None if letter is None else script.refused.popleft()
-        if script.refused and script.refused[0].event_id == arrival.id and script.refused[0].sha256 == digest_of(arrival.value):
-            return script.refused.popleft()
-        if not script.predictions or script.predictions[0].event_id != arrival.id:
+        refused = script.refuses(arrival)
+        if refused or not script.answers(arrival):  # an id is answered once: where an answer is, nobody has to look for another
+            slot = ledger.find(arrival.id)
+            if slot is not None:
+                letter = self._again(state, ledger, arrival, slot)
+                return None if letter is None else script.refused.popleft()
+            if refused:
+                return script.refused.popleft()
             raise StoreCorrupt(f"the journal holds no answer to event {arrival.id!r} in its place\nrun eddyline verify")
         prediction = script.predictions.popleft()
         state.frontier = max(state.frontier, prediction.at)
@@ -202,9 +213,10 @@ class Retelling(Loop):
         recorded = Recorded(serve.maker, serve.aggregates, serve.segment, serve.lateness_us, serve.ahead_us, self.script)
         lines = {name: Line(name, mute, line.maker, line.learns, line.mode, line.share) for name, line in plan.lines.items()}
         plan = replace(plan, serve=recorded, model=mute, lines=lines)
-        work = store.before_commit  # a ledger takes it over; this one commits nothing, and a running engine keeps its own
-        disk = DiskLedger(store, plan.join.wait_us, pipeline.event_schema.decode)
-        store.before_commit = work
+        kept = store.checkpoint()
+        disk = PastLedger(
+            store, plan.join.wait_us, pipeline.event_schema.decode, on_disk=0 if kept is None else ids_on_disk(kept[1])
+        )
         super().__init__(plan, self.first_states(plan), disk, MuteLines(store, plan))
         self.disk, self.store, self.codec, self.listener = disk, store, InputCodec(pipeline), listener
         self.real = StoredLines(store, pipeline.plan())
@@ -230,7 +242,7 @@ class Retelling(Loop):
             self.script.take(block)
             self.refused = next((letter.detail for letter in block.dead if letter.stream == "commands"), None)
             records = [self.codec.decode(given) for given in block.inputs]
-            self.disk.expect(records)
+            self.disk.expect_rows(block.examples)
             outcome = Outcome() if block.notes.declared is not None else self.advance(records)
             self.disk.committed()
             if self.turn is not None and block.seq == self.turn.block:
@@ -270,7 +282,7 @@ class Retelling(Loop):
                 room = min(room, self.listener.begins(self))
             self._advance(records, out, len(out.watched) + room)
             self._measure(out)
-        self.plan.watch.settle(self.states.watch)
+        self.plan.watch.pass_over(self.states.watch)
         return out
 
     def _measure(self, out: Outcome) -> None:

@@ -255,6 +255,17 @@ def load_states(raw: bytes, plan: Plan, labels: Schema) -> tuple[States, dict[st
     return states, saved.ledger
 
 
+class _SavedLedger(msgspec.Struct, frozen=True):
+    """The part of `SavedStates` that says how far the ledger's ids are on disk."""
+
+    ledger: dict[str, int]
+
+
+def ids_on_disk(raw: bytes) -> int:
+    """Of how many of the first answers the ids are in the table of ids, as `save_states` saved it."""
+    return msgspec.msgpack.decode(raw, type=_SavedLedger).ledger["flushed"]
+
+
 def _load_join(saved: SavedStates, plan: Plan, labels: Schema) -> JoinState:
     join = JoinState(
         frontier=saved.label_frontier,
