@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -194,6 +195,35 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_loop(tmp_path: Path) -> None
             engine.answer(visit(number))
         assert time.perf_counter() - started < 1.0
         assert not receiver.taken()
+
+
+def test_a_stop_does_not_wait_for_a_receiver_that_hangs_and_the_next_run_tells_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+
+    def hanging(number: int) -> int:
+        if number == 0:
+            asked.set()
+            let_go.wait()
+        return 200
+
+    monkeypatch.setattr(beside, "CLOSE_S", 0.2)
+    with receiving(hanging) as receiver:
+        with opened(tmp_path) as engine:
+            name = engine.store_id()
+            with delivering(engine, receiver.url) as delivery:
+                shout(engine, 1, 2)
+                assert asked.wait(30)
+            assert delivery.given_up
+            assert delivery.told.trouble == "the webhook at 127.0.0.1 had not taken everything 0 s after the stop"
+            assert not receiver.posts
+        let_go.set()
+        until("its answer comes, too late", lambda: len(receiver.posts) == 1)
+        delivery._thread.join()
+        with opened(tmp_path) as engine, delivering(engine, receiver.url):
+            until("both are told", lambda: len(receiver.posts) == 3)
+        assert receiver.ids() == [f"{name}/{place}/0" for place in (1, 1, 2)]
 
 
 def test_the_mark_of_another_store_is_refused_with_what_to_do(tmp_path: Path) -> None:

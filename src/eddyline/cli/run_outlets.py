@@ -93,4 +93,8 @@ def telling(engine: Engine, base: Path, options: OutletOptions) -> Iterator[Outl
             from eddyline.outlets.lineage import tracing
 
             outlets.told.append(stack.enter_context(tracing(engine, options.lineage, base)))
-        yield outlets
+        try:
+            yield outlets
+        finally:
+            for one in outlets.told:  # they are closed one after the other, and share the time that is left
+                one.hurry()

@@ -8,6 +8,7 @@ was not confirmed is told again: at least once, in the order of the journal. Kno
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from eddyline.store.database import Store
 LOOK_S = 0.5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 CLOSE_S = 5.0
+"""After a stop, so long is waited for the other side, whatever it does; the next run tells it the rest."""
 AT_ONCE = 50
 
 
@@ -55,6 +57,11 @@ class Noted(NamedTuple):
 class Teller(Protocol):
     """What is told of some blocks."""
 
+    @property
+    def called(self) -> str:
+        """Who is told, in words without secrets."""
+        ...
+
     def tell(self, store: Store, after: int, until: int) -> Iterator[tuple[int, int]]:
         """Tells what the blocks after one say, up to another. Gives each block of which everything was taken, and how much
         that was. Raises NotTaken when the other side does not take it."""
@@ -81,6 +88,8 @@ class Beside(Aside):
         self.store_id = engine.store_id()
         self.teller = teller
         self.told = Told()
+        self.given_up = False
+        self._keeping = threading.Lock()
         self._mark = self.path.with_name(f"{self.path.name}.{name}")
         self.told.block = self._begin(engine.store.seq, begin)
         self._thread.start()
@@ -98,7 +107,29 @@ class Beside(Aside):
             )
         return mark.block
 
+    def hurry(self) -> None:
+        """Says that the end is near: from here on `CLOSE_S` are left. Several are hurried first and closed then."""
+        if self._closing_at is None:
+            self._closing_at = time.monotonic()
+            self._wake.set()
+
+    def close(self) -> None:
+        """Tells what is left, for `CLOSE_S` at most. What was not taken by then is given up here, and told by the next run."""
+        self.hurry()
+        assert self._closing_at is not None
+        self._thread.join(max(0.0, self._closing_at + CLOSE_S - time.monotonic()))
+        with self._keeping:
+            self.given_up = self._thread.is_alive()
+        if self.given_up and self.told.trouble is None:
+            self.told.trouble = f"{self.teller.called} had not taken everything {CLOSE_S:.0f} s after the stop"
+
     def _keep(self, block: int) -> None:
+        """Remembers how far it was told. A thread that was given up remembers nothing: the next run may be on its way."""
+        with self._keeping:
+            if not self.given_up:
+                self._write_mark(block)
+
+    def _write_mark(self, block: int) -> None:
         draft = self._mark.with_name(f"{self._mark.name}.draft")
         with draft.open("wb") as file:
             file.write(msgspec.json.encode(Mark(self.store_id, block)))
@@ -113,9 +144,9 @@ class Beside(Aside):
             self.told.trouble = f"{type(fault).__name__}: {fault}"
 
     def work(self, store: Store) -> None:
-        """Tells until it is closed and nothing is left."""
+        """Tells until it is closed and nothing is left, or it is given up."""
         pause = FIRST_PAUSE_S / 2
-        while True:
+        while not self.given_up:
             closing_at = self._closing_at
             (newest,) = store.db.execute("SELECT ifnull(max(seq), 0) FROM blocks").fetchone()
             wait, stood = LOOK_S, self.told.block
@@ -126,7 +157,7 @@ class Beside(Aside):
                     return
             except NotTaken as problem:
                 self.told.trouble = str(problem)
-                if closing_at is not None and time.monotonic() - closing_at > CLOSE_S:
+                if closing_at is not None and time.monotonic() + FIRST_PAUSE_S > closing_at + CLOSE_S:
                     return
                 pause = FIRST_PAUSE_S if self.told.block > stood else min(2 * pause, LONGEST_PAUSE_S)
                 wait = min(max(pause, problem.wait_s), LONGEST_PAUSE_S)
@@ -142,6 +173,8 @@ class Beside(Aside):
                     if many:
                         self._keep(block)
                         kept = block
+                    if self.given_up:
+                        return
         finally:
             if self.told.block != kept:
                 self._keep(self.told.block)

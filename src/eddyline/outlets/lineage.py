@@ -54,6 +54,11 @@ class Lineage:
         self.newest: OutputDataset | None = None
         self._started = False
 
+    @property
+    def called(self) -> str:
+        """Who is told."""
+        return "the lineage server or file"
+
     def tell(self, store: Store, after: int, until: int) -> Iterator[tuple[int, int]]:
         """Sends the versions that were kept in some blocks; first of all, that the run started."""
         self._start()
@@ -83,7 +88,7 @@ class Lineage:
         try:
             self.transport.emit(event)
         except (OSError, RuntimeError) as error:
-            raise NotTaken(f"the lineage server or file did not take an event ({type(error).__name__})") from error
+            raise NotTaken(f"{self.called} did not take an event ({type(error).__name__})") from error
 
     def _event(self, kind: str, outputs: list[OutputDataset], problem: BaseException | None) -> RunEvent:
         from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
@@ -122,10 +127,11 @@ def tracing(engine: Engine, target: str, base: Path) -> Iterator[Beside]:
         raise
     finally:
         beside.close()
-        try:
-            lineage.end(problem)
-        except NotTaken as refused:
-            beside.told.trouble = str(refused)
+        if not beside.given_up:  # who does not answer would not take the end either
+            try:
+                lineage.end(problem)
+            except NotTaken as refused:
+                beside.told.trouble = str(refused)
 
 
 def transport_to(target: str) -> Transport:

@@ -59,6 +59,11 @@ class Webhook:
         self._unfit = ("", 0)
         self._open = urllib.request.build_opener(_NoRedirect).open
 
+    @property
+    def called(self) -> str:
+        """Who is told: the host, for a path may hold a secret."""
+        return f"the webhook at {self.host}"
+
     def tell(self, store: Store, after: int, until: int) -> Iterator[tuple[int, int]]:
         """Posts the alerts and decisions of some blocks."""
         for block, found in noted(store, self.store, after, until):
@@ -77,13 +82,13 @@ class Webhook:
             with error:
                 if error.code not in UNFIT or not self._give_up(one.id):
                     wait_s = error.headers.get("Retry-After", "")
-                    why = f"the webhook at {self.host} answered {error.code}"
+                    why = f"{self.called} answered {error.code}"
                     raise NotTaken(why, float(wait_s) if wait_s.isdigit() else 0.0) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, TimeoutError):
-                raise NotTaken(f"the webhook at {self.host} did not answer within {TIMEOUT_S:.0f} s") from error
-            raise NotTaken(f"the webhook at {self.host} cannot be reached ({reason})") from error
+                raise NotTaken(f"{self.called} did not answer within {TIMEOUT_S:.0f} s") from error
+            raise NotTaken(f"{self.called} cannot be reached ({reason})") from error
 
     def _give_up(self, name: str) -> bool:
         """Whether an event was found unfit often enough; then it is counted and left behind."""
