@@ -12,7 +12,7 @@ from eddyline.cli.asking import by, on_flink_too
 if TYPE_CHECKING:
     from eddyline.pipeline import Pipeline
     from eddyline.records import Mode, Place
-    from eddyline.views.seats import Seat, Seats, Standing
+    from eddyline.views.seats import Seat, Seats, Standing, Unseated
 
 
 @click.command("challengers", short_help="Who has a seat beside the champion, and how it does.")
@@ -141,6 +141,8 @@ def _page(found: Seats) -> None:
         out.print("nobody sits beside it; give somebody a seat: eddyline challengers FILE --enter NAME@POSITION")
     for seat in found.seats:
         show.facts(seat.place.who, _facts(seat))
+    for one in found.unseated:
+        _left(one)
     for why, many in found.uncounted.items():
         cost = ", and each cost the clip" if ": its loss " in why else ""
         out.print(f"{why}: {many:,} times{cost}; see what the ledger says: eddyline history FILE", soft_wrap=True)
@@ -151,6 +153,22 @@ def _page(found: Seats) -> None:
         )
     if found.behind:
         out.print(f"as of the last checkpoint: {found.behind}", soft_wrap=True)
+
+
+def _left(one: Unseated) -> None:
+    """Why a declared challenger is not asked, and how one like it comes back."""
+    from eddyline.cli import show
+
+    decision, name = one.decision, one.line.partition(".")[2]
+    by = decision.policy if decision.author == "eddyline" else decision.author
+    again = f"it learns no more; as it was then, it can be asked: eddyline challengers FILE --enter {one.version}"
+    if one.failed:
+        again = (
+            "what it raises: eddyline check FILE; mended, it is another recipe and needs a name of its own, "
+            f'such as Challenger("{name}-2", ...): eddyline change FILE'
+        )
+    told = f"{one.line} has no seat: {decision.action} by {by} (decision {decision.number}): {decision.reason}".rstrip(": ")
+    show.console().print(f"{told}; {again}", soft_wrap=True)
 
 
 def _contest(contest: Standing) -> list[tuple[str, str]]:

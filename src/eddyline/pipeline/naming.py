@@ -1,13 +1,14 @@
-"""Whether policies name what is there: alerts that this pipeline can raise, and challengers that it declares.
+"""Names: whether policies name alerts and challengers that are there, and what to call a challenger whose name is taken.
 
-A name that nobody has would be waited for for ever. Refuses to know what policies do about it.
+A name that nobody has would be waited for for ever; one that was given once is not given again. Refuses to know what policies
+do about it.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from eddyline.policies.policy import Policy
 from eddyline.policies.promote import Promote
@@ -65,3 +66,21 @@ def check_challengers(policies: Sequence[Policy], pipeline: str, challengers: Se
         raise DeclarationError(
             f"decide: Promote(challenger={policy.challenger!r}) is not a challenger of {pipeline} (known: {known})\n{write}"
         )
+
+
+def name_of_its_own(name: str, policies: Sequence[Policy], pipeline: str, taken: Collection[str] = ()) -> str:
+    """What to write so that a challenger made otherwise than before comes in, in every place that names it; `taken` are lines.
+
+    >>> print(name_of_its_own("trees", (Promote(challenger="trees"),), "fraud", {"fraud.trees", "fraud.trees-2"}))
+    give the new one a name of its own, beside it or instead of it: Challenger("trees-3", ...), Promote(challenger="trees-3")
+    it comes in untrained and learns from there on: eddyline change FILE
+    """
+    stem, number = re.sub(r"-[0-9]+$", "", name), 2
+    while f"{pipeline}.{stem}-{number}" in (*taken, f"{pipeline}.{name}"):
+        number += 1
+    called = [one for one in policies if isinstance(one, Promote) and one.challenger in (name, f"{pipeline}.{name}")]
+    also = f', Promote(challenger="{stem}-{number}")' if called else ""
+    return (
+        f'give the new one a name of its own, beside it or instead of it: Challenger("{stem}-{number}", ...){also}\n'
+        "it comes in untrained and learns from there on: eddyline change FILE"
+    )

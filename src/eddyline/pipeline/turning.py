@@ -7,7 +7,7 @@ promised: the name of a line stands for one recipe, for ever. Knows no store, no
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from eddyline.pipeline.changes import told
 from eddyline.pipeline.code import code_digest
 from eddyline.pipeline.declaration import Pipeline
 from eddyline.pipeline.meaning import changed_parts, meaning, part_of
+from eddyline.pipeline.naming import name_of_its_own
 from eddyline.policies.policy import called_as
 from eddyline.records import Place
 from eddyline.records.errors import StoreMismatch
@@ -39,17 +40,18 @@ class Turn:
     same_segments: bool = True
 
 
-def turn_of(was: Mapping[str, str], was_segment: str, pipeline: Pipeline) -> Turn:
+def turn_of(was: Mapping[str, str], was_segment: str, pipeline: Pipeline, taken: Collection[str] = ()) -> Turn:
     """What `pipeline` changes of the declaration whose words are `was`, which named segments by `was_segment`.
 
-    Raises StoreMismatch for a challenger of another recipe under a name that is taken.
+    `taken` are the lines that there are or were, so that a name is proposed which is free. Raises StoreMismatch for a
+    challenger of another recipe under a name that is taken.
     """
     declared = {one.name: one for one in pipeline.challengers}
     before, now = challengers_in(was), challengers_in(meaning(pipeline))
     asked, learns = {}, {}
     for name in [name for name in now if name in before]:
         line, mode = f"{pipeline.name}.{name}", declared[name].mode
-        _require_same_recipe(name, before[name], now[name])
+        _require_same_recipe(name, before[name], now[name], pipeline, taken)
         if before[name]["mode"] != now[name]["mode"]:
             asked[line] = Place(line, mode.mode, mode.share)
         if before[name]["learns"] != now[name]["learns"]:
@@ -94,7 +96,9 @@ def segments_of(pipeline: Pipeline) -> str:
     return segment if isinstance(segment, str) else code_digest(segment)
 
 
-def _require_same_recipe(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _require_same_recipe(
+    name: str, before: Mapping[str, Any], now: Mapping[str, Any], pipeline: Pipeline, taken: Collection[str]
+) -> None:
     """Every version of a line is made by one recipe: another one is another line."""
     differs = [part for part in ("model", "features") if _plain(before[part]) != _plain(now[part])]
     if differs:
@@ -102,7 +106,8 @@ def _require_same_recipe(name: str, before: Mapping[str, Any], now: Mapping[str,
         raise StoreMismatch(
             f"challenger {name}: another recipe under the name that its versions have\n"
             + "".join(f"  {line}\n" for line in lines)
-            + f'give the new one a name of its own, beside it or instead of it: Challenger("{name}-2", ...)'
+            + f"what {pipeline.name}.{name} answered is on record as that recipe's, also where it only failed\n"
+            + name_of_its_own(name, pipeline.decide, pipeline.name, taken)
         )
 
 

@@ -20,6 +20,7 @@ from eddyline.stages.deciding import DecideState, trial_of
 from eddyline.stages.rollouts import champion_of
 from eddyline.store.database import Store
 from eddyline.views.current import current
+from eddyline.views.ledger import decisions
 
 EVIDENCE = 100.0
 """What decides where no policy says."""
@@ -46,6 +47,18 @@ class Seat(msgspec.Struct, frozen=True):
     latency_ms: float | None
 
 
+class Unseated(msgspec.Struct, frozen=True):
+    """A declared challenger that nobody asks, and the decision by which it lost its place.
+
+    `failed` tells that it raised, was not finite or was too slow, and not that it was worse. `version` is its last.
+    """
+
+    line: str
+    version: str
+    decision: Decision
+    failed: bool
+
+
 class Seats(msgspec.Struct, frozen=True):
     """Everybody who is asked: the champion, and those beside it. `waiting` are the decisions that nobody approved yet.
 
@@ -63,6 +76,7 @@ class Seats(msgspec.Struct, frozen=True):
     waiting: list[Decision]
     uncounted: dict[str, int]
     behind: str
+    unseated: list[Unseated] = []
 
 
 def seats(store: Store, pipeline: Pipeline) -> Seats:
@@ -83,7 +97,19 @@ def seats(store: Store, pipeline: Pipeline) -> Seats:
         waiting=list(state.proposed.values()),
         uncounted=dict(state.uncounted),
         behind=reached.behind,
+        unseated=_unseated(store, pipeline, state),
     )
+
+
+def _unseated(store: Store, pipeline: Pipeline, state: DecideState) -> list[Unseated]:
+    """The declared challengers that are not asked, as far as a decision says why."""
+    ended = {line: state.ended[line] for one in pipeline.challengers if (line := f"{pipeline.name}.{one.name}") in state.ended}
+    lost: dict[str, Decision] = {}
+    for entered in decisions(store) if ended else ():
+        one = entered.decision
+        if one.subject in ended and one.action in ("retire", "leave") and one.status in ("done", "approved"):
+            lost[one.subject] = one
+    return [Unseated(line, f"{line}@{ended[line]}", one, "guardrail" in one.evidence) for line, one in sorted(lost.items())]
 
 
 def _learns(state: DecideState, who: str) -> bool:

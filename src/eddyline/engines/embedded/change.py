@@ -24,6 +24,7 @@ from eddyline.engines.embedded.codec import SavedLearner, SavedStates
 from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline, Plan
 from eddyline.pipeline.meaning import MAY_CHANGE, changed_parts, differing, meaning
+from eddyline.pipeline.naming import name_of_its_own
 from eddyline.pipeline.turn_words import Facts, sentences
 from eddyline.pipeline.turning import Turn, segments_of, turn_of
 from eddyline.records import Decision, Declared, Left, ModelVersion, Rollout
@@ -88,7 +89,7 @@ def change(pipeline: Pipeline, path: Path, *, author: str, reason: str = "", dry
         raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
     with _opened(pipeline, path, look=dry_run) as store:
         stands = _stands(store, pipeline, look=dry_run)
-        turn = turn_of(stands.parts, stands.kept.segment, pipeline)
+        turn = turn_of(stands.parts, stands.kept.segment, pipeline, store.lines())
         if not turn.parts:
             return Change(pipeline.digest, pipeline.digest, [], store.slots, stands.notes.learner)
         work = _Work(store, pipeline, stands, turn, author, reason)
@@ -174,9 +175,10 @@ class _Work:
         taken = {*self.positions, *entries, *self.store.lines()}
         for line in self.came:
             if line in taken:
+                name = line.partition(".")[2]
                 raise StoreMismatch(
-                    f"challenger {line.partition('.')[2]}: store {self.store.path.name} has a line {line} already\n"
-                    f'give the newcomer a name of its own: Challenger("{line.partition(".")[2]}-2", ...)'
+                    f"challenger {name}: store {self.store.path.name} has a line {line} already, with answers on record\n"
+                    + name_of_its_own(name, self.pipeline.decide, self.name, taken)
                 )
         if self.before.quarantined and not self.turn.same_segments:
             held = ", ".join(name or "everything" for name in self.before.quarantined)
