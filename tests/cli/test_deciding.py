@@ -212,6 +212,15 @@ def test_history_tells_what_was_in_production_since_when_who_put_it_there_and_wh
     assert max(map(len, run("history", file, "--decisions").out.splitlines())) <= 100
 
 
+def test_dropping_what_was_learned_since_is_done_once_and_says_so(file: Path, run: Run) -> None:
+    first = run("rollback", file, "fraud@50", "--drop", *BY, "--json").json
+    would = run("rollback", file, "fraud@50", "--drop", "--dry-run").out
+    again = run("rollback", file, "fraud@50", "--drop", *BY)
+    told = f"nothing was done again: fraud@50 answers and learns on as fraud.b1 since rollout {first['rollout']['revision']}"
+    assert (again.code, again.out.startswith(told), would) == (0, True, again.out)
+    assert run("rollback", file, "fraud@50", "--drop", *BY, "--json").json["before"] is True
+
+
 def _edit_the_last_decision(store: Path, *, rechained: bool) -> None:
     """Changes the reason of the last decision on disk; with `rechained` by somebody who knows how blocks are chained."""
     from eddyline.store import blocks

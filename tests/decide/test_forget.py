@@ -28,8 +28,9 @@ from eddyline.records import Place
 from eddyline.stages.commands import Command
 from eddyline.store.database import Store
 from eddyline.store.training import Spec, chosen_by, train
+from eddyline.views.dropping import drop_back
 from eddyline.views.forget import forget
-from eddyline.views.operate import drop_back, roll_back
+from eddyline.views.operate import roll_back
 from eddyline.views.verify import verify
 
 

@@ -19,8 +19,9 @@ from eddyline.stages.lines import Entry
 from eddyline.store.database import Store
 from eddyline.store.examples import position_at
 from eddyline.store.training import Lineage, trained_in
+from eddyline.views.dropping import drop_back
 from eddyline.views.forget import forget
-from eddyline.views.operate import ask, drop_back
+from eddyline.views.operate import ask
 from eddyline.views.verify import verify
 
 FILE = """

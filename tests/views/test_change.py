@@ -21,11 +21,12 @@ from eddyline.records import Features, Task
 from eddyline.records.errors import NotFound, StoreLocked, StoreMismatch
 from eddyline.stages.commands import Command
 from eddyline.store.database import Store
+from eddyline.views.dropping import drop_back
 from eddyline.views.explain import explain
 from eddyline.views.forget import forget
 from eddyline.views.history import standing
 from eddyline.views.ledger import check, decisions, declarations, tenures
-from eddyline.views.operate import ask, drop_back, roll_back
+from eddyline.views.operate import ask, roll_back
 from eddyline.views.report import report_data, write_report
 from eddyline.views.seats import seats
 from eddyline.views.verify import verify

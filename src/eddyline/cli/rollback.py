@@ -12,6 +12,7 @@ from eddyline.cli.options import as_json, pipeline_file
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded
     from eddyline.stages.commands import Command
+    from eddyline.views.dropping import Dropped
 
 
 @click.command("rollback", short_help="Let another version answer from here on.")
@@ -49,14 +50,16 @@ def command(
 
     Lines learn on as long as somebody is asked who sees the same features; --dry-run says where each stands, and which have
     stopped. With --drop learning goes on from VERSION: that becomes a line of its own (fraud.b1), which answers and
-    learns, and the line it came from learns no more; nothing is erased. It is one record in the journal: no restart,
-    nothing lost, nothing doubled. Where a run owns the store, that run takes the request within a second. With --brokers,
-    the job on Flink takes it, and scorers hear of it at the next checkpoint; there, VERSION is one that was published.
+    learns, and the line it came from learns no more; nothing is erased, and who asks twice has it done once. It is one
+    record in the journal: no restart, nothing lost, nothing doubled. Where a run owns the store, that run takes the request
+    within a second. With --brokers, the job on Flink takes it, and scorers hear of it at the next checkpoint; there, VERSION
+    is one that was published.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
     from eddyline.stages.commands import Command
-    from eddyline.views.operate import drop_back, roll_back
+    from eddyline.views.dropping import Dropped, drop_back
+    from eddyline.views.operate import roll_back
 
     loaded = load(file, store)
     who = author if author is not None else getpass.getuser()
@@ -73,12 +76,30 @@ def command(
     if as_json:
         show.json_document({**show.plain(change), "by_running_engine": running})
         return
+    if isinstance(change, Dropped) and change.before:
+        show.console().print(_again(change, version), soft_wrap=True)
+        return
     champion = change.rollout.champion or "the learner"
     took = "the running engine took it" if running else "applied; no engine runs on the store"
     show.console().print(
         f"{champion} answers since rollout {change.rollout.revision}, block {change.block}, "
         f"with the learner at position {change.learner} ({took})",
         soft_wrap=True,
+    )
+
+
+def _again(known: Dropped, version: str) -> str:
+    """Words for what was asked for before."""
+    from eddyline.cli import show
+
+    line, rollout = known.rollout.champion, known.rollout
+    since = ""
+    if known.since:
+        many = show.count(known.since, "example")
+        since = f"; to drop the {many} that it learned since: eddyline rollback FILE {known.began} --drop"
+    return (
+        f"nothing was done again: {version} answers and learns on as {line} since rollout {rollout.revision}, "
+        f"block {known.block}, by {rollout.author}{since}"
     )
 
 
@@ -89,13 +110,17 @@ def _dry_run(loaded: Loaded, version: str, drop: bool, unforget: bool, as_json: 
     from eddyline.cli import show
     from eddyline.stages.commands import version_of
     from eddyline.store.database import Store
+    from eddyline.views.dropping import branch, dropped
     from eddyline.views.lines import lines
-    from eddyline.views.operate import branch, check_target, position_of
+    from eddyline.views.operate import check_target, position_of
 
     check_target(loaded.pipeline, loaded.store, version, pinned=drop, unforget=unforget)
     with closing(Store.read(loaded.store)) as store:
         said = "; ".join([f"{version} would answer", *(f"now {one.sentence()}" for one in lines(store, loaded.pipeline))])
-        if drop:
+        known = dropped(loaded.pipeline, store, version) if drop else None
+        if known is not None:
+            said = _again(known, version)
+        elif drop:
             name = branch(loaded.pipeline, store, version, author="", reason="").to
             line, position = version_of(version)
             since = show.count(position_of(store, line) - position, "example")

@@ -102,43 +102,7 @@ def roll_back(
     check_target(pipeline, path, to, unforget=unforget)
     command = Command(to=to, author=author, reason=reason, unforget=unforget)
     came = ask(pipeline, path, command, patience_s=patience_s)
-    return _change(came), came.by_running_engine
-
-
-def drop_back(
-    pipeline: Pipeline,
-    path: Path,
-    to: str,
-    *,
-    author: str,
-    reason: str = "",
-    patience_s: float = 10.0,
-    unforget: bool = False,
-) -> tuple[Change, bool]:
-    """Makes a version answer and learn on from there: what its line learned since is dropped, and that line learns no more.
-
-    The version goes on as a line of its own, `<pipeline>.b1`, `.b2`, ...; what comes while this is being asked is learned by
-    it. Nothing is erased: the line it came from can be asked, and rolled back to, as ever. A version that learned an event
-    which was to be forgotten is refused, but with `unforget`.
-    """
-    check_target(pipeline, path, to, pinned=True, unforget=unforget)
-    with closing(Store.read(path)) as store:
-        command = branch(pipeline, store, to, author=author, reason=reason)
-        command = msgspec.structs.replace(command, unforget=unforget)
-    came = ask(pipeline, path, command, patience_s=patience_s)
-    return _change(came), came.by_running_engine
-
-
-def branch(pipeline: Pipeline, store: Store, to: str, *, author: str, reason: str = "") -> Command:
-    """The command by which a version answers and learns on, as a line of its own. It never learns what was forgotten."""
-    line, _ = version_of(to)
-    number, taken = 1, set(store.lines())
-    while f"{pipeline.name}.b{number}" in taken:
-        number += 1
-    name = f"{pipeline.name}.b{number}"
-    after = f"{line}@{position_of(store, line)}"
-    entry = Entry(name=name, like=line, start=to, after=after, skip=tuple(sorted(forgotten(store))))
-    return Command(do="enter", to=name, entry=entry, author=author, reason=reason)
+    return changed(came), came.by_running_engine
 
 
 def position_of(store: Store, line: str) -> int:
@@ -200,7 +164,8 @@ def _before(store: Store, line: str, position: int) -> str:
     return f"no version {line}@{position}; {line} began at {line}@{began}\nname a position from there on{hint}"
 
 
-def _change(came: Came) -> Change:
+def changed(came: Came) -> Change:
+    """The rollout that a command came to."""
     assert came.rollout is not None, "a roll out changes who answers"
     return Change(came.rollout, came.block, came.learner, came.received_at)
 
@@ -219,7 +184,12 @@ def _through_the_inbox(path: Path, command: Command, patience_s: float, version:
                 with closing(Store.read(path)) as now:
                     return _came(_taking(now, body, before, max(1, turn)), running=True)
             time.sleep(POLL_SECONDS)
-    raise EddylineError(
+    raise still_waiting(path, number, patience_s)
+
+
+def still_waiting(path: Path, number: int, patience_s: float) -> EddylineError:
+    """The words for a request that a running engine has not taken."""
+    return EddylineError(
         f"request {number} is in the inbox of {path.name} and was not taken within {patience_s:g} s\n"
         "`eddyline run` and `replay` look there, a program of yours does when it calls engine.take_inbox(); "
         "it takes effect then, or at the next start"
