@@ -99,7 +99,7 @@ class Store:
     def read(cls, path: Path) -> Store:
         """Opens the store for looking, also where nothing can be written. It never blocks the writer, nor waits for it."""
         if not path.exists():
-            raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+            raise no_store(path)
         with in_words(path):
             return cls(path, _looking(path), None)
 
@@ -380,13 +380,24 @@ class Store:
         self.db.executemany("UPDATE inbox SET taken=1 WHERE number=?", [(number,) for number in numbers])
 
 
+def no_store(path: Path) -> NotFound:
+    """The words for a store that is not there, or never will be: a job on Flink keeps none."""
+    return NotFound(
+        f"no store at {path}\n"
+        "make one by running the pipeline: eddyline replay FILE.py\n"
+        "a job on Flink keeps none; what it did is in the topics NAME.predictions, NAME.dead-letters and others, and is told by\n"
+        "  eddyline history FILE.py --brokers HOST:PORT\n"
+        "  eddyline verify FILE.py --brokers HOST:PORT"
+    )
+
+
 def post(path: Path, body: bytes, version: Registered | None = None) -> int:
     """Leaves a request for whoever runs on this store, now or next; it takes effect when it is journaled.
 
     Gives its number. `version` is registered with it: the version, the bytes of its state, its recipe.
     """
     if not path.exists():
-        raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+        raise no_store(path)
     with in_words(path):
         db = _connect(path, f"file:{_quote(path)}?mode=rw")
         try:

@@ -19,7 +19,7 @@ from eddyline.records.errors import EddylineError, NotFound, StoreError, StoreLo
 from eddyline.stages.commands import LIVE, Command, version_of
 from eddyline.stages.lines import Entry
 from eddyline.store.blocks import Block, Kind
-from eddyline.store.database import Store, post
+from eddyline.store.database import Store, no_store, post
 from eddyline.store.rebuild import StoredLines, entered_as, forgotten, kept_entries, reachable
 from eddyline.views.history import Change, standing
 
@@ -59,7 +59,7 @@ def ask(
     not taken it within `patience_s` seconds; it stays in the inbox then.
     """
     if not path.exists():
-        raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+        raise no_store(path)
     body = msgspec.json.encode(command)
     try:
         with Engine(pipeline, path) as engine:

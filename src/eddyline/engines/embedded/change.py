@@ -28,7 +28,7 @@ from eddyline.pipeline.naming import name_of_its_own
 from eddyline.pipeline.turn_words import Facts, sentences
 from eddyline.pipeline.turning import Turn, segments_of, turn_of
 from eddyline.records import Decision, Declared, Left, ModelVersion, Rollout
-from eddyline.records.errors import NotFound, StoreMismatch
+from eddyline.records.errors import StoreMismatch
 from eddyline.stages import carry_watch
 from eddyline.stages.carry_decide import Carrying, carried, line_of
 from eddyline.stages.commands import Command
@@ -36,7 +36,7 @@ from eddyline.stages.deciding import DecideState
 from eddyline.stages.learn import ENTERED
 from eddyline.store import blocks
 from eddyline.store.blocks import Notes
-from eddyline.store.database import Registered, Store, content_digest, in_words
+from eddyline.store.database import Registered, Store, content_digest, in_words, no_store
 from eddyline.store.declarations import CHANGED, LAYOUT, Kept, Memory, changes, kept_layout
 from eddyline.store.rebuild import forgotten
 
@@ -86,7 +86,7 @@ def change(pipeline: Pipeline, path: Path, *, author: str, reason: str = "", dry
     checkpoint has to be recovered first, which only the old declaration can; StoreLocked where somebody runs.
     """
     if not path.exists():
-        raise NotFound(f"no store at {path}\nmake one by running the pipeline: eddyline replay FILE.py")
+        raise no_store(path)
     with _opened(pipeline, path, look=dry_run) as store:
         stands = _stands(store, pipeline, look=dry_run)
         turn = turn_of(stands.parts, stands.kept.segment, pipeline, store.lines())
