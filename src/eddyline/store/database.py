@@ -385,7 +385,7 @@ def no_store(path: Path) -> NotFound:
     return NotFound(
         f"no store at {path}\n"
         "make one by running the pipeline: eddyline replay FILE.py\n"
-        "a job on Flink keeps none; what it did is in the topics NAME.predictions, NAME.dead-letters and others, and is told by\n"
+        "a job on Flink keeps none; what it did is in topics (NAME.predictions, NAME.dead-letters, ...), and told by\n"
         "  eddyline history FILE.py --brokers HOST:PORT\n"
         "  eddyline verify FILE.py --brokers HOST:PORT"
     )
