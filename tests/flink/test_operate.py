@@ -159,6 +159,8 @@ def test_status_says_how_far_a_job_is(shop: Shop) -> None:
     assert seen.checkpoint is not None
     assert seen.checkpoint.bytes > 0
     assert seen.checkpoint.age_s < PATIENCE_S
+    assert seen.checkpoints_begun.newest > 0
+    assert (seen.checkpoints_begun.failed, seen.checkpoints_begun.why) == (0, None)
 
 
 def test_a_pipeline_that_runs_is_not_submitted_a_second_time(shop: Shop) -> None:

@@ -10,7 +10,7 @@ from eddyline.cli.flink_options import kafka_config, rest
 from eddyline.cli.options import as_json
 
 if TYPE_CHECKING:
-    from eddyline.engines.flink.standing import Standing
+    from eddyline.engines.flink.standing import Begun, Standing
 
 
 @click.command("status", short_help="How jobs stand: state, checkpoints, lag, learner.")
@@ -51,13 +51,21 @@ def _page(one: Standing) -> None:
         ("parallelism", one.parallelism),
         ("parts", one.parts.replace("+", " and ") or None),
         ("up for", f"{one.uptime_s:,.0f} s, {show.count(one.restarts, 'restart')}"),
-        ("checkpoints", f"{one.checkpoints:,}, and {one.checkpoints_failed:,} failed"),
+        ("checkpoints", f"{one.checkpoints:,}; {_failed(one.checkpoints_begun)}"),
         ("last one", made and f"{made.age_s:.1f} s ago, {show.size(made.bytes)} in {made.took_ms:,} ms"),
         ("kept in", made and made.path),
         *((f"behind in {topic}", f"{lag:,} of {one.read[topic] + lag:,}") for topic, lag in one.lag.items()),
         *(_of_topics(one) if one.unseen is None else [("topics", one.unseen)]),
     ]
     show.facts(f"{one.name}, job {one.job}", rows)
+
+
+def _failed(begun: Begun) -> str:
+    """How many failed of those that Flink remembers."""
+    if not begun.newest:
+        return "the first is still to come"
+    said = f"of the newest {begun.newest} {begun.failed or 'none'} failed"
+    return f"{said}: {begun.why}" if begun.why else said
 
 
 def _of_topics(one: Standing) -> list[tuple[str, str]]:

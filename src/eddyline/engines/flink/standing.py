@@ -34,6 +34,34 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """The newest checkpoints that began, as far back as Flink remembers: how many, how many of them failed, and why the last.
+
+    What Flink refused to trigger is not among them: it counts that as failed, but until all tasks run, and while a job starts
+    again, there is nothing to checkpoint.
+    """
+
+    newest: int = 0
+    failed: int = 0
+    why: str | None = None
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Begun:
+        """From what `/jobs/ID/checkpoints` says: a checkpoint that began has an id, and is in its history.
+
+        >>> starting = {"counts": {"total": 52, "failed": 50}, "history": [{"id": 1, "status": "COMPLETED"}]}
+        >>> Begun.of({**starting, "latest": {"failed": None}})
+        Begun(newest=1, failed=0, why=None)
+        >>> late = {"id": 2, "status": "FAILED", "failure_message": "Checkpoint expired before completing."}
+        >>> Begun.of({"history": [late, {"id": 1, "status": "COMPLETED"}]})
+        Begun(newest=2, failed=1, why='Checkpoint expired before completing.')
+        """
+        begun = [one for one in told["history"] if one["status"] in ("COMPLETED", "FAILED")]
+        failed = [one for one in begun if one["status"] == "FAILED"]
+        return cls(len(begun), len(failed), failed[0].get("failure_message") if failed else None)
+
+
+@dataclass(frozen=True)
 class Standing:
     """One job as it is now."""
 
@@ -47,7 +75,7 @@ class Standing:
     uptime_s: float
     restarts: int
     checkpoints: int
-    checkpoints_failed: int
+    checkpoints_begun: Begun
     checkpoint: Checkpoint | None
     problem: str | None
     """the last failure, in words, while the job does not run"""
@@ -111,7 +139,7 @@ def _of_flink(rest: Rest, it: Job) -> Standing:
         uptime_s=found["duration"] / 1000,
         restarts=int(float(restarts[0]["value"])) if restarts else 0,
         checkpoints=told["counts"]["completed"],
-        checkpoints_failed=told["counts"]["failed"],
+        checkpoints_begun=Begun.of(told),
         checkpoint=_checkpoint(told["latest"].get("completed")),
         problem=None if healthy else rest.problem(it.id),
     )
