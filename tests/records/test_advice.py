@@ -117,3 +117,10 @@ def test_a_field_above_others_that_must_be_there_is_told_where_to_go() -> None:
 def test_a_record_that_was_cut_advises_nothing_of_its_names() -> None:
     said = advice(Schema.of(Payment), "invalid", "Object missing required field `amount`", b'{"id": "a", "amnt')
     assert said == "where it may be missing, declare it so in class Payment: amount: float | None = None"
+
+
+def test_a_truth_in_words_is_told_to_be_text() -> None:
+    said = _advised(Chargeback, b'{"id": "a", %b, "fraud": "neptune"}' % AT)
+    assert (
+        said == "types are strict: write true or false, without quotes; where it holds other words, declare fraud: Truth[str]"
+    )

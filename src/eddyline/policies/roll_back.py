@@ -34,7 +34,9 @@ class RollBack(Policy):
     - `error_above`: its mean loss, as a share of the clip, is above this objective, over events in their order: each counts
       when those before it have their truth, or will have none. It alarms falsely at most once in
       `false_alarm_every` labelled events on average (an e-detector). Where there is nobody to go back to, or the former
-      champion, asked beside it, is shown to be worse still (E ≥ `evidence`), it alerts.
+      champion, asked beside it, is shown to be worse still (E ≥ `evidence`), it alerts. An answer of None counts as
+      wrong, also where the model has learned nothing yet: a model that is silent at a cold start, and waits long for its
+      first truth, begins with such an alert.
 
     Disagreements without a label at the horizon speak against the champion: a roll back is cheap and a harm that nobody
     measures is not. Where many labels never come, that goes back from an equal champion too; there write

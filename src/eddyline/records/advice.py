@@ -121,7 +121,8 @@ def _other_type(schema: Schema, wire: str, expected: str, got: str) -> str | Non
         told = f"{field.name}: Truth[int]" if field.name == schema.truth_field else f"{field.name}: int"
         return f"types are strict: write true or false, or declare {told}"
     if got == "str" and expected == "bool":
-        return "types are strict: write true or false, without quotes"
+        told = f"{field.name}: Truth[str]" if field.name == schema.truth_field else f"{field.name}: str"
+        return f"types are strict: write true or false, without quotes; where it holds other words, declare {told}"
     if got in ("int", "float") and expected == "str":
         return f"types are strict: write it in quotes, or declare {field.name}: {'int' if got == 'int' else 'float'}"
     if got == "float" and expected.startswith("int"):
