@@ -111,7 +111,7 @@ def _place(answers: Sequence[Value], confidences: Sequence[Value]) -> tuple[Any,
     A model of the user's may call anything a probability: what is beyond 0 and 1 is taken as 0 and 1.
     """
     found, where = numbers_of(confidences)
-    stated = np.clip(found, 0.0, 1.0)
+    stated = found.clip(0.0, 1.0)
     chosen = range(len(answers)) if where is None else where
     if where is None and set(map(type, answers)) == {bool}:
         kinds = np.array(answers, dtype=np.int64) + _KIND[False]
