@@ -50,6 +50,9 @@ class Above(msgspec.Struct):
 
     def feed(self, numbers: Sequence[float], line: float) -> int | None:
         """Takes numbers in [0, 1] in order, up to the place where the evidence reaches the line; None: it did not."""
+        if not any(numbers):
+            self.zeros += len(numbers)
+            return None
         before = -1
         for place, number in enumerate(numbers):
             if number:
