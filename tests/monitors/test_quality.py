@@ -10,7 +10,8 @@ from river import metrics
 
 from eddyline.monitors import quality
 from eddyline.monitors.metrics import gauges
-from eddyline.monitors.quality import Group, Pairs, Quality
+from eddyline.monitors.pairs import Pairs
+from eddyline.monitors.quality import Group, Quality
 from eddyline.monitors.saving import to_bytes
 from eddyline.records import Example, Prediction, Said, Task
 
@@ -38,11 +39,10 @@ def test_speaker_by_speaker_is_example_by_example(live: int, monkeypatch: pytest
     measured = Quality(gauges(None, Task.CLASSIFICATION, None, bool), 10, segmented=False, max_segments=1)
     draw = random.Random(11)
     examples = [example(i, draw) for i in range(120)]
-    days = [example.prediction.at // 86_400_000_000 for example in examples]
     whole, single = measured.new_state(), measured.new_state()
-    measured.feed(whole, examples, days)
-    for one, day in zip(examples, days, strict=True):
-        measured.feed(single, [one], [day])
+    measured.feed(whole, examples)
+    for one in examples:
+        measured.feed(single, [one])
     assert to_bytes(measured.plain(whole), ()) == to_bytes(measured.plain(single), ())
     assert {one.version for one in measured.measurements(whole) if one.version} >= {"m.deep", "m.flat"}
 

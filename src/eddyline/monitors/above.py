@@ -7,6 +7,7 @@ however it was cut), `finite` and I21. Refuses to know what the numbers measure.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import msgspec
@@ -49,6 +50,9 @@ class Above(msgspec.Struct):
 
     def feed(self, numbers: Sequence[float], line: float) -> int | None:
         """Takes numbers in [0, 1] in order, up to the place where the evidence reaches the line; None: it did not."""
+        if not any(numbers):
+            self.zeros += len(numbers)
+            return None
         before = -1
         for place, number in enumerate(numbers):
             if number:
@@ -78,11 +82,13 @@ class Above(msgspec.Struct):
         if not zeros:
             return
         self.zeros = 0
-        shrunk = [(1.0 - share) ** zeros for share in BETS]
+        shrunk, gained = _after(zeros)
         if self.cusum:
-            self.bets = [max(1.0 - share, m * b) for share, m, b in zip(BETS, self.bets, shrunk, strict=True)]
+            self.bets = [
+                held if (held := m * b) > least else least for m, b, least in zip(self.bets, shrunk, _LEAST, strict=True)
+            ]
         else:
-            self.bets = [m * b + (1.0 - share) * (1.0 - b) / share for share, m, b in zip(BETS, self.bets, shrunk, strict=True)]
+            self.bets = [m * b + more for m, b, more in zip(self.bets, shrunk, gained, strict=True)]
         self.walk -= zeros * self.objective
         if self.walk > 0.0:
             self.count += zeros
@@ -103,6 +109,16 @@ class Above(msgspec.Struct):
         """Forgets everything but the objective."""
         self.bets = [0.0] * len(BETS)
         self.zeros, self.walk, self.count, self.total = 0, 0.0, 0, 0.0
+
+
+_LEAST = tuple(1.0 - share for share in BETS)
+
+
+@lru_cache(1024)
+def _after(zeros: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """For each bet b what so many zeros leave of it, bⁿ, and what they add, b(1 - bⁿ)/(1 - b)."""
+    shrunk = tuple((1.0 - share) ** zeros for share in BETS)
+    return shrunk, tuple((1.0 - share) * (1.0 - b) / share for share, b in zip(BETS, shrunk, strict=True))
 
 
 def e_bh(evidence: Mapping[K, float], line: float) -> list[K]:

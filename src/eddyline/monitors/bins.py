@@ -61,7 +61,7 @@ class Bins(msgspec.Struct):
         """The bin of each value of the bins' kind, and which values those were (None: all of them)."""
         if self.texts is None:
             numbers, where = numbers_of(values)
-            return np.searchsorted(np.array(self.edges), numbers, side="left"), where
+            return np.array(self.edges).searchsorted(numbers, side="left"), where
         index, last = {text: i for i, text in enumerate(self.texts)}, len(self.texts)
         where = [i for i, value in enumerate(values) if type(value) is str]
         placed = [index.get(str(values[i]), last) for i in where]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from itertools import groupby
 
-from eddyline.monitors.days import day_name
+from eddyline.monitors.days import day_name, days_of
+from eddyline.monitors.keys import Keys
 from eddyline.records import Measurement
 
 
@@ -51,8 +51,16 @@ class Coverage:
 
     def add(self, fate: Fate, days: list[int]) -> None:
         """Counts one answer of this fate for each of these days (days since 1970-01-01)."""
-        for day, same in groupby(days):
-            self._count(fate, day, len(list(same)))
+        self.add_keys(fate, Keys.of(days))
+
+    def add_at(self, fate: Fate, instants: list[int]) -> None:
+        """Counts one answer of this fate for each of these instants (µs)."""
+        self.add_keys(fate, days_of(instants))
+
+    def add_keys(self, fate: Fate, days: Keys) -> None:
+        """Counts answers of this fate, whose days are these."""
+        for day, start, end in days.runs():
+            self._count(fate, day, end - start)
 
     def _count(self, fate: Fate, day: int, many: int) -> None:
         row = self.rows.get(day)

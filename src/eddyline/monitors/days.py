@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from eddyline.monitors.keys import Keys
 from eddyline.records.time import DAY_US, show_instant
 
 
-def day_numbers(instants: list[int]) -> list[int]:
-    """The UTC day of each instant, as its number since 1970-01-01.
+def days_of(instants: list[int]) -> Keys:
+    """The UTC day of each instant (µs), as its number since 1970-01-01.
 
-    >>> day_numbers([0, 86_400_000_000, -1])
-    [0, 1, -1]
+    >>> days_of([-1, 0, 86_400_000_000]).several
+    [(-1, 0, 1), (0, 1, 2), (1, 2, 3)]
     """
-    first = min(instants) // DAY_US
-    if first == max(instants) // DAY_US:
-        return [first] * len(instants)
-    return [at // DAY_US for at in instants]
+    return Keys.by_span(instants, DAY_US)
 
 
 def day_name(day: int) -> str:

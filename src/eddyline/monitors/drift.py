@@ -53,15 +53,22 @@ class Drift:
         """Takes numbers in order; gives the changes found."""
         assert all(map(isfinite, numbers)), "a number that is not finite reached a drift detector"
         changes: list[Change] = []
-        detector, total, start = self.detector, self.total, -self.seen
-        update = detector.update
+        if not numbers:
+            return changes
+        # What `ADWIN.update` does, without asking for its attributes at each number.
+        detector, total, start, found = self.detector, self.total, -self.seen, self.detector.drift_detected
+        update = detector._helper.update
         for index, number in enumerate(numbers):
-            update(number)
+            if found:
+                detector._reset()
+                update = detector._helper.update
+            found = update(number)
             total += number
-            if detector.drift_detected:
+            if found:
                 count = index + 1 - start
                 changes.append(self._change(index, count, total))
                 total, start = 0.0, index + 1
+        detector._drift_detected = found
         self.total, self.seen = total, len(numbers) - start
         return changes
 

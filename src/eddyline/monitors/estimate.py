@@ -75,7 +75,7 @@ class Estimated(Monitor[EstimateMemory]):
     def look(self, memory: EstimateMemory, tick: Tick) -> list[Alert]:
         since = tick.since
         places, _, chosen = _place(since.labelled[ANSWER], since.labelled[CONFIDENCE])
-        right = 1.0 - np.array([since.losses[i] for i in chosen])
+        right = 1.0 - np.array(since.losses if type(chosen) is range else [since.losses[i] for i in chosen])
         _fill(memory.labelled, places, None)
         _fill(memory.right, places, right)
         for i, many in enumerate(memory.labelled):
@@ -111,10 +111,11 @@ def _place(answers: Sequence[Value], confidences: Sequence[Value]) -> tuple[Any,
     A model of the user's may call anything a probability: what is beyond 0 and 1 is taken as 0 and 1.
     """
     found, where = numbers_of(confidences)
-    stated = np.clip(found, 0.0, 1.0)
+    stated = found.clip(0.0, 1.0)
     chosen = range(len(answers)) if where is None else where
     if where is None and set(map(type, answers)) == {bool}:
-        kinds = np.array(answers, dtype=np.int64) + _KIND[False]
+        yes: Any = answers
+        kinds = np.frombuffer(bytes(yes), np.uint8).astype(np.int64) + _KIND[False]
     else:
         kinds = np.array([_KIND.get(answers[i], 0) if type(answers[i]) is bool else 0 for i in chosen], dtype=np.int64)
     return kinds * BINS + np.minimum(BINS - 1, (BINS * stated).astype(np.int64)), stated, chosen

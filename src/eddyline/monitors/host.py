@@ -17,7 +17,7 @@ import msgspec
 from eddyline.monitors.budget import Pace
 from eddyline.monitors.declared import ANSWER, CONFIDENCE, OWN, SCORE, TIE, Monitor, Seen, Since, Tick
 from eddyline.monitors.pausing import Pausing
-from eddyline.records import Alert, Features, Measurement, Prediction, Value
+from eddyline.records import Alert, Features, Measurement, Prediction, Scores, Value
 from eddyline.records.errors import StoreMismatch
 
 OTHER = "other"
@@ -121,21 +121,22 @@ class Host:
     def _gather(self, shared: Shared, predictions: list[Prediction], answered: list[Prediction], errors: list[float]) -> None:
         since = shared.since
         if predictions:
-            since.ats += [prediction.at for prediction in predictions]
+            first = len(since.ats)
+            ats = [prediction.at for prediction in predictions]
+            since.ats += ats
             since.position = predictions[-1].position
-            since.at = max(since.at, max(since.ats[-len(predictions) :]))
+            since.at = max(since.at, *ats)
             features = [prediction.features for prediction in predictions]
-            shared.pausing.answered(self.features, predictions, features, len(since.ats) - len(predictions))
-            for name in self.columns:
-                since.columns[name] += column(name, predictions, features)
+            without = _into(since.columns, predictions, features)
+            shared.pausing.answered(self.features, predictions, features, first, without)
             if self.segmented:
                 since.segments += [prediction.segment for prediction in predictions]
         if answered:
+            first = len(since.losses)
             since.losses += errors
             features = [prediction.features for prediction in answered]
-            shared.pausing.labelled(self.features, answered, features, len(since.losses) - len(answered))
-            for name, kept in since.labelled.items():
-                kept += column(name, answered, features)
+            without = _into(since.labelled, answered, features)
+            shared.pausing.labelled(without, answered, features, first)
             if self.segmented:
                 since.labelled_segments += [prediction.segment for prediction in answered]
 
@@ -175,24 +176,44 @@ class Host:
         return HostState(msgspec.msgpack.decode(shared, type=Shared), restored)
 
 
-def column(name: str, predictions: Sequence[Prediction], features: Sequence[Features]) -> list[Value]:
-    """One column of answers, whose features are beside them: a feature by name, or what stands for one."""
-    if name == SCORE:
-        # Written out, and not called for each: every answer passes here twice.
-        return [
-            (scores[True] if True in scores else max(scores.values())) if (scores := prediction.scores) else prediction.value
-            for prediction in predictions
-        ]
-    if name == CONFIDENCE:
-        return [p.scores.get(p.value) if p.scores else None for p in predictions]
+def _into(columns: dict[str, list[Value]], predictions: Sequence[Prediction], features: Sequence[Features]) -> list[str]:
+    """Adds answers to columns; gives the features that some of them do not have."""
+    without = []
+    for name, kept in columns.items():
+        if name in OWN:
+            kept += column(name, predictions)
+            continue
+        try:
+            kept += list(map(itemgetter(name), features))
+        except KeyError:
+            kept += [one.get(name) for one in features]
+            without.append(name)
+    return without
+
+
+def column(name: str, predictions: Sequence[Prediction]) -> list[Value]:
+    """One column of answers that is no feature. Every answer passes here twice: what nearly all have is tried first."""
     if name == ANSWER:
         return [prediction.value for prediction in predictions]
     if name == TIE:
-        return [crc32(prediction.event_id.encode()) for prediction in predictions]
+        return list(map(crc32, map(str.encode, [prediction.event_id for prediction in predictions])))
+    several = [prediction.scores for prediction in predictions]
     try:
-        return list(map(itemgetter(name), features))
-    except KeyError:  # some have no such feature
-        return [one.get(name) for one in features]
+        if name == SCORE:
+            return [scores[True] for scores in several]  # type: ignore[index]
+        assert name == CONFIDENCE, f"{name} is no column"
+        return [scores[prediction.value] for prediction, scores in zip(predictions, several, strict=True)]  # type: ignore[index]
+    except (KeyError, TypeError):  # another class, or no scores
+        pass
+    if name == SCORE:
+        return [_score(prediction.value, scores) for prediction, scores in zip(predictions, several, strict=True)]
+    return [scores.get(one.value) if scores else None for one, scores in zip(predictions, several, strict=True)]
+
+
+def _score(value: Value, scores: Scores | None) -> Value:
+    if not scores:
+        return value
+    return scores[True] if True in scores else max(scores.values())
 
 
 def _by_effect(alert: Alert) -> float:

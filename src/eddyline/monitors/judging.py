@@ -27,9 +27,11 @@ class Judged:
 NOTHING = Judged((), (), ())
 
 
-def judge(examples: list[Example], numbers: Sequence[int], task: Task) -> tuple[Judged, int]:
-    """The error of each example: 1 or 0 for classes, the distance for numbers. And how many had no answer."""
-    values: list[Any] = [example.prediction.value for example in examples]
+def judge(examples: list[Example], values: list[Any], numbers: Sequence[int], task: Task) -> tuple[Judged, int]:
+    """The error of each example, whose answers are `values`: 1 or 0 for classes, the distance for numbers.
+
+    And how many had no answer.
+    """
     silent = values.count(None)
     if silent:
         chosen = [i for i, value in enumerate(values) if value is not None]

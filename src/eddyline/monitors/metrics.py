@@ -11,6 +11,7 @@ import inspect
 import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 from typing import Any, cast
 
@@ -138,10 +139,16 @@ def update_of(metric: Any) -> Callable[[Any, Any], Any]:
 
     `ClassificationMetric.update` does nothing but call its confusion matrix; that is a sixth of the time.
     """
-    update = getattr(type(metric), "update", None)
-    if getattr(update, "__qualname__", "") == "ClassificationMetric.update":
+    kind: Any = type(metric)
+    if _counts_classes(kind):
         return cast(Callable[[Any, Any], Any], metric.cm.update)
     return cast(Callable[[Any, Any], Any], metric.update)
+
+
+@cache
+def _counts_classes(kind: Any) -> bool:
+    """Whether a metric of this class does nothing with a pair but count it in its confusion matrix."""
+    return getattr(getattr(kind, "update", None), "__qualname__", "") == "ClassificationMetric.update"
 
 
 def tally_of(metric: Any) -> Callable[[list[tuple[Any, Any, int]]], None] | None:
@@ -150,11 +157,8 @@ def tally_of(metric: Any) -> Callable[[list[tuple[Any, Any, int]]], None] | None
     River's metrics of classes add 1.0 to counts of a confusion matrix: adding a whole number is the same to the bit, and
     new classes enter its tables in the order in which their first pairs come.
     """
-    update = getattr(type(metric), "update", None)
-    if (
-        getattr(update, "__qualname__", "") != "ClassificationMetric.update"
-        or type(metric.cm).__qualname__ != "ConfusionMatrix"
-    ):
+    kind: Any = type(metric)
+    if not _counts_classes(kind) or type(metric.cm).__qualname__ != "ConfusionMatrix":
         return None
     table = metric.cm
 

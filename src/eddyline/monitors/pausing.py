@@ -26,7 +26,7 @@ class Pausing(msgspec.Struct):
     >>> pausing = Pausing()
     >>> def answer(i, line, **features): return Prediction(f"p-{i}", "k", i, features, None, 1.0, None, line, i, 0)
     >>> answers = [answer(0, "bikes", hires=3), answer(1, "bikes"), answer(2, "bikes.stations")]
-    >>> pausing.answered(("hires",), answers, [one.features for one in answers], 0)
+    >>> pausing.answered(("hires",), answers, [one.features for one in answers], 0, ["hires"])
     >>> pausing.settle()
     {'hires': (frozenset({2}), frozenset())}
     >>> [(one.metric, one.value, one.version) for one in pausing.measurements()]
@@ -39,22 +39,30 @@ class Pausing(msgspec.Struct):
     examples: Absent = {}
 
     def answered(
-        self, names: Sequence[str], predictions: Sequence[Prediction], features: Sequence[Features], first: int
+        self,
+        names: Sequence[str],
+        predictions: Sequence[Prediction],
+        features: Sequence[Features],
+        first: int,
+        without: Sequence[str],
     ) -> None:
-        """Notes answers, the number of the first of them since the last tick being `first`."""
+        """Notes answers, some of them `without` these features; `first` is the number of the first since the last tick."""
         lines = [prediction.model for prediction in predictions]
+        everybody = list(dict.fromkeys(lines))
         for name in names:
-            without = _without(self.answers, name, lines, features, first)
+            having = everybody
+            if name in without:
+                _without(self.answers, name, lines, features, first)
+                having = list(dict.fromkeys([line for line, one in zip(lines, features, strict=True) if name in one]))
             makers = self.makers.setdefault(name, [])
-            having = lines if not without else [line for line, one in zip(lines, features, strict=True) if name in one]
-            makers += [line for line in dict.fromkeys(having) if line not in makers]
+            makers += [line for line in having if line not in makers]
 
     def labelled(
-        self, names: Sequence[str], predictions: Sequence[Prediction], features: Sequence[Features], first: int
+        self, without: Sequence[str], predictions: Sequence[Prediction], features: Sequence[Features], first: int
     ) -> None:
-        """Notes the answers of labelled examples."""
-        lines = [prediction.model for prediction in predictions]
-        for name in names:
+        """Notes the answers of labelled examples, of which some are `without` these features."""
+        lines = [prediction.model for prediction in predictions] if without else []
+        for name in without:
             _without(self.examples, name, lines, features, first)
 
     def settle(self) -> Paused:
@@ -84,9 +92,6 @@ class Pausing(msgspec.Struct):
                 yield Measurement(f"feature {name} paused", float(count), count, version=line)
 
 
-def _without(into: Absent, name: str, lines: Sequence[str], features: Sequence[Features], first: int) -> bool:
-    """Notes the records without a feature; whether there are any."""
-    found = [(first + i, lines[i]) for i, one in enumerate(features) if name not in one]
-    if found:
-        into.setdefault(name, []).extend(found)
-    return bool(found)
+def _without(into: Absent, name: str, lines: Sequence[str], features: Sequence[Features], first: int) -> None:
+    """Notes the records without a feature."""
+    into.setdefault(name, []).extend([(first + i, lines[i]) for i, one in enumerate(features) if name not in one])

@@ -8,17 +8,18 @@ Each metric object sees its group's examples in the order of the log, so the ove
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, groupby
+from itertools import chain
 from math import isfinite
 from operator import attrgetter, length_hint
 from typing import Any, NamedTuple
 
-from eddyline.monitors.days import day_name, day_numbers
+from eddyline.monitors.days import day_name, days_of
+from eddyline.monitors.keys import Keys
 from eddyline.monitors.metrics import Gauge, tally_of, update_of
 from eddyline.monitors.own import number_of
+from eddyline.monitors.pairs import Pairs
 from eddyline.ports import Metric
 from eddyline.records import Example, Measurement, Prediction, Said
 
@@ -33,10 +34,6 @@ BY_LABEL_DAY = " by label day"
 
 _others = attrgetter("others")
 _PLAIN = frozenset((bool, int, float, str, type(None)))
-FEW = 8
-"""Fewer examples than this are shown to a metric one by one: counting them costs more."""
-Columns = list[list[Any]]
-"""For each metric the answers it is given; None where there was none."""
 Shown = tuple[tuple[float | None, int], ...]
 """Value and count of each metric."""
 
@@ -47,51 +44,6 @@ class Failure(NamedTuple):
     metric: str
     place: int
     said: str
-
-
-class Pairs:
-    """Truths in order, and beside them the answers that each metric is given.
-
-    Equal pairs are counted once, however many groups take all of them: for River's metrics of classes that is the same
-    to the bit, and shorter.
-    """
-
-    __slots__ = ("columns", "counted", "gaps", "parted", "truths", "values")
-
-    def __init__(self, truths: list[Any], columns: Columns, values: Sequence[Any] = ()) -> None:
-        self.truths = truths
-        self.columns = columns
-        self.values = values
-        """what was answered, whichever the metrics read"""
-        self.gaps = [column.count(None) for column in columns]
-        """how many answers are missing in each"""
-        self.counted: dict[int, list[tuple[Any, Any, int]] | None] = {}
-        self.parted: tuple[list[Any], dict[Any, Pairs]] | None = None
-
-    def counts(self, i: int) -> list[tuple[Any, Any, int]] | None:
-        """How often each (truth, answer) occurs for metric `i`, in the order they first came; None: show them one by one."""
-        if len(self.truths) < FEW:
-            return None
-        mark = id(self.columns[i])  # metrics of one kind are given one column
-        if mark not in self.counted:
-            try:
-                found = Counter(zip(self.truths, self.columns[i], strict=True))
-            except TypeError:  # an answer that is no key: the metric says so itself
-                self.counted[mark] = None
-            else:
-                self.counted[mark] = [(truth, answer, many) for (truth, answer), many in found.items() if answer is not None]
-        return self.counted[mark]
-
-    def by(self, keys: list[Any], order: Iterable[Any]) -> dict[Any, Pairs]:
-        """Those of each key, keys in this order; remembered for whoever asks with the same keys next."""
-        if self.parted is None or self.parted[0] != keys:
-            self.parted = keys, {key: self.some(chosen) for key, chosen in _members(keys, order).items()}
-        return self.parted[1]
-
-    def some(self, chosen: Sequence[int]) -> Pairs:
-        """Those with these numbers."""
-        truths = self.truths
-        return Pairs([truths[i] for i in chosen], [[column[i] for i in chosen] for column in self.columns])
 
 
 class Group:
@@ -152,23 +104,17 @@ class Series:
     forgotten: int = 0
     """groups whose numbers were dropped"""
 
-    def feed(self, gauges: tuple[Gauge, ...], keys: list[Any], pairs: Pairs) -> None:
+    def feed(self, gauges: tuple[Gauge, ...], keys: Keys, pairs: Pairs) -> None:
         """Measures each example in the group of its key; None is no group."""
-        if keys.count(keys[0]) == len(keys):
-            self.add(gauges, keys[0], pairs)
-            return
-        order = list(dict.fromkeys(reversed(keys)))
-        order.reverse()
-        if self.room(order):
-            # Nothing can be closed meanwhile, so key by key gives what example by example would.
-            for key, few in pairs.by(keys, order).items():
-                self.add(gauges, key, few)
-        else:
-            start = 0
-            for key, same in groupby(keys):
-                end = start + len(list(same))
-                self.add(gauges, key, pairs.some(range(start, end)))
-                start = end
+        if keys.several is None:
+            members = keys.members()
+            if self.room(members):
+                # Nothing can be closed meanwhile, so key by key gives what example by example would.
+                for key, chosen in members.items():
+                    self.add(gauges, key, pairs.some(chosen))
+                return
+        for key, start, end in keys.runs():
+            self.add(gauges, key, pairs.some(range(start, end)))
 
     def room(self, keys: Iterable[Any]) -> bool:
         """Whether groups with these keys can be open together, so that none is closed meanwhile."""
@@ -191,24 +137,18 @@ class Series:
                 del self.closed[next(iter(self.closed))]
                 self.forgotten += 1
 
-    def touch(self, keys: list[list[Any]], parts: list[tuple[Pairs, Sequence[int]]]) -> dict[Any, Pairs] | None:
+    def touch(self, keys: list[Keys], parts: list[tuple[Pairs, Sequence[int]]]) -> dict[Any, Pairs] | None:
         """What each group gets when columns are read across, in the order in which groups are touched last.
 
-        A column is pairs with the row of each, and a key for each. None where only row by row would give the same: two
-        columns share a group, or one may be closed meanwhile.
+        A column is pairs with the row of each, and their keys. None where only row by row would give the same: two columns
+        share a group, or one may be closed meanwhile.
         """
         found: dict[Any, tuple[int, int, Pairs]] = {}
         for number, (column, (pairs, rows)) in enumerate(zip(keys, parts, strict=True)):
-            if not column:
-                continue
-            if column.count(column[0]) == len(column):
-                several = {column[0]: (rows[-1], number, pairs)}
-            else:
-                members = _members(column, column).items()
-                several = {key: (rows[chosen[-1]], number, pairs.some(chosen)) for key, chosen in members}
-            if found.keys() & several.keys():
+            members = column.members()
+            if found.keys() & members.keys():
                 return None
-            found |= several
+            found |= {key: (rows[chosen[-1]], number, pairs.some(chosen)) for key, chosen in members.items()}
         if not self.room(found):
             return None
         return {key: found[key][2] for key in sorted(found, key=lambda key: found[key][:2])}
@@ -267,7 +207,7 @@ class Quality:
     >>> quality = Quality(gauges(None, Task.REGRESSION, None, float), 100, segmented=False, max_segments=1)
     >>> state = quality.new_state()
     >>> prediction = Prediction("e-1", "k", 0, {}, None, 3.0, None, "m", 250, 0)
-    >>> quality.feed(state, [Example(prediction, 5.0, "label", 60)], [0])
+    >>> quality.feed(state, [Example(prediction, 5.0, "label", 60)])
     []
     >>> [(m.metric, m.value) for m in quality.measurements(state) if m.version == "m@200"]
     [('MAE', 2.0), ('RMSE', 2.0)]
@@ -283,13 +223,13 @@ class Quality:
         none = [0] * len(self.gauges)
         return QualityState(new_group(self.gauges), Series(), Series(), Series(), Series(), list(none), list(none))
 
-    def feed_later(self, state: QualityState, examples: list[Example]) -> bool:
+    def feed_later(self, state: QualityState, examples: list[Example], values: list[Any]) -> bool:
         """Keeps examples until `settle`, where no metric can raise on them; False, and nothing is kept, where one might.
 
-        Nobody looks at metrics while a batch is cut into looks, and a group costs less the more it is shown at once.
+        `values` is what they were answered. Nobody looks at metrics while a batch is cut into looks, and a group costs less
+        the more it is shown at once.
         """
-        steady = all(gauge.steady for gauge in self.gauges)
-        if steady and _PLAIN.issuperset([type(example.prediction.value) for example in examples]):
+        if all(gauge.steady for gauge in self.gauges) and _PLAIN.issuperset(map(type, values)):
             state.unread += examples
             return True
         return False
@@ -298,15 +238,15 @@ class Quality:
         """Measures what was kept."""
         if state.unread:
             examples, state.unread = state.unread, []
-            failures = self.feed(state, examples, day_numbers([example.prediction.at for example in examples]))
+            failures = self.feed(state, examples)
             assert not failures, f"a metric raised that cannot: {failures[0]}"
 
     def pass_over(self, state: QualityState) -> None:
         """Leaves what was kept unmeasured."""
         state.unread = []
 
-    def feed(self, state: QualityState, examples: list[Example], days: list[int]) -> list[Failure]:
-        """Measures examples in order; `days` are their events'. Gives each metric's first failure ever."""
+    def feed(self, state: QualityState, examples: list[Example]) -> list[Failure]:
+        """Measures examples in order. Gives each metric's first failure ever."""
         if not self.gauges:
             return []
         answered = [example.prediction for example in examples]
@@ -323,12 +263,11 @@ class Quality:
             self._lines(state, answered, pairs)
         else:
             state.versions.feed(self.gauges, self._versions(answered), pairs)
-        state.days.feed(self.gauges, days, pairs)
-        label_days = day_numbers([example.at for example in examples])
-        state.label_days.feed(self.gauges[:1], label_days, pairs)
+        state.days.feed(self.gauges, days_of([prediction.at for prediction in answered]), pairs)
+        state.label_days.feed(self.gauges[:1], days_of([example.at for example in examples]), pairs)
         if self.segmented:
             names = [prediction.segment for prediction in answered]
-            state.segments.feed(self.gauges, self._segments(state, names), pairs)
+            state.segments.feed(self.gauges, Keys.of(self._segments(state, names)), pairs)
         return failures
 
     def _overall(self, state: QualityState, pairs: Pairs) -> list[Failure]:
@@ -342,14 +281,17 @@ class Quality:
             state.unanswered[i] += pairs.gaps[i]
         return failures
 
-    def _versions(self, answered: Sequence[Any]) -> list[tuple[str, int]]:
+    def _versions(self, said: Sequence[Prediction | Said], names: list[str] | None = None) -> Keys:
+        """The version of each answer; `names` are the lines that gave them, where somebody has asked already."""
         every = self.every
-        positions = [prediction.position for prediction in answered]
-        names = [prediction.model for prediction in answered]
-        first = min(positions) // every
-        if first == max(positions) // every and names.count(names[0]) == len(names):
-            return [(names[0], first * every)] * len(names)
-        return [(name, position // every * every) for name, position in zip(names, positions, strict=True)]
+        names = [one.model for one in said] if names is None else names
+        positions = [one.position for one in said]
+        if not names or names.count(names[0]) < len(names):
+            return Keys.of([(name, position // every * every) for name, position in zip(names, positions, strict=True)])
+        keys, name = Keys.by_span(positions, every), names[0]
+        if keys.several is None:
+            return Keys(None, [(name, version * every) for version in keys.each or ()])
+        return Keys([((name, version * every), start, end) for version, start, end in keys.several], None)
 
     def _lines(self, state: QualityState, answered: list[Prediction], pairs: Pairs) -> None:
         """Measures who answered and what the others said, by version; events of several also by line.
@@ -372,7 +314,7 @@ class Quality:
         for series, said in ((state.versions, everyone), (state.lines, spoken)):
             speakers = [one for one, _ in said]
             gauges = self.gauges if series is state.versions else self.gauges[:1]
-            keys: list[Any] = self._versions(speakers) if series is state.versions else [one.model for one in speakers]
+            keys = self._versions(speakers) if series is state.versions else Keys.of([one.model for one in speakers])
             series.feed(gauges, keys, self._pairs(speakers, [truth for _, truth in said]))
 
     def _by_speaker(
@@ -384,16 +326,18 @@ class Quality:
             return False
         rows: Sequence[int] = range(len(answered))
         parts = [(pairs, rows)]
-        versions: list[list[Any]] = [self._versions(answered)]
-        lines: list[list[Any]] = [[one.model for one in answered]]
-        for said in zip(*everybody, strict=True):
+        names = [one.model for one in answered]
+        versions, lines = [self._versions(answered, names)], [Keys.of(names)]
+        for seat in range(len(everybody[0])):
+            said = [others[seat] for others in everybody]
             spoken, of = self._pairs(said, pairs.truths), rows
-            if None in spoken.values:
+            if spoken.values and None in spoken.values:
                 of = [i for i in rows if said[i].value is not None]
-                said, spoken = tuple(said[i] for i in of), spoken.some(of)
+                said, spoken = [said[i] for i in of], spoken.some(of)
+            names = [one.model for one in said]
             parts.append((spoken, of))
-            versions.append(self._versions(said) if said else [])
-            lines.append([one.model for one in said])
+            versions.append(self._versions(said, names))
+            lines.append(Keys.of(names))
         by_version, by_line = state.versions.touch(versions, parts), state.lines.touch(lines, parts)
         if by_version is None or by_line is None:
             return False
@@ -459,14 +403,6 @@ class Quality:
 def new_group(gauges: tuple[Gauge, ...]) -> Group:
     """A group that has measured nothing."""
     return Group([gauge.fresh() for gauge in gauges], [0] * len(gauges))
-
-
-def _members(keys: Sequence[Any], order: Iterable[Any]) -> dict[Any, list[int]]:
-    """The numbers of the examples of each key, keys in this order."""
-    members: dict[Any, list[int]] = {key: [] for key in order}
-    for i, key in enumerate(keys):
-        members[key].append(i)
-    return members
 
 
 def _limits(state: QualityState) -> Iterator[Measurement]:

@@ -11,7 +11,7 @@ outcome comes sooner than the other. Keeps `split`. Refuses to know what is pair
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -85,6 +85,24 @@ class InOrder:
             return True
         pending[next(reversed(pending))][2] += 1
         return False
+
+    def follow_all(self, many: int) -> int:
+        """`follow` for so many events in a row whom `admits_all` let in: how many of them count at once."""
+        pending = self._pending
+        if not pending:
+            return many
+        pending[next(reversed(pending))][2] += many
+        return 0
+
+    def admits_all(self, ats: Sequence[int], waiting: int) -> bool:
+        """Whether events with these times are let in, `waiting` of them to wait: none is late, and nowhere is it crowded."""
+        newer = self.last is None or min(ats) > self.last[0]
+        return newer and 2 * (len(self._pending) + waiting) < self.limit
+
+    def waiting_among(self, ids: Sequence[str]) -> list[int]:
+        """The numbers of those who wait here, with a truth or without."""
+        pending = self._pending
+        return [number for number, event_id in enumerate(ids) if event_id in pending]
 
     def followed(self) -> int:
         """How many that need no truth have come to count since this was asked."""

@@ -8,6 +8,7 @@ label. Keeps `split`. Knows nothing of what is decided.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from operator import eq
 from typing import Any
 
 from eddyline.policies.contest import Contest
@@ -138,6 +139,34 @@ class Bout:
         answers = plain_answer(ours), plain_answer(theirs)
         self.order.expect(prediction.at, prediction.event_id, answers, prediction.segment)
 
+    def apart(self, answers: Sequence[Prediction], said: Sequence[Said]) -> Sequence[int] | None:
+        """The numbers of the answers of the champion with which a challenger, who could answer all, does not agree.
+
+        None where they are to be taken one by one: where answers are no pairs, or somebody has nothing to say, and where one
+        may be late, or find no room to wait.
+        """
+        ours, theirs = [answer.value for answer in answers], [one.value for one in said]
+        if not self.agreeing or None in ours or None in theirs:
+            return None
+        found = [number for number, same in enumerate(map(eq, ours, theirs)) if not same]
+        return found if self.order.admits_all([answer.at for answer in answers], len(found)) else None
+
+    def agreed(self, answers: Sequence[Prediction], said: Sequence[Said], apart: Sequence[int]) -> None:
+        """Takes answers at once of which all agree but those with the numbers `apart`: the same as one by one."""
+        order, at_once, start = self.order, 0, 0
+        for number in apart:
+            at_once += order.follow_all(number - start)
+            answer, other, start = answers[number], said[number], number + 1
+            pair = (answer.value, answer.scores), (other.value, other.scores)
+            order.expect(answer.at, answer.event_id, pair, answer.segment)
+        at_once += order.follow_all(len(answers) - start)
+        if at_once:
+            self._ties(at_once)
+
+    def _ties(self, many: int) -> None:
+        assert isinstance(self.contest, Contest), "who agrees is no case of a split"
+        self.contest.count(ties=many)
+
     def _split(self, roll: Roll, prediction: Prediction, ours: Prediction | Said | None, theirs: Prediction | Said) -> None:
         if theirs is not prediction and ours is not prediction:
             return  # a third one answered
@@ -173,8 +202,8 @@ class Bout:
                 why = contest.add(output_of(one), output_of(other), truth, known=known)
             faults += [(fault, event_id) for fault in why or ()]
         agreed = self.order.followed()
-        if agreed and isinstance(contest, Contest):
-            contest.count(ties=agreed)
+        if agreed:
+            self._ties(agreed)
         return faults
 
     def plain(self) -> list[Any]:

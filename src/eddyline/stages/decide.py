@@ -9,7 +9,7 @@ carries the evidence that it was made on. Keeps `named` (each rollout has a revi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -44,6 +44,7 @@ from eddyline.stages.deciding import DecideState, beat, beat_together, restored_
 from eddyline.stages.lines import Entry
 from eddyline.stages.orders import obeyed, problem_with, refused
 from eddyline.stages.rollouts import as_written, cannot, champion_of, place_of, put_in_force, without
+from eddyline.stages.unison import taken_together
 
 Decided = Rollout | Decision | Entry | DeadLetter
 """What deciding comes to, in order."""
@@ -60,6 +61,23 @@ FAILURES = (Reason.MODEL_FAILED.value, Reason.NOT_FINITE.value)
 """Why an event has no answer where the champion is to blame."""
 
 
+@dataclass(slots=True)
+class _Known:
+    """What policies were shown at one look, and who of ours wished for nothing; whoever changes anything forgets it."""
+
+    shown: dict[str, Now] = field(default_factory=dict)
+    """by policy"""
+    everyone: dict[str, Any] | None = None
+    """what is the same for all"""
+    idle: set[str] = field(default_factory=set)
+
+    def clear(self) -> None:
+        """Forgets it."""
+        self.shown.clear()
+        self.idle.clear()
+        self.everyone = None
+
+
 @dataclass(frozen=True, slots=True)
 class Decide:
     """Decides for one pipeline: `model` is the name that its versions carry, `places` are taken from the start."""
@@ -70,8 +88,11 @@ class Decide:
     places: tuple[Place, ...] = ()
     still: tuple[str, ...] = ()
     look_every: int = LOOK_EVERY
+    guards: bool = field(init=False, repr=False, compare=False)
+    """whether a policy compares the champion with the one before it"""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "guards", any(map(_rolls_back, self.policies)))
         called = [policy.called for policy in self.policies]
         for policy in self.policies:
             policy.check(self.task)
@@ -96,11 +117,6 @@ class Decide:
                 found.setdefault(state.generations.get(policy.called, 0), {})[loss.key] = loss
         return {generation: list(losses.values()) for generation, losses in sorted(found.items())} or {0: []}
 
-    @property
-    def guards(self) -> bool:
-        """Whether a policy compares the champion with the one before it."""
-        return any(isinstance(policy, RollBack) for policy in self.policies)
-
     def new_state(self) -> DecideState:
         """Before any command the learner answers (or the last published version)."""
         start = Rollout(0, None, "eddyline", "the pipeline's start", self.places)
@@ -121,8 +137,22 @@ class Decide:
         state.alerts += alerts
         looks = state.record // self.look_every
         state.record += len(records)
+        judged = state.judged(self._guard_of(state))
+        if not taken_together(state, records, judged):
+            self._one_by_one(state, records, judged)
+        for letter in dead:
+            if letter.stream == "events" and letter.reason in FAILURES:
+                state.record += 1
+                assert state.roll is not None, "nobody answers"
+                state.failed(state.roll.champion, letter.reason)
+        return state.record // self.look_every > looks
+
+    def _one_by_one(
+        self, state: DecideState, records: Sequence[Prediction | Example | Unlabelled], judged: Sequence[Bout]
+    ) -> None:
+        """Takes answers and what became of them, whatever they are."""
         revision, roll, bouts, pulses = state.rollout.revision, state.roll, state.bouts, state.pulses
-        quarantined, judged, together = state.quarantined, state.judged(self._guard_of(state)), 0
+        quarantined, together = state.quarantined, 0
         assert roll is not None
         waiting = [bout.order for bout in bouts]
         if state.errors or len(state.expected):
@@ -159,11 +189,6 @@ class Decide:
                 for bout in bouts:
                     bout.expired(record.prediction.event_id)
         beat_together(pulses, roll, together)
-        for letter in dead:
-            if letter.stream == "events" and letter.reason in FAILURES:
-                state.record += 1
-                state.failed(roll.champion, letter.reason)
-        return state.record // self.look_every > looks
 
     def room(self, state: DecideState) -> int:
         """How many records may come before it is time to look."""
@@ -181,6 +206,8 @@ class Decide:
         self._lapse(state, watermark, out)
         known = self._guard(state, watermark, out)
         for policy in self.policies:
+            if policy.called in known.idle:
+                continue
             for action in self._wanted(state, policy, watermark, out, known):
                 known.clear()
                 if self._act(state, policy, action, watermark, out):
@@ -188,43 +215,42 @@ class Decide:
         state.alerts.clear()
         return out
 
-    def _wanted(
-        self, state: DecideState, policy: Policy, at: int, out: list[Decided], known: dict[str, Now]
-    ) -> Iterator[Action]:
-        """What a policy wants and what can be done. One of the user's that raises, or wants what nobody can, is told of.
-
-        `known` is what policies were shown at this look; whoever changes anything forgets it.
-        """
+    def _wanted(self, state: DecideState, policy: Policy, at: int, out: list[Decided], known: _Known) -> Iterator[Action]:
+        """What a policy wants and what can be done. One of the user's that raises, or wants what nobody can, is told of."""
+        called, idle = policy.called, True
         ours = type(policy).__module__.startswith("eddyline.")
         try:
-            now = known.get(policy.called)
+            now = known.shown.get(called)
             if now is None:
                 matching = [alert.at for alert in state.alerts if policy.matches(alert)]
                 if matching:
-                    state.alerted_at[policy.called] = max(*matching, state.alerted_at.get(policy.called, BEGINNING))
-                now = known[policy.called] = self._now(state, policy, at)
+                    state.alerted_at[called] = max(*matching, state.alerted_at.get(called, BEGINNING))
+                now = known.shown[called] = self._now(state, policy, at, known)
             for action in policy.wanted(now):
+                idle = False
                 why = cannot(state.rollout, action)
                 if why is None:
                     yield action if ours else replace(action, evidence=as_written(action.evidence))
                 else:
-                    self._told_once(state, policy.called, why, policy.called, f"it {why}; nothing was done", {}, at, out)
+                    self._told_once(state, called, why, called, f"it {why}; nothing was done", {}, at, out)
+            if idle and ours:
+                known.idle.add(called)
         except Exception as error:
             if ours:
                 raise
             why = f"raised {type(error).__name__}"  # not its words, which may be others in a replay
             self._told_once(state, policy.called, why, policy.called, f"it {why}; the others look on", {}, at, out)
 
-    def _guard(self, state: DecideState, at: int, out: list[Decided]) -> dict[str, Now]:
+    def _guard(self, state: DecideState, at: int, out: list[Decided]) -> _Known:
         """Challengers that fail lose their seats before anybody can promote them; what the declared policies were shown."""
-        acting = [policy for policy in self.policies if isinstance(policy, RollBack) and not policy.dry_run]
-        known: dict[str, Now] = {}
+        acting = [policy for policy in self.policies if _rolls_back(policy) and not policy.dry_run]
+        known = _Known()
         for policy in acting or [GUARDRAIL]:
             for action in self._wanted(state, policy, at, out, known):
                 if action.kind == "retire":
                     known.clear()
                     self._act(state, policy, action, at, out)
-        return known if acting else {}
+        return known if acting else _Known()
 
     def _ripen(self, state: DecideState, watermark: int, out: list[Decided]) -> None:
         """Counts what is mature in the order of events, and what failed since the last look."""
@@ -280,38 +306,49 @@ class Decide:
             out.append(self.decided(state, who, "alert", subject, "done", at, reason=reason, evidence=evidence))
         state.uncounted[mark] = state.uncounted.get(mark, 0) + 1
 
-    def _now(self, state: DecideState, policy: Policy, at: int) -> Now:
-        rollout, loss = state.rollout, policy.loss_used
-        champion = champion_of(rollout, self.model)
-        began = BEGINNING if state.began_at is None else state.began_at
-        generation = state.generations.get(policy.called, 0)
-        bouts = [bout for bout in state.bouts if bout.generation == generation]
-        mine = [bout for bout in bouts if loss is not None and bout.loss.key == loss.key]
+    def _now(self, state: DecideState, policy: Policy, at: int, known: _Known) -> Now:
+        rollout, loss, called = state.rollout, policy.loss_used, policy.called
+        everyone = known.everyone
+        if everyone is None:
+            everyone = known.everyone = self._everyone(state, at)
+        generation = state.generations.get(called, 0)
+        mine = [
+            bout for bout in state.bouts if bout.generation == generation and loss is not None and bout.loss.key == loss.key
+        ]
         numbers = {place.who: state.trials.get(trial_of(place.who, generation)) for place in rollout.places}
-        former = next((bout.contest for bout in mine if bout.who == rollout.former), None)
+        former = next((bout.contest for bout in mine if bout.who == rollout.former), None) if rollout.former else None
         guard = self._guard_of(state)
-        names = [champion, *(place.who for place in rollout.places)]
-        rate = max((_rate(bout, at, state) for bout in mine), default=0.0)
+        rate = max([_rate(bout, at, state) for bout in mine], default=0.0)
         return Now(
-            at=at,
-            champion=champion,
-            began_at=began,
-            champion_since=max(began, rollout.since),
-            acted_at=state.acted_at.get(policy.called),
+            acted_at=state.acted_at.get(called),
             contests={bout.who: bout.contest for bout in mine if bout.who != guard},
             trials={who: Trial(number, min(state.promoted, number - 1)) for who, number in numbers.items() if number},
-            places={place.who: _since(place, began) for place in rollout.places if place.who != guard},
             former=former if isinstance(former, Contest) else None,
-            former_name=rollout.former,
-            error=state.errors.get(policy.called),
-            health={name: self._health(state, name) for name in names},
-            alerts=tuple(state.alerts),
+            error=state.errors.get(called),
             labels_per_s=rate or None,
-            frozen_since=None if state.frozen_since is None else max(began, state.frozen_since),
-            frozen_by=state.frozen_by,
-            alerted_at=state.alerted_at.get(policy.called),
-            quarantined={segment: max(began, since) for segment, since in state.quarantined.items()},
+            alerted_at=state.alerted_at.get(called),
+            **everyone,
         )
+
+    def _everyone(self, state: DecideState, at: int) -> dict[str, Any]:
+        """What every policy is shown, whichever it is."""
+        rollout, guard = state.rollout, self._guard_of(state)
+        champion = champion_of(rollout, self.model)
+        began = BEGINNING if state.began_at is None else state.began_at
+        names = [champion, *(place.who for place in rollout.places)]
+        return {
+            "at": at,
+            "champion": champion,
+            "began_at": began,
+            "champion_since": max(began, rollout.since),
+            "places": {place.who: _since(place, began) for place in rollout.places if place.who != guard},
+            "former_name": rollout.former,
+            "health": {name: self._health(state, name) for name in names},
+            "alerts": tuple(state.alerts),
+            "frozen_since": None if state.frozen_since is None else max(began, state.frozen_since),
+            "frozen_by": state.frozen_by,
+            "quarantined": {segment: max(began, since) for segment, since in state.quarantined.items()},
+        }
 
     def _guard_of(self, state: DecideState) -> str | None:
         """The champion before, where it sits beside this one to be compared with it, and is no challenger."""
@@ -322,6 +359,8 @@ class Decide:
 
     def _lapse(self, state: DecideState, at: int, out: list[Decided]) -> None:
         """Proposals that nobody approved in time, or whose subject has left meanwhile."""
+        if not state.proposed:
+            return
         waits = {policy.called: policy.deadline for policy in self.policies}
         for number, proposal in list(state.proposed.items()):
             deadline = waits.get(proposal.policy)
@@ -501,6 +540,11 @@ class Decide:
         if problem is not None:
             return [refused(command, problem)]
         return obeyed(self, state, command, at, positions)
+
+
+def _rolls_back(policy: Policy) -> bool:
+    """Whether a policy is a `RollBack`; asking an abstract class costs ten times as much."""
+    return RollBack in type(policy).__mro__
 
 
 def _mark(policy: str, action: str, subject: str) -> str:

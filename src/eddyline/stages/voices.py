@@ -113,9 +113,9 @@ def _alike(seat: Seat, features: Features) -> Said:
     except Exception:
         return Said(name, position, None, None, None, Reason.MODEL_FAILED.value)
     value, scores = output.value, output.scores
-    if not finite(value, scores):
-        return Said(name, position, None, None, None, Reason.NOT_FINITE.value)
-    return Said(name, position, value, scores)
+    if finite(value, scores):
+        return Said(name, position, value, scores)
+    return Said(name, position, None, None, None, Reason.NOT_FINITE.value)
 
 
 def _asked(

@@ -13,11 +13,10 @@ import re
 from collections import UserList
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import sub
 from typing import Any
 
 from eddyline.monitors.coverage import Coverage, Fate
-from eddyline.monitors.days import day_numbers
 from eddyline.monitors.declared import Monitor, Seen
 from eddyline.monitors.delay import DelayHistogram
 from eddyline.monitors.drift import Drift
@@ -34,7 +33,6 @@ from eddyline.records.errors import DeclarationError, StoreMismatch
 Record = Prediction | Example | Unlabelled
 FORMAT = 2
 """The layout of a saved state; another one is refused."""
-_revision = attrgetter("revision")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 LONGEST = 200
 """Characters of a segment's name; what is longer is cut, for it goes into every metric."""
@@ -319,9 +317,9 @@ class WatchStage:
             examples = [example for _, firsts in state.unread for example in firsts]
             state.unread.clear()
             if answered:
-                state.coverage.add(Fate.ANSWERED, day_numbers(answered))
+                state.coverage.add_at(Fate.ANSWERED, answered)
             if examples:
-                _cover(state, examples, _days(examples))
+                _cover(state, examples)
 
     def pass_over(self, state: WatchState) -> None:
         """Instead of `settle`, where alerts are all that is wanted: the numbers of this state are worth nothing afterwards."""
@@ -341,7 +339,7 @@ class WatchStage:
         if len(predictions) + len(examples) < len(batch):
             expired = [record.prediction.at for record in batch if type(record) is Unlabelled]
             assert len(predictions) + len(examples) + len(expired) == len(batch), "not a record of watch"
-            state.coverage.add(Fate.EXPIRED, day_numbers(expired))
+            state.coverage.add_at(Fate.EXPIRED, expired)
         for monitor in state.monitors:
             found.alerts.extend(monitor.feed(batch))
         if self.host is not None and state.host is not None:
@@ -368,8 +366,9 @@ class WatchStage:
         """Measures truths; gives those that have an error, with it."""
         places: Sequence[int] = range(len(examples))
         firsts = examples
-        if any(map(_revision, examples)):
-            places = [i for i in places if not examples[i].revision]
+        revisions = [example.revision for example in examples]
+        if any(revisions):
+            places = [i for i in places if not revisions[i]]
             firsts = [examples[i] for i in places]
             state.revised += len(examples) - len(firsts)
         if not firsts:
@@ -381,14 +380,15 @@ class WatchStage:
             places, firsts = [places[i] for i in fit], [firsts[i] for i in fit]
         if not firsts:
             return NOTHING
-        if not self.quality.feed_later(state.quality, firsts):
+        values = [example.prediction.value for example in firsts]
+        if not self.quality.feed_later(state.quality, firsts, values):
             self.quality.settle(state.quality)
-            for failure in self.quality.feed(state.quality, firsts, _days(firsts)):
+            for failure in self.quality.feed(state.quality, firsts):
                 alert = raised(failure.metric, firsts[failure.place], failure.said)
                 found.add(Example, places[failure.place], alert)
         if self.task is Task.ANOMALY or (state.error is None and state.host is None):
             return NOTHING
-        judged, silent = judge(firsts, places, self.task)
+        judged, silent = judge(firsts, values, places, self.task)
         if state.error is not None:
             state.error.skipped += silent
             self._error(state.error, judged, found)
@@ -503,17 +503,14 @@ def _texts(segment: Callable[[Any], Any]) -> Callable[[Any], str | None]:
     return named
 
 
-def _days(examples: Sequence[Example]) -> list[int]:
-    """The days of the events whose truths these are."""
-    return day_numbers([example.prediction.at for example in examples])
-
-
-def _cover(state: WatchState, examples: list[Example], days: list[int]) -> None:
+def _cover(state: WatchState, examples: list[Example]) -> None:
     """Counts the truths of a batch, and how long those that were told have taken."""
-    told = [example.known == "label" for example in examples]
-    if not all(told):
-        state.coverage.add(Fate.ABSENT, [day for day, is_told in zip(days, told, strict=True) if not is_told])
-        days = [day for day, is_told in zip(days, told, strict=True) if is_told]
-        examples = [example for example, is_told in zip(examples, told, strict=True) if is_told]
-    state.coverage.add(Fate.LABELLED, days)
-    state.delay.add([example.at - example.prediction.at for example in examples])
+    told = [example.known for example in examples].count("label")
+    if told < len(examples):
+        absent = [example.prediction.at for example in examples if example.known != "label"]
+        state.coverage.add_at(Fate.ABSENT, absent)
+        examples = [example for example in examples if example.known == "label"]
+    if examples:
+        ats = [example.prediction.at for example in examples]
+        state.coverage.add_at(Fate.LABELLED, ats)
+        state.delay.add(list(map(sub, [example.at for example in examples], ats)))

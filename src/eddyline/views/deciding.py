@@ -11,11 +11,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from eddyline.monitors.days import day_name, day_numbers
+from eddyline.monitors.days import day_name
+from eddyline.monitors.keys import Keys
 from eddyline.monitors.metrics import Gauge
-from eddyline.monitors.quality import Pairs, Series
+from eddyline.monitors.pairs import Pairs
+from eddyline.monitors.quality import Series
 from eddyline.pipeline import Pipeline
 from eddyline.records import Prediction, Said
+from eddyline.records.time import DAY_US
 from eddyline.store.database import Store
 from eddyline.store.declarations import former_lines
 from eddyline.store.reader import PredictionReader
@@ -94,9 +97,9 @@ def _by_line(store: Store, gauge: Gauge, since: int) -> list[LineQuality]:
         names = [one.model for _, one, _ in spoken]
         answers = [(one.scores or None) if gauge.reads_scores else one.value for _, one, _ in spoken]
         pairs = Pairs([truth for _, _, truth in spoken], [answers])
-        by_day = zip(names, day_numbers([at for at, _, _ in spoken]), strict=True)
-        overall.feed((gauge,), list(names), pairs)
-        days.feed((gauge,), list(by_day), pairs)
+        by_day = [(name, at // DAY_US) for name, (at, _, _) in zip(names, spoken, strict=True)]
+        overall.feed((gauge,), Keys.of(names), pairs)
+        days.feed((gauge,), Keys.of(by_day), pairs)
     of_line: dict[str, list[Day]] = {}
     for (name, day), numbers in days.rows():
         of_line.setdefault(name, []).append(Day(day_name(day), day, *numbers[0]))
