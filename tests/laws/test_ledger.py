@@ -33,9 +33,9 @@ STEPS: list[Step] = ["answer", "answer", "answer", "settle", "settle", "time pas
 class Both:
     """Two ledgers that are told the same and asked the same."""
 
-    def __init__(self, store: Store, random: Random, *, cached: int, bulk: int) -> None:
+    def __init__(self, store: Store, random: Random, *, cached: int, bulk: int, young: int = 20) -> None:
         self.store, self.random = store, random
-        self.sizes = {"cached": cached, "bulk": bulk}
+        self.sizes = {"cached": cached, "bulk": bulk, "young": young}
         self.memory = MemoryLedger(WAIT_US)
         self.disk = DiskLedger(store, WAIT_US, SCHEMA.decode, **self.sizes)
         self.watermark = 0

@@ -14,6 +14,7 @@ from tests.store.shop import SHOP, Sale, edited, found, visits
 from eddyline import Engine, Prediction
 from eddyline.records.errors import StoreCorrupt
 from eddyline.store.database import Store
+from eddyline.store.ids import mark_of
 from eddyline.views.explain import explain
 
 
@@ -38,7 +39,7 @@ def test_no_commit_waits_until_all_ids_have_left_memory(tmp_path: Path) -> None:
             counts.append(_on_disk(engine))
         assert max(later - earlier for earlier, later in pairwise(counts)) < 20
         assert counts[-1] == 300
-        assert not engine.ledger.leaving
+        assert engine.ledger.packed.flushed == 300
 
 
 def test_an_event_sent_again_gets_its_first_answer_while_its_id_moves(tmp_path: Path) -> None:
@@ -87,19 +88,19 @@ def test_ids_on_disk_are_sound_also_while_some_still_move(moved: Path, tmp_path:
 
 def test_an_id_that_was_deleted_is_found(moved: Path) -> None:
     with edited(moved) as db:
-        db.execute("DELETE FROM ids WHERE id='v-1'")
+        db.execute("DELETE FROM ids WHERE mark=?", (mark_of("v-1"),))
     assert found(moved) == ["event 'v-1' has answer 1, and is not among the ids"]
 
 
 def test_an_id_that_leads_to_another_answer_is_found(moved: Path) -> None:
     with edited(moved) as db:
-        db.execute("UPDATE ids SET slot=7 WHERE id='v-6'")
+        db.execute("UPDATE ids SET slot=7 WHERE mark=?", (mark_of("v-6"),))
     assert found(moved) == ["event 'v-6' has answer 6, and leads to answer 7"]
 
 
 def test_an_id_of_an_event_that_never_was_is_found(moved: Path) -> None:
     with edited(moved) as db:
-        db.execute("INSERT INTO ids VALUES ('nobody', 7)")
+        db.execute("INSERT INTO ids VALUES (?,7)", (mark_of("nobody"),))
     assert found(moved) == ["1 ids are kept of events that were never answered"]
 
 
@@ -113,13 +114,13 @@ def test_an_id_of_an_event_that_never_was_is_found(moved: Path) -> None:
 )
 def test_no_answer_of_another_event_is_given_or_learned(moved: Path, ask: Callable[[Engine], object]) -> None:
     with edited(moved) as db:
-        db.execute("UPDATE ids SET slot=320 WHERE id='v-6'")
+        db.execute("UPDATE ids SET slot=320 WHERE mark=?", (mark_of("v-6"),))
     with Engine(SHOP, moved) as engine, pytest.raises(StoreCorrupt, match="'v-6' is said to be is the answer to 'v-320'"):
         ask(engine)
 
 
 def test_no_answer_of_another_event_is_explained(moved: Path) -> None:
     with edited(moved) as db:
-        db.execute("UPDATE ids SET slot=7 WHERE id='v-6'")
+        db.execute("UPDATE ids SET slot=7 WHERE mark=?", (mark_of("v-6"),))
     with closing(Store.read(moved)) as store, pytest.raises(StoreCorrupt, match="is the answer to 'v-7'"):
         explain(store, SHOP, "v-6")

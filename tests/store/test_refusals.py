@@ -98,7 +98,7 @@ def test_another_schema_version_is_refused(store: Path) -> None:
     with edited(store) as db:
         db.execute("UPDATE meta SET value=? WHERE key='schema'", (msgspec.msgpack.encode(99),))
     for opening in (lambda: Engine(SHOP, store), lambda: Store.read(store)):
-        with pytest.raises(StoreMismatch, match="has schema version 99; this Eddyline reads version 2"):
+        with pytest.raises(StoreMismatch, match="has schema version 99; this Eddyline reads version 3"):
             opening()
 
 

@@ -27,7 +27,7 @@ from eddyline.store import blocks
 from eddyline.store.blocks import Block, ExampleRow, Notes
 from eddyline.store.lock import WriterLock
 
-SCHEMA = 2
+SCHEMA = 3
 GENESIS = bytes(32)
 Registered = tuple[ModelVersion, bytes, str]
 """A version to register: with the bytes of its state, and its recipe."""
@@ -47,7 +47,7 @@ CREATE TABLE versions (
   PRIMARY KEY (model, position));
 CREATE TABLE recipes (digest TEXT PRIMARY KEY, recipe TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE checkpoints (seq INTEGER PRIMARY KEY, state BLOB NOT NULL, hash BLOB NOT NULL);
-CREATE TABLE ids (id TEXT PRIMARY KEY, slot INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE ids (mark INTEGER NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (mark, slot)) WITHOUT ROWID;
 CREATE TABLE slots (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, taken INTEGER NOT NULL DEFAULT 0);
 """

@@ -1,10 +1,9 @@
 """The ledger on disk: which event ids were answered, and which predictions still wait for their truth.
 
-Ids of the last hundred thousands of events are a dict; older ones are a B-tree. They move there in the order of the ids, so
-that neighbours share pages, a few with each commit. What waits costs 16 bytes of memory an event (when it happened, what
-settled it), in chunks that are written when a checkpoint finds them changed and forgotten when nothing in them waits any
-more. Features of waiting predictions stay in the journal, behind a bounded cache. What is on disk is read as of the last
-checkpoint; replay does the rest.
+The newest ids are a dict; older ones are packed, and leave for a B-tree a few with each commit (`store/ids.py`). What waits
+costs 16 bytes of memory an event (when it happened, what settled it), in chunks that are written when a checkpoint finds
+them changed and forgotten when nothing in them waits any more. Features of waiting predictions stay in the journal, behind a
+bounded cache. What is on disk is read as of the last checkpoint; replay does the rest.
 
 Keeps `twice`, I21 (bounded). Implements `eddyline.ports.Ledger`.
 """
@@ -28,12 +27,14 @@ from eddyline.stages.refuse import digest_of
 from eddyline.store import blocks
 from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
+from eddyline.store.ids import Marks, PackedIds, mark_of, marks_of
 from eddyline.store.reader import PredictionReader
 
 CHUNK: Final = 4096
 SHIFT: Final = 12
 _FAR: Final = 2**62
-_MOVED: Final = 16
+YOUNG: Final = 8_192
+"""Twice so many ids are at hand as text: labels of the last minutes ask for them."""
 _FEW: Final = 128
 """Fewer predictions than this are looked at one by one: calling numpy costs more."""
 
@@ -78,20 +79,26 @@ class DiskLedger:
         *,
         cached: int = 65_536,
         bulk: int = 400_000,
+        young: int = YOUNG,
     ) -> None:
         self.store = store
         self.wait_us = wait_us
         self.decode_event = decode_event
         self.cached = cached
         self.bulk = bulk
+        self.young = young
         self.count = 0
-        self.flushed = 0
         self.recent: dict[str, int] = {}
-        self.leaving: dict[str, int] = {}
-        self.moving: list[str] = []
-        self.leaving_until = 0
+        self.older: dict[str, int] = {}
+        self.packed = PackedIds(store)
+        self.recent_marks: list[Marks] = []
+        self.older_marks: list[Marks] = []
+        """of the ids at hand, in their order, where they were looked for among the packed ones; they may be too few"""
+        self.fresh: tuple[list[str], Marks] | None = None
+        """the events of a batch that are none of those at hand, and their marks"""
         self.moved_at = 0
         store.before_commit = self._move_ids
+        self.candidates: dict[str, list[int]] = {}
         self.looked_up: dict[str, int | None] = {}
         self.checked: dict[int, Prediction] = {}
         self.chunks: dict[int, Chunk] = {}
@@ -110,18 +117,19 @@ class DiskLedger:
 
     def find(self, event_id: str) -> int | None:
         slot = self.recent.get(event_id)
-        if slot is None and self.leaving:
-            slot = self.leaving.get(event_id)
-        if slot is not None or not self.flushed:
-            return slot
-        try:
-            found = self.looked_up[event_id]
-        except KeyError:
-            row = self.store.db.execute("SELECT slot FROM ids WHERE id=? AND slot<?", (event_id, self.count)).fetchone()
-            found = self.looked_up[event_id] = None if row is None else int(row[0])
-        if found is not None and found not in self.checked:
-            self._check(found, event_id)
-        return found
+        if slot is None:
+            slot = self.older.get(event_id)
+            if slot is None and self.packed.until:
+                return self._find_packed(event_id)
+        return slot
+
+    def _find_packed(self, event_id: str) -> int | None:
+        if event_id not in self.looked_up:
+            slots = self.candidates.get(event_id)
+            if slots is None:
+                slots = self.packed.candidates([event_id], marks_of([event_id]), self.count).get(event_id, [])
+            self.looked_up[event_id] = self._answer_to(event_id, slots)
+        return self.looked_up[event_id]
 
     def add(self, prediction: Prediction, arrival: Arrival) -> None:
         slot, at, chunk = self.count, prediction.at, self.current
@@ -225,21 +233,27 @@ class DiskLedger:
 
     # Predictions and events of long ago --------------------------------------------------------------------------------
 
-    def _check(self, slot: int, event_id: str) -> None:
-        """What stands on disk about an id is believed when the answer there is the answer to that id."""
-        prediction = self.predictions.get(slot) or self.reader.read(slot)
-        if prediction.event_id != event_id:
-            raise misplaced(self.store, event_id, prediction.event_id)
-        self.checked[slot] = prediction
+    def _answer_to(self, event_id: str, slots: Sequence[int]) -> int | None:
+        """What is kept about an id is believed when the answer there is the answer to that id, not to one with its mark."""
+        for slot in slots:
+            prediction = self.predictions.get(slot) or self.reader.read(slot)
+            if prediction.event_id == event_id:
+                self.checked[slot] = prediction
+                return slot
+            if mark_of(prediction.event_id) != mark_of(event_id):
+                raise misplaced(self.store, event_id, prediction.event_id)
+        return None
 
     def _kept(self, slot: int) -> Prediction:
         prediction = self.reader.read(slot)
         event_id = prediction.event_id
-        known = self.recent.get(event_id, self.leaving.get(event_id))
+        known = self.recent.get(event_id, self.older.get(event_id))
         if (self.looked_up.get(event_id, slot) if known is None else known) != slot:
             raise StoreCorrupt(
                 f"store {self.store.path.name}: the answer to {event_id!r} is not where it was kept\nrun eddyline verify"
             )
+        if known is None:
+            self.looked_up[event_id], self.checked[slot] = slot, prediction
         return prediction
 
     def _journaled(self, slot: int, event_id: str) -> Arrival:
@@ -282,19 +296,25 @@ class DiskLedger:
     def expect(self, batch: Sequence[object]) -> None:
         """Is told the records of a batch before the stages see them, and looks their ids up together."""
         self.arrivals = []
+        self.candidates, self.fresh = {}, None
         self.looked_up.clear()
         self.checked.clear()
-        if not self.flushed:
+        if not self.packed.until:
             return
-        ids = [record.id for record in batch if type(record) is Arrival]
-        recent, leaving = self.recent, self.leaving
-        wanted = [event_id for event_id in ids if event_id not in recent and event_id not in leaving]
+        recent, older = self.recent, self.older
+        arrivals = [
+            record for record in batch if type(record) is Arrival and record.id not in recent and record.id not in older
+        ]
+        if not arrivals:
+            return
+        wanted = [record.id for record in arrivals]
+        marks = marks_of(wanted)
+        events = [number for number, record in enumerate(arrivals) if record.truth is None]
+        self.fresh = [wanted[number] for number in events], marks[events]
+        self.candidates = self.packed.candidates(wanted, marks, self.count)
         self.looked_up = dict.fromkeys(wanted)
-        for i in range(0, len(wanted), 500):
-            some = wanted[i : i + 500]
-            marks = ",".join("?" * len(some))
-            known = f"SELECT id, slot FROM ids WHERE id IN ({marks}) AND slot<?"
-            self.looked_up.update(self.store.db.execute(known, (*some, self.count)))
+        for event_id in self.candidates:
+            del self.looked_up[event_id]
 
     def committed(self) -> None:
         """After a commit: what was settled can be read from the journal again, and the cache is cut to its size."""
@@ -305,6 +325,29 @@ class DiskLedger:
         if excess > 0:
             for slot in list(islice(self.predictions, excess)):
                 del self.predictions[slot]
+        if self.fresh is not None:
+            self._keep_marks(*self.fresh)
+        if len(self.recent) >= self.young:
+            self._age(self.count)
+
+    def _keep_marks(self, ids: list[str], marks: Marks) -> None:
+        """Keeps the marks of a batch where all of its events were answered: they need not be made again."""
+        self.fresh = None
+        if list(islice(reversed(self.recent), len(ids)))[::-1] == ids:
+            self.recent_marks.append(marks)
+
+    def _age(self, count: int) -> None:
+        """Packs the older of the ids at hand, when there are so many answers."""
+        self._pack(self.older, self.older_marks, count - len(self.recent))
+        self.older, self.older_marks = self.recent, self.recent_marks
+        self.recent, self.recent_marks = {}, []
+
+    def _pack(self, part: Mapping[str, int], known: Sequence[Marks], end: int) -> None:
+        """Packs ids at hand of the answers before `end`, as far as they are not packed yet."""
+        many = min(end - self.packed.until, len(part))
+        if many > 0:
+            whole = sum(map(len, known)) == len(part)
+            self.packed.add(np.concatenate(known)[-many:] if whole else marks_of(islice(part, len(part) - many, None)))
 
     def save(self, watermark: int) -> dict[str, int]:
         """Writes what changed, inside the checkpoint's transaction; gives what the checkpoint must remember."""
@@ -328,32 +371,23 @@ class DiskLedger:
         waiting = {number for _, number, _ in self.open} | {slot >> SHIFT for _, slot in self.line}
         for number in [number for number in self.chunks if number not in waiting]:
             del self.chunks[number]
-        if len(self.recent) >= self.bulk and not self.moving:
-            self.leaving, self.recent = self.recent, {}
-            self.moving = sorted(self.leaving, reverse=True)
-            self.leaving_until = self.moved_at = self.count
-        return {"count": self.count, "flushed": self.flushed, "oldest": min(self.chunks, default=partial)}
+        packed = self.packed
+        if packed.leaving_until <= packed.flushed and self.count - packed.flushed >= self.bulk:
+            self._pack(self.older, self.older_marks, self.count - len(self.recent))
+            self._pack(self.recent, self.recent_marks, self.count)
+            packed.leave()
+            self.moved_at = self.count
+        return {"count": self.count, "flushed": packed.flushed, "oldest": min(self.chunks, default=partial)}
 
     def _move_ids(self) -> None:
-        """Moves some of the ids that are leaving memory, in their order, twice as many as came: no commit waits for all.
-
-        After a crash, those of the last checkpoint are read again and move again, to where they are already.
-        """
+        """Moves some of the ids that are leaving memory, within each commit."""
         came, self.moved_at = self.count - self.moved_at, self.count
-        if not self.moving:
-            return
-        some = self.moving[: -(_MOVED + 2 * came) - 1 : -1]
-        del self.moving[-len(some) :]
-        rows = [(event_id, self.leaving[event_id]) for event_id in some]
-        self.store.db.executemany("INSERT OR REPLACE INTO ids VALUES (?,?)", rows)
-        if not self.moving:
-            self.leaving = {}
-            self.looked_up.clear()
-            self.flushed = self.leaving_until
+        self.packed.move(came)
 
     def restore(self, saved: dict[str, int], watermark: int) -> None:
         """Becomes the ledger that `save` described."""
-        self.count, self.flushed = saved["count"], saved["flushed"]
+        self.count = saved["count"]
+        self.packed = PackedIds(self.store, saved["flushed"])
         self.moved_at = self.count
         partial = self.count >> SHIFT
         for number in range(saved["oldest"], partial + (self.count & (CHUNK - 1) != 0)):
@@ -364,11 +398,11 @@ class DiskLedger:
             elif earliest != _FAR:
                 self.chunks[number] = chunk
                 heappush(self.open, (earliest, number, 0))
-        if self.flushed < self.count:
+        if self.packed.flushed < self.count:
             self._reread_ids()
 
     def _reread_ids(self) -> None:
-        slot = self.flushed
+        slot = self.packed.flushed
         seq, first = self.store.seq_of_slot(slot)
         rows = self.store.db.execute("SELECT predictions FROM blocks WHERE seq>=? ORDER BY seq", (seq,))
         at = first
@@ -377,6 +411,8 @@ class DiskLedger:
                 if slot <= at < self.count:
                     self.recent[prediction.event_id] = at
                 at += 1
+            if len(self.recent) >= self.young:
+                self._age(min(at, self.count))
             if at >= self.count:
                 return
 

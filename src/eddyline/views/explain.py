@@ -14,6 +14,7 @@ from eddyline.records.schema import Schema
 from eddyline.store import blocks
 from eddyline.store.blocks import Kind
 from eddyline.store.database import Store
+from eddyline.store.ids import mark_of, slots_of
 from eddyline.store.ledger import misplaced
 from eddyline.store.rebuild import StoredLines, forgotten, reached
 from eddyline.views.failing import asked
@@ -103,13 +104,13 @@ def _beside(store: Store, pipeline: Pipeline, prediction: Prediction, event: Any
 
 def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
     """The number of a prediction and the prediction, by event id."""
-    row = store.db.execute("SELECT slot FROM ids WHERE id=?", (event_id,)).fetchone()
-    if row is not None:
-        first, group = store.prediction_group(row[0])
-        prediction = group[row[0] - first]
-        if prediction.event_id != event_id:
+    for slot in slots_of(store, event_id):
+        first, group = store.prediction_group(slot)
+        prediction = group[slot - first]
+        if prediction.event_id == event_id:
+            return slot, prediction
+        if mark_of(prediction.event_id) != mark_of(event_id):
             raise misplaced(store, event_id, prediction.event_id)
-        return row[0], prediction
     needle = event_id.encode()
     for first_slot, packed in store.db.execute("SELECT first_slot, predictions FROM blocks ORDER BY seq DESC"):
         for offset, group in blocks.groups_containing(packed, needle):

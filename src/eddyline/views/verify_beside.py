@@ -15,7 +15,9 @@ from eddyline.records.errors import StoreCorrupt
 from eddyline.store.blocks import Notes
 from eddyline.store.database import Store, content_digest
 from eddyline.store.declarations import CHANGED
+from eddyline.store.ids import mark_of
 from eddyline.store.ledger import sealed
+from eddyline.store.reader import PredictionReader
 
 SHOWN = 10
 _TOGETHER = 500
@@ -36,6 +38,7 @@ class Beside:
         self.moved = 0 if remembered is None else remembered["flushed"]
         (self.rows,) = store.db.execute("SELECT count(*) FROM ids WHERE slot<?", (store.slots,)).fetchone()
         self.found = self.wrong = 0
+        self.reader = PredictionReader(store)
 
     def _opens(self, pipeline: Pipeline) -> dict[str, int] | None:
         """What opening demands, and every digest that is read with its own bytes."""
@@ -77,18 +80,26 @@ class Beside:
 
     def _ids(self, slot: int, predictions: Sequence[Prediction]) -> None:
         """Ids that left memory lead to their answers; those that did not yet are not there, or do too."""
-        marks = ",".join("?" * len(predictions))
-        query = f"SELECT id, slot FROM ids WHERE id IN ({marks})"
-        known = dict(self.store.db.execute(query, [prediction.event_id for prediction in predictions]))
-        self.found += len(known)
-        for number, prediction in enumerate(predictions, slot):
-            there = known.get(prediction.event_id)
-            if there == number or (there is None and number >= self.moved):
+        marks = [mark_of(prediction.event_id) for prediction in predictions]
+        places = ",".join("?" * len(marks))
+        known: dict[int, list[int]] = {}
+        for mark, there in self.store.db.execute(f"SELECT mark, slot FROM ids WHERE mark IN ({places}) ORDER BY slot", marks):
+            known.setdefault(mark, []).append(there)
+        for number, (prediction, mark) in enumerate(zip(predictions, marks, strict=True), slot):
+            slots = known.get(mark, [])
+            self.found += number in slots
+            others = [other for other in slots if other != number and not self._alike(other, mark)]
+            if not others and (number in slots or number >= self.moved):
                 continue
+            self.found += len(others)
             self.wrong += 1
             if self.wrong <= SHOWN:
-                leads = "is not among the ids" if there is None else f"leads to answer {there}"
+                leads = f"leads to answer {others[0]}" if others else "is not among the ids"
                 self.faults.append(f"event {prediction.event_id!r} has answer {number}, and {leads}")
+
+    def _alike(self, slot: int, mark: int) -> bool:
+        """Whether the answer there is to an id of the same mark: then it is about that id, not about this one."""
+        return slot < self.store.slots and mark_of(self.reader.read(slot).event_id) == mark
 
     def finish(self) -> None:
         """After the last block of a whole chain: nothing stands beside it that it does not know."""
