@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.store.shop import SHOP, found, visits
 
-from eddyline import Engine
+from eddyline import Engine, Join, hours
 from eddyline.store import ids
 from eddyline.store.database import Store
 from eddyline.store.ids import PackedIds, marks_of
@@ -91,3 +91,20 @@ def test_ids_that_all_look_alike_are_told_apart_by_their_answers(tmp_path: Path,
     assert found(path) == []
     with Engine(SHOP, path) as engine:
         assert [engine.answer(visit) for visit in visits(250)] == first
+
+
+def test_what_falls_due_long_after_is_not_looked_for_by_its_id(tmp_path: Path) -> None:
+    shop = SHOP.replace(join=Join(wait=hours(100), absent=False))
+    with Engine(shop, tmp_path / "due.eddyline") as engine:
+        engine.ledger.bulk, engine.ledger.young = 100, 20
+        for visit in visits(150):
+            engine.answer(visit)
+        engine.checkpoint()
+        for visit in visits(250)[150:]:
+            engine.answer(visit)
+        assert engine.ledger.packed.flushed == 150
+        said: list[str] = []
+        engine.store.db.set_trace_callback(said.append)
+        assert len(engine.drain().examples) == 250
+        assert said
+        assert not [statement for statement in said if "FROM ids" in statement]

@@ -90,6 +90,8 @@ class DiskLedger:
         self.count = 0
         self.recent: dict[str, int] = {}
         self.older: dict[str, int] = {}
+        self.at_hand = 0
+        """the first answer whose id is in one of these"""
         self.packed = PackedIds(store)
         self.recent_marks: list[Marks] = []
         self.older_marks: list[Marks] = []
@@ -150,7 +152,11 @@ class DiskLedger:
 
     def prediction(self, slot: int) -> Prediction:
         prediction = self.predictions.get(slot) or self.checked.get(slot)
-        return prediction if prediction is not None else self._kept(slot)
+        if prediction is None:
+            return self._kept(slot)
+        if slot < self.at_hand:
+            self.looked_up[prediction.event_id] = slot  # who got it may ask by its id
+        return prediction
 
     def settle(self, slot: int, mark: int) -> int:
         number = slot >> SHIFT
@@ -339,6 +345,7 @@ class DiskLedger:
     def _age(self, count: int) -> None:
         """Packs the older of the ids at hand, when there are so many answers."""
         self._pack(self.older, self.older_marks, count - len(self.recent))
+        self.at_hand = count - len(self.recent)
         self.older, self.older_marks = self.recent, self.recent_marks
         self.recent, self.recent_marks = {}, []
 
@@ -400,6 +407,7 @@ class DiskLedger:
                 heappush(self.open, (earliest, number, 0))
         if self.packed.flushed < self.count:
             self._reread_ids()
+        self.at_hand = self.count - len(self.recent) - len(self.older)
 
     def _reread_ids(self) -> None:
         slot = self.packed.flushed
