@@ -14,7 +14,7 @@ from tests.store.shop import SHOP, Sale, Visit
 
 from eddyline import Promote, RollBack, memory
 from eddyline.records.errors import StoreCorrupt
-from eddyline.store import past_ledger
+from eddyline.store import ids, past_ledger
 from eddyline.store.database import Store
 from eddyline.store.ledger import CHUNK
 from eddyline.testing import Voyage
@@ -50,18 +50,23 @@ def stream(number: int) -> list[Visit | Sale]:
     return given
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def long_run(folder: Path, batches: int, bulk: int) -> Path:
     """The store of a long run: ids of its first answers and most chunks are on disk, later ones are not."""
-    with Voyage(LONG, tmp_path_factory.mktemp("long")) as voyage:
-        voyage.engine.ledger.bulk = LONG_AGO
-        for number in range(BATCHES):
+    with Voyage(LONG, folder) as voyage:
+        voyage.engine.ledger.bulk = bulk
+        for number in range(batches):
             voyage.take(*stream(number))
             if number % 5 == 4:
                 voyage.engine.checkpoint()
-        path, ids = voyage.engine.path, voyage.engine.store.db.execute("SELECT count(*) FROM ids").fetchone()[0]
-        assert 0 < ids < BATCH * BATCHES
+        path, rows = voyage.engine.path, voyage.engine.store.db.execute("SELECT count(*) FROM ids").fetchone()[0]
+        assert 0 < rows < BATCH * batches
     return path
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that the tests share."""
+    return long_run(tmp_path_factory.mktemp("long"), BATCHES, LONG_AGO)
 
 
 @pytest.fixture
@@ -93,29 +98,29 @@ def test_what_was_repeated_corrected_or_too_late_is_known_as_it_was(retelling: R
 
 
 def test_a_journal_told_again_keeps_neither_ids_nor_chunks_of_what_is_over(retelling: Retelling) -> None:
-    ids, chunks, waiting = [], [], []
+    names, chunks, waiting = [], [], []
     ledger = retelling.disk
     for _ in retelling.told():
-        ids.append(len(ledger.recent))
+        names.append(len(ledger.recent) + len(ledger.older))
         chunks.append(len(ledger.chunks))
         waiting.append(len(ledger.predictions))
     assert ledger.count == BATCH * BATCHES > 5 * CHUNK
-    assert max(ids) <= 1_500 + BATCH
-    assert len(ledger.hashes) <= ledger.count - ledger.flushed
-    assert ledger.flushed >= LONG_AGO
+    assert max(names) <= 2 * (1_500 + BATCH)
+    assert len(ledger.packed) <= ledger.count - ledger.packed.flushed
+    assert ledger.packed.flushed >= LONG_AGO
     assert max(chunks) <= 2
     assert max(waiting) <= 100
 
 
-def test_ids_that_share_a_hash_are_told_apart(told: Path, sparing: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(past_ledger, "hash", lambda event_id: len(event_id), raising=False)
-    with closing(Store.read(told)) as store:
+def test_ids_that_share_a_mark_are_told_apart(tmp_path: Path, sparing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "BITS", 10)
+    with closing(Store.read(long_run(tmp_path, 12, 4_000))) as store:
         retelling = Retelling(store, LONG)
         for block, outcome in retelling.told():
             assert outcome.dead == block.dead, f"block {block.seq}"
 
 
-def test_a_table_of_ids_that_leads_elsewhere_is_seen(told: Path, tmp_path: Path) -> None:
+def test_a_table_of_ids_that_leads_elsewhere_is_seen(told: Path, sparing: None, tmp_path: Path) -> None:
     copy = tmp_path / "copy.eddyline"
     shutil.copy(told, copy)
     with closing(sqlite3.connect(copy)) as db:
