@@ -35,6 +35,8 @@ SHIFT: Final = 12
 _FAR: Final = 2**62
 YOUNG: Final = 8_192
 """Twice so many ids are at hand as text: labels of the last minutes ask for them."""
+_FIRST: Final = 8
+"""So many times more are at hand before the first are packed."""
 _FEW: Final = 128
 """Fewer predictions than this are looked at one by one: calling numpy costs more."""
 
@@ -333,8 +335,12 @@ class DiskLedger:
                 del self.predictions[slot]
         if self.fresh is not None:
             self._keep_marks(*self.fresh)
-        if len(self.recent) >= self.young:
+        if self._many():
             self._age(self.count)
+
+    def _many(self) -> bool:
+        """Whether more ids are at hand than shall be; a short stream has nothing packed, and pays nothing for it."""
+        return len(self.recent) >= (self.young if self.older else _FIRST * self.young)
 
     def _keep_marks(self, ids: list[str], marks: Marks) -> None:
         """Keeps the marks of a batch where all of its events were answered: they need not be made again."""
@@ -419,7 +425,7 @@ class DiskLedger:
                 if slot <= at < self.count:
                     self.recent[prediction.event_id] = at
                 at += 1
-            if len(self.recent) >= self.young:
+            if self._many():
                 self._age(min(at, self.count))
             if at >= self.count:
                 return
