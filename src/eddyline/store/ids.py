@@ -2,7 +2,7 @@
 
 An id is kept as 63 bits of its digest, with the number of its answer. Nothing here is a Python object by itself: objects
 that live long among those that come and go with each batch scatter them over ever more memory, and every event pays for
-that (decision 35). Two ids may have the same 63 bits, so what is found here are candidates; who asks compares the answers.
+that (decision 36). Two ids may have the same 63 bits, so what is found here are candidates; who asks compares the answers.
 Runs grow by merging those of like size. Ids leave for the disk in the order of their marks, so that neighbours share pages,
 a few with each commit.
 
