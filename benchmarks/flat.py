@@ -4,8 +4,8 @@ One `replay` of a generated stream: eight numbers, one of ten thousand keys, a s
 nine events of ten, silence for the rest, which expires after three hours: as many wait at ten thousand events as at three
 million. From each size on it says what one of the next events (with its share of labels) cost, a tenth as many as came
 before, and at least ten thousand, in wall and processor time, without the making of the records; beside it the bare River
-loop over some of the same records at the same moment, because machines get slower and faster by themselves. No checkpoint falls into the slice of ten thousand, one or more
-into those from a million on: half a microsecond an event.
+loop over some of the same records at the same moment, because machines get slower and faster by themselves. No checkpoint falls
+into the slice of ten thousand, one or more into those from a million on: half a microsecond an event.
 
     python -m benchmarks.flat             3 million events
     python -m benchmarks.flat --quick     300 thousand
