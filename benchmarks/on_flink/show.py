@@ -52,10 +52,10 @@ Written by `python -m benchmarks.on_flink.run`, {about["at"]}, load {about["load
 
 Serve with one aggregate (a sum over an hour by card) and `StandardScaler | LogisticRegression`, events of 270 bytes, Kafka to
 Kafka, exactly once, a checkpoint a second, RocksDB, one slot; medians of {len(measured["rounds"]["eddyline"])} round(s),
-each warmed up first, until the JVMs' compilers took less than 3 % of the time or eight goes were over; what they still took
-is in the table, and counts. Processor seconds are those of the JobManager, the TaskManager and every Python; the ratio is
-Eddyline's events per processor second over the other's in the same round. Asked were 4 × and 30 ×. The plain job keeps the hour
-in keyed state and does the same sums; it does not remember ids. Events are made before the clock starts, for each alike.
+each warmed up first; what the JVMs' compilers still took is in the table, and counts. Processor seconds are those of the
+JobManager, the TaskManager and every Python; the ratio is Eddyline's events per processor second over the other's in the same
+round. Asked were 4 × and 30 ×. The plain job keeps the hour in keyed state and does the same sums; it does not remember ids.
+Events are made before the clock starts, for each alike.
 
 | | events per processor second | events a second | compiling | Eddyline is |
 |---|---:|---:|---:|---:|
