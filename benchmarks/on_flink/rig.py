@@ -87,6 +87,15 @@ class Rig:
         pids = [process.pid for process in self.flink.processes()]
         return sum(_seconds(pid) for pid in _with_children([pid for pid in pids if pid is not None]))
 
+    def compiling(self) -> float:
+        """Processor seconds that the compilers of the JVMs have taken so far."""
+        return sum(
+            sum(_times(stat)[:2]) / _TICKS
+            for process in self.flink.processes()
+            for stat in Path(f"/proc/{process.pid}/task").glob("*/stat")
+            if "CompilerThre" in stat.read_text()
+        )
+
 
 class Counter:
     """Counts the committed messages of a topic."""
@@ -134,8 +143,13 @@ def _with_children(pids: list[int]) -> list[int]:
 
 
 def _seconds(pid: int) -> float:
+    """Of a process, with its children that are gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(_times(Path(f"/proc/{pid}/stat"))) / _TICKS
     except OSError:
         return 0.0
-    return sum(map(int, fields[11:15])) / _TICKS
+
+
+def _times(stat: Path) -> list[int]:
+    """Ticks in user and in system mode, and those of children that are gone."""
+    return [int(field) for field in stat.read_text().rpartition(")")[2].split()[11:15]]

@@ -2,7 +2,7 @@
 
 The processor seconds are those of the whole tree: JobManager, TaskManagers, and every Python they start; the broker and the
 producer are not counted. Each job reads from Kafka and writes to Kafka exactly once, with a checkpoint a second. It is warmed
-up until its JVM has compiled most of what it runs, and then given all events at once.
+up until its JVM has compiled most of what it runs, and then given all events at once; what compiling still took is told.
 
     python -m benchmarks.on_flink.run                            writes benchmarks/flink.md and flink.json
     python -m benchmarks.on_flink.run --rounds 1 --share 0.5     the same of fewer rounds and events, and the page says so
@@ -90,13 +90,17 @@ def throughput(rig: Rig, kind: str, start: Callable[[], str], share: float) -> d
     counter.until(warm)
     ahead = list(payments(events, warm))  # made before: else a fast job would wait for the producer, and be timed waiting
     time.sleep(2)
-    cpu, wall = rig.cpu(), time.perf_counter()
+    cpu, compiling, wall = rig.cpu(), rig.compiling(), time.perf_counter()
     rig.produce("bench.events", ahead)
     counter.until(warm + events)
-    cpu, wall = rig.cpu() - cpu, time.perf_counter() - wall
+    cpu, compiling, wall = rig.cpu() - cpu, rig.compiling() - compiling, time.perf_counter() - wall
     counter.consumer.close()
     end(rig, started)
-    found: dict[str, float] = {"per_cpu_second": round(events / cpu), "per_second": round(events / wall)}
+    found: dict[str, float] = {
+        "per_cpu_second": round(events / cpu),
+        "per_second": round(events / wall),
+        "compiling": round(compiling / cpu, 3),
+    }
     print(kind, found, file=sys.stderr, flush=True)
     return found
 

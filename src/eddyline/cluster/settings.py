@@ -19,10 +19,11 @@ TASKMANAGER_JVM = (
     "-Xmx512m",
     "-XX:MaxDirectMemorySize=320m",
     "-XX:MaxMetaspaceSize=256m",
+    "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
 )
 """Heap: framework and task. Direct: framework off-heap, task off-heap and network. 1.5 GB with managed memory and overhead;
-Python's own memory in thread mode comes on top."""
+Python's own memory in thread mode comes on top. One thread collects a heap this small in milliseconds: G1's would only cost."""
 
 _MEMORY = {
     "jobmanager.memory.heap.size": "448m",

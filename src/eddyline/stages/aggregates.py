@@ -398,7 +398,11 @@ class Aggregates:
             horizon = watermark - plan.span
             owner = key if plan.by is None else _owner(getattr(event, plan.by))
             if at >= watermark and owner is not None:
-                plan.enter(table.pasts.get(owner) or table.open(owner), at, event, horizon)
+                past = table.pasts.get(owner)
+                if past is None:
+                    table.open(owner).enter(at, event)  # one moment is within all bounds
+                else:
+                    plan.enter(past, at, event, horizon)
             table.sweep(horizon)
 
     def step(self, state: AggregatesState, key: str, at: int, event: Any, watermark: int) -> dict[str, Value]:

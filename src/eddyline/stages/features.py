@@ -18,7 +18,6 @@ from eddyline.records.numbers import SURE
 
 _PLAIN = frozenset((float, int, bool, str, type(None)))
 _NUMBERS = frozenset((float, int, bool))
-_ONLY_FLOATS = {float}
 INT_LIMIT = 2**63
 """Integers beyond it cannot be written down in 64 bits."""
 
@@ -109,12 +108,16 @@ def canonical(raw: Mapping[str, Any], orders: dict[tuple[str, ...], tuple[str, .
         order = orders.get(names)
         if order is None:
             order = _order(names, orders)
-        features = {name: raw[name] for name in order}
-        kinds = set(map(type, features.values()))
-        if kinds == _ONLY_FLOATS:
-            if hypot(*features.values()) <= SURE:
+        features: Features = {}
+        only_floats = True
+        for name in order:
+            features[name] = value = raw[name]
+            if type(value) is not float:
+                only_floats = False
+        if only_floats:
+            if hypot(*features.values()) <= SURE:  # type: ignore[arg-type]
                 return features
-        elif kinds <= _NUMBERS and sum(map(abs, features.values())) < INT_LIMIT:
+        elif _NUMBERS.issuperset(map(type, features.values())) and sum(map(abs, features.values())) < INT_LIMIT:  # type: ignore[arg-type]
             return features
     except OverflowError:  # an integer beyond every float; it is named below
         pass

@@ -77,11 +77,13 @@ class Serve:
             if aggregates is None:
                 raw = maker.features(event)
             else:
-                if (name := _too_large(event, state.aggregated)) is not None:
-                    detail = f"{name!r} is an integer beyond 64 bits, and an aggregate reads it; make it a float or text"
-                    return refuse("events", Reason.OUT_OF_RANGE, detail, event, event_id=event_id)
+                for name in state.aggregated:
+                    if type(read := getattr(event, name)) is int and not -INT_LIMIT <= read < INT_LIMIT:
+                        return _too_large(name, arrival)
                 seen = aggregates.values(windows, arrival.key, at, event, watermark)
-                raw = maker.features(event, **{name: seen[name] for name in maker.wanted})
+                wanted = maker.wanted
+                some = seen if len(wanted) == len(seen) else {name: seen[name] for name in wanted}
+                raw = maker.features(event, **some)
             segment = None if self.segment is None else self.segment(event)
             if segment is not None and not segment.isascii():
                 segment.encode()  # a lone surrogate could not be written down
@@ -162,10 +164,6 @@ def says_the_same(known: Arrival, again: Arrival) -> bool:
 _CONFLICT = "an event with this id and other fields was answered before; the first answer stands"
 
 
-def _too_large(event: Any, names: tuple[str, ...]) -> str | None:
-    """The first of these fields that is an integer nobody could write down in 64 bits."""
-    for name in names:
-        value = getattr(event, name)
-        if type(value) is int and not -INT_LIMIT <= value < INT_LIMIT:
-            return name
-    return None
+def _too_large(name: str, arrival: Arrival) -> DeadLetter:
+    detail = f"{name!r} is an integer beyond 64 bits, and an aggregate reads it; make it a float or text"
+    return refuse("events", Reason.OUT_OF_RANGE, detail, arrival.value, event_id=arrival.id)

@@ -141,9 +141,15 @@ class Total:
 
     def append(self, at: int, value: Any) -> None:
         before = self.before
-        amount = self._amount(value)  # first: it may refine `before`
-        before.append(before[-1] + amount)
-        self.numbers.append(value if type(value) is float else _as_float(value))
+        if type(value) is float:
+            amount = value * self.scale
+            whole = int(amount) if amount.is_integer() and -LIMIT <= value <= LIMIT else self._amount(value)
+            before.append(before[-1] + whole)
+            self.numbers.append(value)
+            return
+        whole = self._amount(value)  # first: it may refine `before`
+        before.append(before[-1] + whole)
+        self.numbers.append(_as_float(value))
 
     def insert(self, index: int, at: int, value: Any) -> None:
         self.before.insert(index, self.before[index])
@@ -493,7 +499,10 @@ class Past:
 
     def __init__(self, needs: Iterable[Need]) -> None:
         self.times: list[int] = []
-        self.columns: tuple[Any, ...] = tuple([column(field) for column, field in needs])
+        columns: list[Any] = []
+        for column, field in needs:
+            columns.append(column(field))
+        self.columns: tuple[Any, ...] = tuple(columns)
 
     def enter(self, at: int, event: Any) -> None:
         """Puts an event where its time belongs."""

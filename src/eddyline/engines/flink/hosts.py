@@ -8,12 +8,16 @@ hands; learn and watch are one instance each.
 
 from __future__ import annotations
 
+import gc
 from typing import Protocol
 
 from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.declared import By
 from eddyline.engines.flink.shipping import sender, unpacked
 from eddyline.pipeline import Pipeline
+
+COLLECT_AFTER = 20_000
+"""New objects after which Python looks for cycles. At its usual 700 it would look ten times a batch, and find a batch."""
 
 
 class Host(Protocol):
@@ -38,6 +42,7 @@ class Host(Protocol):
 
 def host(stage: str, plan: bytes, saved: bytes, index: int, of: int) -> Host:
     """The host of a stage, as it was at the last checkpoint. What the operator calls when it opens."""
+    gc.set_threshold(max(gc.get_threshold()[0], COLLECT_AFTER), *gc.get_threshold()[1:])
     return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0, by=sender(plan))
 
 

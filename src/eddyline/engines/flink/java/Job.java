@@ -55,7 +55,7 @@ public final class Job {
       DataStream<Rec> events = timed(Rec.EVENT, "events", owner);
       if (spec.path("per_key").asBoolean()) events = events.union(returned());
       out = stage("serve", events, told, owner, true, true, answering());
-      predictions = of(out, Rec.PREDICTION);
+      if (runs("learn")) predictions = of(out, Rec.PREDICTION);
     }
     if (runs("learn")) {
       if (predictions == null) predictions = timed(Rec.PREDICTION, "predictions", Shards.By.ID);

@@ -169,7 +169,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     if (batch == null || batch.isEmpty()) return;
     List<Rec> taken = batch;
     batch = new ArrayList<>(taken.size());
-    finish(taken, (byte[]) interpreter.invokeMethod(host, "step", packed(taken), watermark));
+    finish((byte[]) interpreter.invokeMethod(host, "step", packed(taken), watermark));
     latency.update((System.nanoTime() - firstArrived) / 1000);
   }
 
@@ -202,7 +202,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   }
 
   /** Takes what a step gave: records, what to remember about ids, and when to be woken about them. */
-  private void finish(List<Rec> taken, byte[] answer) throws Exception {
+  private void finish(byte[] answer) throws Exception {
     Pack.Reader reader = new Pack.Reader(answer);
     reader.array();
     emit(reader);
@@ -229,14 +229,8 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
       int kind = (int) reader.integer();
       if (kind == Rec.DEAD) dead.inc();
       Rec rec = new Rec(kind, reader.text(), reader.text(), reader.integer(), reader.bytes(), reader.text());
-      output.collect(rec.f3 == Rec.NEVER ? erased(rec) : reuse.replace(rec, rec.millis()));
+      output.collect(reuse.replace(rec)); // when it happened is in the record: nobody asks Flink
     }
-  }
-
-  private StreamRecord<Rec> erased(Rec rec) {
-    reuse.replace(rec);
-    reuse.eraseTimestamp();
-    return reuse;
   }
 
   // Time ----------------------------------------------------------------------------------------------------------------
