@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from tests.laws.drawn import LAW, PIPELINES, Chargeback, Payment, interleaved, pipeline, roomy, sources
 
 from eddyline import Rejected
-from eddyline.engines.flink.serve import Answered
+from eddyline.engines.flink.serve import Answered, digest_of
 from eddyline.records import Reason
 from eddyline.records.schema import Schema
-from eddyline.stages.refuse import digest_of
 from eddyline.stages.serve import says_the_same
 from eddyline.store.blocks import Input, Kind
 from eddyline.testing import Voyage, account_of
