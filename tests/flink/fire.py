@@ -71,6 +71,8 @@ LABEL_S = 600.0
 """How long a truth takes, on average, in event time: an event is one second."""
 PATIENCE_S = 300.0
 """When a run that does not move is given up. What a recovery may take is the test's to say."""
+TRIES = 20
+"""For what has to happen within milliseconds."""
 
 
 # What is sent --------------------------------------------------------------------------------------------------------
@@ -412,22 +414,29 @@ class Fire:
 
         Frozen just before: between two alignments of event time, of which there are five a second, so some tries miss.
         """
-        until = time.monotonic() + PATIENCE_S
-        while True:
+        said = "killed, for all tries missed, at no moment in particular"
+        for _ in range(TRIES):
             number = self._a_worker()
             worker, log = self.flink.taskmanager(number), Log(self.flink.folder / "jobmanager.log")
-            assert log.says("Completed checkpoint", PATIENCE_S), f"no checkpoint was completed; {self._words()}"
-            time.sleep(0.8 * self.settings.checkpoint_ms / 2_000)  # the next is asked for half an interval later
+            time.sleep(max(0.0, self._next_checkpoint(log) - self.dice.uniform(0.005, 0.15) - time.monotonic()))
             worker.pause()
-            if log.says("Triggering checkpoint", 1.0) and not log.says("pending events", 0.1):
+            if log.says("Triggering checkpoint", 0.5) and not log.says("pending events", 0.1):
+                time.sleep(0.5)  # an alignment or two are held back
+                said = "killed as it was asked for a checkpoint"
                 break
-            assert time.monotonic() < until, "no checkpoint was asked for between two alignments"
             worker.resume()
-        time.sleep(0.5)  # an alignment or two are held back
         worker.kill()
         self._end()
         self.flink.start_taskmanager(number)
-        return f"taskmanager-{number} killed as it was asked for a checkpoint"
+        return f"taskmanager-{number} {said}"
+
+    def _next_checkpoint(self, log: Log) -> float:
+        """When one is due, after the one that is completed next: an interval after that began, half of one after it ended."""
+        interval = self.settings.checkpoint_ms / 1000
+        assert log.says("Triggering checkpoint", PATIENCE_S), f"no checkpoint began; {self._words()}"
+        begun = time.monotonic()
+        assert log.says("Completed checkpoint", PATIENCE_S), f"no checkpoint was completed; {self._words()}"
+        return max(begun + interval, time.monotonic() + interval / 2)
 
     def the_jobmanager_is_killed_during_a_checkpoint(self) -> str:
         """Nobody will ever complete it; what was written for it has to vanish."""
