@@ -34,7 +34,7 @@ SIZES = {
     "quick": (10_000, 100_000, 300_000),
     "tiny": (16_000, 32_000),
 }
-NEXT, AT_LEAST = 0.1, 10_000
+NEXT, AT_LEAST = 0.1, 12_000
 """How many events its cost is taken over, as a share of a size; records are read a few thousand at a time."""
 WAIT_DAYS = 3 / 24
 """So that from six thousand events on as many wait as ever will."""

@@ -69,11 +69,11 @@ def test_the_sieve_holds_back_no_id_that_is_on_disk_while_it_learns_them(store: 
     packed.move(len(NAMES))
     sieve, marks = Sieve(store), np.sort(marks_of(NAMES))
     for _ in range(5):
-        assert sieve.through(marks[::50]) == marks[::50].tolist()
+        assert sieve.through(marks[::50]).tolist() == marks[::50].tolist()
     for _ in range(10):
         passed = sieve.through(np.sort(marks_of(OTHERS)))
     assert len(passed) < 5
-    assert sieve.through(marks) == marks.tolist()
+    assert sieve.through(marks).tolist() == marks.tolist()
 
 
 def test_ids_that_all_look_alike_are_told_apart_by_their_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

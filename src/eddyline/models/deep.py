@@ -11,13 +11,18 @@ from __future__ import annotations
 import copyreg
 import io
 import pickle
+from collections.abc import Callable, Mapping
 from typing import Any
 
+Reducers = Mapping[type, Callable[[Any], Any]]
+"""How objects of some classes are taken apart, in the form of `copyreg`."""
 _FLAT, _LINKED = b"\x00", b"\x01"
 
 
-def dumps(root: Any) -> bytes:
+def dumps(root: Any, reducers: Reducers | None = None) -> bytes:
     """The bytes of a graph: a plain pickle where that goes, object by object where it is too deep.
+
+    `reducers` are for classes that `pickle` would write otherwise.
 
     Raises what `pickle` raises for something that cannot be saved, such as a lambda.
 
@@ -25,10 +30,10 @@ def dumps(root: Any) -> bytes:
     {'a': 1.0}
     """
     try:
-        return _FLAT + pickle.dumps(root, protocol=5)
+        return _FLAT + _Plain(reducers).written(root)
     except RecursionError:
         # Not an accident of the caller's stack: the graph itself is deeper than pickle goes.
-        return _LINKED + _Linked(root).written()
+        return _LINKED + _Linked(root, reducers).written()
 
 
 def loads(data: bytes) -> Any:
@@ -43,14 +48,28 @@ def copied(root: Any) -> Any:
     return loads(dumps(root))
 
 
+class _Plain(pickle.Pickler):
+    """One pickle, with the reducers beside those that everybody has."""
+
+    def __init__(self, reducers: Reducers | None) -> None:
+        self._buffer = io.BytesIO()
+        super().__init__(self._buffer, protocol=5)
+        self.dispatch_table = {**copyreg.dispatch_table, **(reducers or {})}
+
+    def written(self, root: Any) -> bytes:
+        self.dump(root)
+        return self._buffer.getvalue()
+
+
 class _Linked(pickle.Pickler):
     """One pickle after the other, with one memory: first the classes of all objects, then their states, then
     the root.
     """
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, reducers: Reducers | None) -> None:
         self._buffer = io.BytesIO()
         super().__init__(self._buffer, protocol=5)
+        self.dispatch_table = {**copyreg.dispatch_table, **(reducers or {})}
         self._root = root
         self._numbers: dict[int, int] = {}
         self._states: list[Any] = []
@@ -70,7 +89,7 @@ class _Linked(pickle.Pickler):
         number = self._numbers.get(id(obj))
         if number is not None:
             return number
-        if not _is_plain(obj):
+        if type(obj) in self.dispatch_table or not _is_plain(obj):
             return None
         self._numbers[id(obj)] = number = len(self._kinds)
         self._alive.append(obj)
@@ -82,7 +101,7 @@ class _Linked(pickle.Pickler):
 def _is_plain(obj: Any) -> bool:
     """Whether an object is its class and its attributes, and nothing else."""
     kind: Any = type(obj)
-    if kind in copyreg.dispatch_table or kind.__reduce_ex__ is not object.__reduce_ex__:
+    if kind.__reduce_ex__ is not object.__reduce_ex__:
         return False
     if kind.__reduce__ is not object.__reduce__ or kind.__module__ == "builtins" or isinstance(obj, type):
         return False

@@ -15,7 +15,7 @@ import msgspec
 from river import base, linear_model
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 
-from eddyline.models import compiled, deep
+from eddyline.models import compiled, river_bytes
 from eddyline.models.canonical import digest
 from eddyline.models.plain import finite, plain_scores, plain_value
 from eddyline.models.river_direct import is_logistic
@@ -79,14 +79,14 @@ class RiverModel:
         require_repeatable(estimator)
         require_order(estimator)
         require_saveable(estimator)
-        mine = deep.copied(estimator)
+        mine = river_bytes.copied(estimator)
         put_in_order(mine)
         self._recipe = recipe_of(mine, digest(mine, DERIVED))
         self._own(mine)
 
     def save(self) -> bytes:
         """The whole state: a pickle, behind the version of River that can read it."""
-        return msgspec.msgpack.encode([RIVER_VERSION, deep.dumps(self._estimator)])
+        return msgspec.msgpack.encode([RIVER_VERSION, river_bytes.dumps(self._estimator)])
 
     def restored(self, state: bytes) -> RiverModel:
         """The model with this saved state; this one stays as it is.
@@ -103,7 +103,7 @@ class RiverModel:
         other = object.__new__(RiverModel)
         other.task = self.task
         other._recipe = self._recipe
-        other._own(deep.loads(body))
+        other._own(river_bytes.loads(body))
         return other
 
     @classmethod
@@ -111,7 +111,7 @@ class RiverModel:
         """The model of these saved bytes where nothing declares it; `recipe` is what was registered with them."""
         blank = object.__new__(cls)
         blank._recipe = dict(recipe)
-        blank.task = task_of(deep.loads(msgspec.msgpack.decode(state, type=tuple[str, bytes])[1]))
+        blank.task = task_of(river_bytes.loads(msgspec.msgpack.decode(state, type=tuple[str, bytes])[1]))
         return blank.restored(state)
 
     def digest(self) -> str:

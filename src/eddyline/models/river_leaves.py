@@ -15,7 +15,7 @@ from river import forest, tree
 from river.tree.splitter.histogram_splitter import HistogramSplitter
 from river.tree.splitter.nominal_splitter_classif import NominalSplitterClassif
 
-from eddyline.models import deep
+from eddyline.models import river_bytes
 from eddyline.models.river_refusals import parts
 
 Call = Callable[[Any], Any]
@@ -59,7 +59,7 @@ class Words:
         def ask(x: Any) -> Any:
             if not self.met:
                 return call(x)
-            return _taken_back(last, call, x) if found else getattr(deep.copied(last), method)(x)
+            return _taken_back(last, call, x) if found else getattr(river_bytes.copied(last), method)(x)
 
         return ask
 

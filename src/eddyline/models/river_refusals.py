@@ -26,7 +26,7 @@ from river import (
     time_series,
 )
 
-from eddyline.models import deep
+from eddyline.models import river_bytes
 from eddyline.records import Task
 from eddyline.records.errors import DeclarationError
 
@@ -126,7 +126,7 @@ def require_repeatable(estimator: Any) -> None:
 def require_saveable(estimator: Any) -> None:
     """Refuses what cannot be saved: a lambda, a function defined inside another, an open file."""
     try:
-        deep.dumps(estimator)
+        river_bytes.dumps(estimator)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise DeclarationError(
             f"model: {type(estimator).__name__} cannot be saved: {error}\n"

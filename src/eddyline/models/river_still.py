@@ -27,7 +27,7 @@ from river import (
 )
 from river import proba as river_proba
 
-from eddyline.models import deep
+from eddyline.models import river_bytes
 from eddyline.models.canonical import Derived
 from eddyline.models.river_direct import is_scaler, scaled
 from eddyline.models.river_refusals import parts
@@ -140,14 +140,14 @@ def foreign(part: Any) -> bool:
 
 def _on_a_copy(step: Any, method: str) -> Call:
     def ask(x: Any) -> Any:
-        return getattr(deep.copied(step), method)(x)
+        return getattr(river_bytes.copied(step), method)(x)
 
     return ask
 
 
 def _on_a_copy_if(unseen: Callable[[Any], bool], step: Any, call: Call, method: str) -> Call:
     def ask(x: Any) -> Any:
-        return getattr(deep.copied(step), method)(x) if unseen(x) else call(x)
+        return getattr(river_bytes.copied(step), method)(x) if unseen(x) else call(x)
 
     return ask
 

@@ -62,7 +62,7 @@ class PackedIds:
 
     def __init__(self, store: Store, flushed: int = 0) -> None:
         self.store = store
-        self.sieve: Sieve | None = Sieve(store) if flushed else None
+        self.sieve = Sieve(store)
         self.runs: list[Run] = []
         self.leaving: Run = _EMPTY
         self.leaving_until = 0
@@ -78,6 +78,7 @@ class PackedIds:
         """Takes the ids of the next answers."""
         order = np.argsort(marks)
         run = marks[order], order + self.until
+        self.sieve.add(run[0])
         self.until += len(marks)
         while self.runs and len(self.runs[-1][0]) < _LIKE * len(run[0]):
             run = _merged(self.runs.pop(), run)
@@ -85,7 +86,9 @@ class PackedIds:
 
     def candidates(self, ids: Sequence[str], marks: Marks, count: int) -> dict[str, list[int]]:
         """Which of the first `count` answers may be those to these ids; an id that has none is left out."""
-        wanted = np.sort(marks)
+        wanted = self.sieve.through(np.sort(marks))
+        if not len(wanted):
+            return {}
         found: dict[int, list[int]] = {}
         for known, slots in (self.leaving, *self.runs):
             if len(known):
@@ -93,8 +96,8 @@ class PackedIds:
                 starts[starts == len(known)] = 0
                 for start in starts[known[starts] == wanted].tolist():
                     _gather(found, known, slots, start)
-        if self.flushed and self.sieve is not None:
-            for mark, slot in self._on_disk(self.sieve.through(wanted), count):
+        if self.flushed:
+            for mark, slot in self._on_disk(wanted.tolist(), count):
                 found.setdefault(mark, []).append(slot)
         if not found:
             return {}
@@ -114,9 +117,6 @@ class PackedIds:
         while self.runs:
             run = _merged(self.runs.pop(), run)
         self.leaving, self.leaving_until, self.moved = run, self.until, 0
-        if self.sieve is None:
-            self.sieve = Sieve(self.store)
-        self.sieve.add(run[0])
 
     def move(self, came: int) -> None:
         """Moves some of those that are leaving to the disk, twice as many as came: no commit waits for all.

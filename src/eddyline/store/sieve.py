@@ -1,8 +1,8 @@
-"""Which ids are surely not on disk: a bit for each stretch of marks, so that a new id seldom asks the B-tree.
+"""Which ids were surely never answered: a bit for each stretch of marks, so that a new id seldom asks runs and B-tree.
 
 It takes 16 MiB, however many ids there are: of 3 million, 2 new ones in 100 are looked up in vain; of 100 million, every
-second. It is on no disk: a process that opens a store learns it from the rows there, a few with each question, and asks the
-B-tree about the rest until then.
+second. It is on no disk: a process that opens a store learns it from the rows there, a few with each question, and lets
+the rest through until then.
 
 Keeps I21 (bounded). Knows nothing of answers.
 """
@@ -23,7 +23,7 @@ _ALL: Final = 2**63 - 1
 
 
 class Sieve:
-    """Lets through the marks that may be on disk."""
+    """Lets through the marks that may be those of answered events."""
 
     __slots__ = ("bits", "known", "store")
 
@@ -34,17 +34,17 @@ class Sieve:
         """up to which mark all rows are in it"""
 
     def add(self, marks: NDArray[np.int64]) -> None:
-        """Takes marks that go to the disk."""
+        """Takes marks of answered events."""
         places = marks >> _SHIFT
         np.bitwise_or.at(self.bits, places >> 3, np.left_shift(1, places & 7).astype(np.uint8))
 
-    def through(self, marks: NDArray[np.int64]) -> list[int]:
-        """Those of the marks that may be on disk, in their order."""
+    def through(self, marks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the marks that may have been answered, in their order."""
         if self.known < _ALL:
             self._learn(_AT_ONCE + 8 * len(marks))
         places = marks >> _SHIFT
         there: NDArray[Any] = (self.bits[places >> 3] >> (places & 7)) & 1
-        kept: list[int] = marks[(there != 0) | (marks > self.known)].tolist()
+        kept: NDArray[np.int64] = marks[(there != 0) | (marks > self.known)]
         return kept
 
     def _learn(self, many: int) -> None:

@@ -31,7 +31,7 @@ from eddyline.records.time import BEGINNING, END, to_us
 from eddyline.store.blocks import Fault, Input, Kind
 
 _pack = msgspec.msgpack.Encoder().encode
-READ = 4_000
+READ = 2_000
 WITHIN = 1_000
 """How many records behind a record are looked at before it is handed out. A constant, so that the order is always the same."""
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from eddyline.engines.embedded.publish import Publisher
     from eddyline.engines.embedded.trainer import Trainer
 
-BATCH = 4_000
+BATCH = 2_000
 POLL_SECONDS = 0.05
-COLLECT_EVERY = 25
+COLLECT_EVERY = 50
 INBOX_SECONDS = 0.2
 
 
