@@ -17,10 +17,11 @@ from river import linear_model, preprocessing
 from eddyline import EpochSeconds, Event, Floor, Id, Label, NotFound, Pipeline, Promote, Retrain, Truth, Versions, memory
 from eddyline.engines.flink.audit import examine
 from eddyline.engines.flink.copying import STREAMS, LogCopy, Sent
+from eddyline.engines.flink.fetching import Answered
 from eddyline.engines.flink.learn import Request
 from eddyline.engines.flink.steering import _records as records
 from eddyline.ports import Model
-from eddyline.records import Decision
+from eddyline.records import DeadLetter, Decision
 from eddyline.stages.commands import Command
 from eddyline.testing.hosted import Hosted
 from eddyline.views.beside import COPY, Workshop
@@ -117,6 +118,19 @@ class HostedJob:
     def answered(self, events: Collection[str]) -> frozenset[str]:
         """By id."""
         return frozenset(events) & {one.event_id for one in self.hosted.written.predictions}
+
+    def answer(self, event_id: str) -> Answered | None:
+        """The answer, as it was written."""
+        return next((Answered(one, 1.0) for one in self.hosted.written.predictions if one.event_id == event_id), None)
+
+    def event(self, event_id: str) -> bytes | None:
+        """The event, as it came."""
+        needle = f'"{event_id}"'.encode()
+        return next((one.value for stream, one in self.hosted.sent if stream == "events" and needle in one.value), None)
+
+    def refused(self, event_id: str) -> list[DeadLetter]:
+        """What was refused of it."""
+        return [one for one in self.hosted.written.dead if one.event_id == event_id]
 
     def wait(self) -> None:
         """Time passes as records come."""

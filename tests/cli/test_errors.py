@@ -130,7 +130,7 @@ def test_looking_at_a_store_that_is_not_there_ends_with_6_and_makes_none(tmp_pat
     assert (ran.code, ran.out) == (6, "")
     assert ran.err.startswith("error: no store at ")
     assert "a job on Flink keeps none" in ran.err
-    assert "eddyline history FILE.py --brokers HOST:PORT" in ran.err
+    assert "--brokers HOST:PORT asks them" in ran.err
     assert not list(tmp_path.glob("*.eddyline*"))
 
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
@@ -18,6 +19,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from tests.connectors.registry import serving
 from tests.flink.conftest import Run
 
+from eddyline.cli.main import main
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import Connection, KafkaTopic, on_topics, wire
@@ -83,7 +85,7 @@ def told(letter: DeadLetter) -> tuple[object, ...]:
 
 
 def test_avro_events_and_protobuf_labels_run_on_flink_with_the_dead_letters_of_one_process(
-    kafka_broker: Kafka, flink_cluster: Flink, tmp_path: Path
+    kafka_broker: Kafka, flink_cluster: Flink, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print("seed", SEED)
     with serving() as registry:
@@ -95,6 +97,8 @@ def test_avro_events_and_protobuf_labels_run_on_flink_with_the_dead_letters_of_o
             run.stop(drain=True)
             done = audit(loaded.pipeline, run.connection)
             letters = [wire.decode_dead(message.value) for message in run.of_stream("dead_letters")]
+            counted = said(capsys, "dead-letters", loaded, kafka_broker)
+            explained = said(capsys, "explain", loaded, kafka_broker, "p-17")
         finally:
             run.end()
         assert done.faults == []
@@ -103,6 +107,8 @@ def test_avro_events_and_protobuf_labels_run_on_flink_with_the_dead_letters_of_o
         expected = in_one_process(loaded, run.connection, tmp_path)
     assert sorted(map(told, letters)) == sorted(map(told, expected))
     assert len(letters) == 2 * (len(UNREADABLE) + 1)
+    assert counted["total"] == len(letters)
+    assert (explained["event"]["id"], explained["event"]["card"], explained["again"]) == ("p-17", 17, "equal")
     details = {letter.detail for letter in letters}
     assert any("its schema is not in the registry" in detail for detail in details), details
 
@@ -130,6 +136,13 @@ def test_a_registry_that_is_down_is_waited_for_and_nothing_is_refused(
         run.end()
     assert done.sound, done
     assert (done.predictions, done.examples, done.dead) == (200, 200, 0)
+
+
+def said(capsys: pytest.CaptureFixture[str], command: str, loaded: Loaded, kafka: Kafka, *more: str) -> Any:
+    """What a command says of the job, as a program reads it."""
+    capsys.readouterr()
+    assert main([command, str(loaded.file), *more, "--brokers", kafka.brokers, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
 
 
 def message_of(loaded: Loaded) -> type:

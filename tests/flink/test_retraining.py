@@ -104,17 +104,27 @@ def done(kafka_broker: Kafka, flink_cluster: Flink, tmp_path_factory: pytest.Tem
             _eddyline(folder, "challengers", file, kafka_broker, "--leave", line)
         said["forget"] = _eddyline(folder, "forget", file, kafka_broker, "--events", ",".join(BAD))
         time.sleep(3.0)
+        said["explain while it runs"] = _eddyline(folder, "explain", file, kafka_broker, "v-250")
         flowing.stop()
         run.taken()
         assert (run.id, run.rest.state(job)) == (job, "RUNNING")
         run.stop(drain=True)
         said["check"] = _eddyline(folder, "history", file, kafka_broker, "--check")
+        said["explain"] = _eddyline(folder, "explain", file, kafka_broker, f"v-{flowing.sent - 50}")
         said["history"] = _eddyline(folder, "history", file, kafka_broker)
         said["backtest"] = _eddyline(folder, "backtest", file, kafka_broker, "--pipeline", str(file))
         yield Done(loaded, run.recorded(), folder / "retrained.beside", said)
     finally:
         flowing.stop()
         run.end()
+
+
+@pytest.mark.parametrize("when", ["explain while it runs", "explain"])
+def test_an_answer_of_the_job_is_explained_and_given_again_from_its_topics(done: Done, when: str) -> None:
+    told = done.said[when]
+    assert told["event"]["id"] == told["prediction"]["event_id"]
+    assert told["again"] == "equal"
+    assert [truth["known"] for truth in told["truths"]] == ["label"]
 
 
 def _eddyline(folder: Path, command: str, file: Path, kafka: Kafka, *more: str) -> Any:

@@ -177,6 +177,7 @@ def test_an_explanation_on_another_fingerprint_claims_nothing(store: Path) -> No
 def test_an_explanation_holds_the_event_the_answer_its_version_and_its_truth(store: Path) -> None:
     with closing(Store.read(store)) as opened:
         said = explain(opened, SHOP, "v-300")
+        assert said.event is not None
         assert said.event["id"] == "v-300"
         assert said.prediction.event_id == "v-300"
         assert said.again == "equal"

@@ -1,4 +1,4 @@
-"""What `retrain` and `forget` share where they work beside a job on Flink: how it is reached, and where the work lies.
+"""What `retrain`, `forget` and `explain` share beside a job on Flink: how it is reached, and where the work lies.
 
 No command of its own.
 """
@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from eddyline.cli.load import Loaded
+    from eddyline.engines.flink.beside import KafkaJob
     from eddyline.records import Place
     from eddyline.views.beside import Workshop
 
@@ -52,18 +55,24 @@ def trainer_hint(loaded: Loaded) -> str | None:
     )
 
 
-@contextmanager
-def workshop(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None, hold: int | None) -> Iterator[Workshop]:
-    """Where models are made beside the job of a pipeline."""
+def job_and_folder(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None) -> tuple[KafkaJob, Path]:
+    """The job of a pipeline, and where the copy of its log lies."""
     from pathlib import Path
 
     from eddyline.cli.flink_options import connection_for
     from eddyline.engines.flink.beside import KafkaJob
+
+    folder = Path(work) if work is not None else loaded.base / f"{loaded.pipeline.name}.beside"
+    return KafkaJob(loaded.pipeline, connection_for(loaded, brokers, kafka_config)), folder
+
+
+@contextmanager
+def workshop(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None, hold: int | None) -> Iterator[Workshop]:
+    """Where models are made beside the job of a pipeline."""
     from eddyline.engines.flink.copying import LogCopy
     from eddyline.views.beside import COPY, Workshop
 
-    folder = Path(work) if work is not None else loaded.base / f"{loaded.pipeline.name}.beside"
-    job = KafkaJob(loaded.pipeline, connection_for(loaded, brokers, kafka_config))
+    job, folder = job_and_folder(loaded, brokers, kafka_config, work)
     with LogCopy(loaded.pipeline, folder / COPY) as copy:
         yield Workshop(job, copy, loaded.base, folder, hold=hold or 0)
 

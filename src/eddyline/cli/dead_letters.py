@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from eddyline.cli.asking import on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--show", "shown", type=click.IntRange(min=1), metavar="N", help="Print the first N with their bytes.")
 @click.option("--redrive", is_flag=True, help="Take refused events and labels as new inputs.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Look at the first N letters only.")
+@on_flink_too
 @as_json
 def command(
     file: str,
@@ -40,22 +43,50 @@ def command(
     meanwhile is left alone, and so is what would be refused again. Where the pipeline itself has to be mended
     (features, a zone, a limit), the past would not follow from it any more: replay into a new store.
     With --json: the counts, or one letter a line with --show.
+
+    With --brokers they are those of the job on Flink, from its topic. To drive one again, send its bytes to the topic of
+    events or labels once more.
     """
     from eddyline.cli.load import load
     from eddyline.store.database import Store
-    from eddyline.views.letters import letters, piles
+    from eddyline.views.letters import letters
 
     _check_words(reason, stream)
     loaded = load(file, store)
+    meta = click.get_current_context().meta
+    if meta.get("eddyline.brokers") is not None:
+        if redrive:
+            raise click.UsageError(
+                "--redrive is for a store; a job takes what is sent to its topics again: see the bytes with --show"
+            )
+        found = _of_job(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], stream, reason)
+        _print(loaded, islice(found, limit), shown, as_json=as_json)
+        return
     if redrive:
         _print_redriven(_redriven(loaded, stream, reason, limit), as_json=as_json)
         return
     with closing(Store.read(loaded.store)) as opened:
-        found = islice(letters(opened, stream=stream, reason=reason), limit)
-        if shown is None:
-            _print_piles(piles(found), as_json=as_json)
-        for letter in islice(found, shown or 0):
-            _print_letter(letter, _advice(loaded, letter), as_json=as_json)
+        _print(loaded, islice(letters(opened, stream=stream, reason=reason), limit), shown, as_json=as_json)
+
+
+def _of_job(
+    loaded: Loaded, brokers: str, kafka_config: str | None, stream: str | None, reason: str | None
+) -> Iterator[DeadLetter]:
+    from eddyline.cli.flink_options import connection_for
+    from eddyline.engines.flink.fetching import refused
+
+    for letter in refused(loaded.pipeline, connection_for(loaded, brokers, kafka_config)):
+        if stream in (None, letter.stream) and reason in (None, letter.reason):
+            yield letter
+
+
+def _print(loaded: Loaded, found: Iterator[DeadLetter], shown: int | None, *, as_json: bool) -> None:
+    from eddyline.views.letters import piles
+
+    if shown is None:
+        _print_piles(piles(found), as_json=as_json)
+    for letter in islice(found, shown or 0):
+        _print_letter(letter, _advice(loaded, letter), as_json=as_json)
 
 
 def _print_piles(counted: list[Pile], *, as_json: bool) -> None:

@@ -2,39 +2,73 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from eddyline.cli.asking import on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
+    from eddyline.cli.load import Loaded
     from eddyline.views.explain import Beside, Explanation
 
 
 @click.command("explain", short_help="What one answer was made from.")
 @pipeline_file
 @click.argument("event_id", metavar="ID")
+@on_flink_too
+@click.option(
+    "--work",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="With --brokers: where the copy of the job's log lies.  [default: <pipeline>.beside, next to FILE]",
+)
 @as_json
-def command(file: str, store: str | None, event_id: str, as_json: bool) -> None:
+def command(file: str, store: str | None, event_id: str, work: str | None, as_json: bool) -> None:
     """Show the answer to event ID: who gave it, what that version saw, the truth, and the answer once more.
 
     The version that answered is rebuilt and asked again, from the features it saw.
-    """
+
+    With --brokers it is an answer of the job on Flink, from its topics, which are read until ID is found. What the job learned
+    is copied to DIR first, as for `retrain`; the next time only what came since.
+    """  # fmt: skip
     from eddyline.cli import show
     from eddyline.cli.load import load
     from eddyline.store.database import Store
     from eddyline.views.explain import explain
 
     loaded = load(file, store)
-    with closing(Store.read(loaded.store)) as opened:
-        found = explain(opened, loaded.pipeline, event_id)
+    meta = click.get_current_context().meta
+    if meta.get("eddyline.brokers") is not None:
+        found = _of_job(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], work, event_id)
+    elif work is not None:
+        raise click.UsageError("--work is for a job on Flink: add --brokers")
+    else:
+        with closing(Store.read(loaded.store)) as opened:
+            found = explain(opened, loaded.pipeline, event_id)
     if as_json:
         show.json_document(_document(found))
     else:
         _page(found)
+
+
+def _of_job(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None, event_id: str) -> Explanation:
+    """The same, of an answer of a job on Flink."""
+    from eddyline.cli.beside import job_and_folder
+    from eddyline.engines.flink.copying import LogCopy
+    from eddyline.records.errors import StoreLocked
+    from eddyline.store.database import Store
+    from eddyline.views.beside import COPY
+    from eddyline.views.explain_beside import explain_beside
+
+    job, folder = job_and_folder(loaded, brokers, kafka_config, work)
+    with suppress(StoreLocked), LogCopy(loaded.pipeline, folder / COPY) as copy:  # who works there keeps it up to date
+        job.fetch(copy)
+    with closing(Store.read(folder / COPY)) as log:
+        return explain_beside(job, loaded.pipeline, log, event_id)
 
 
 def _document(found: Explanation) -> dict[str, Any]:
@@ -69,13 +103,13 @@ def _page(found: Explanation) -> None:
             ("probabilities", ", ".join(f"{key!r}: {value:.6g}" for key, value in scores) or None),
             ("by", f"{found.version}{own}, rollout {prediction.revision}"),
             ("happened at", show_instant(prediction.at)),
-            ("answered at", f"{_wall(found.received_at)}, in block {found.block}"),
+            ("answered at", f"{_wall(found.received_at)}{f', in block {found.block}' if found.block else ''}"),
             ("key", prediction.key or None),
             ("segment", prediction.segment),
             ("answered again", f"{found.again}, {found.again_detail}"),
         ],
     )
-    show.values("the event", found.event)
+    show.values("the event", found.event or {"": "its topic does not hold it any more"})
     if prediction.aggregates:
         show.values("what history contributed", prediction.aggregates)
     show.values("features, as the model saw them", seen)

@@ -385,9 +385,8 @@ def no_store(path: Path) -> NotFound:
     return NotFound(
         f"no store at {path}\n"
         "make one by running the pipeline: eddyline replay FILE.py\n"
-        "a job on Flink keeps none; what it did is in topics (NAME.predictions, NAME.dead-letters, ...), and told by\n"
-        "  eddyline history FILE.py --brokers HOST:PORT\n"
-        "  eddyline verify FILE.py --brokers HOST:PORT"
+        "a job on Flink keeps none; what it did is in topics, and --brokers HOST:PORT asks them:\n"
+        "  eddyline explain FILE.py ID, dead-letters, history, verify"
     )
 
 

@@ -46,11 +46,12 @@ class Beside(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """Everything that is known about one event.
 
-    `again` is "equal" when the version was rebuilt and gave the same bytes, "different" with what it gave, or "not
-    claimed" when this machine computes otherwise than the one that answered.
+    `event` is None where a topic has let go of it, `block` 0 for an answer of a job on Flink. `again` is "equal" when the
+    version was rebuilt and gave the same bytes, "different" with what it gave, or "not claimed" when this machine computes
+    otherwise than the one that answered.
     """
 
-    event: dict[str, Any]
+    event: dict[str, Any] | None
     prediction: Prediction
     version: str
     block: int
@@ -81,23 +82,23 @@ def explain(store: Store, pipeline: Pipeline, event_id: str) -> Explanation:
         refused=[letter for letter in dead_letters(store) if letter.event_id == event_id],
         again=again,
         again_detail=detail,
-        beside=_beside(store, pipeline, prediction, pipeline.event_schema.decode(event).value),
+        beside=beside(store, pipeline, prediction, event),
         forgotten=event_id in forgotten(store),
     )
 
 
-def _beside(store: Store, pipeline: Pipeline, prediction: Prediction, event: Any) -> list[Beside]:
-    """What the others said; who failed is made again and asked again."""
+def beside(store: Store, pipeline: Pipeline, prediction: Prediction, event: bytes | None) -> list[Beside]:
+    """What the others said; who failed is made again and asked again, where the event is there."""
     plan, found = pipeline.plan(), []
     lines = StoredLines(store, plan)
     for said in prediction.others or ():
         why = ""
         if said.fault is not None and said.fault not in (NOT_ASKED, UNSEEN) and (why := lines.lost(said.model)):
             why = f"it cannot be asked again: {why}"
-        elif said.fault is not None and said.fault not in (NOT_ASKED, UNSEEN):
+        elif event is not None and said.fault is not None and said.fault not in (NOT_ASKED, UNSEEN):
             maker = lines.makers[said.model] or plan.serve.maker
             model = lines.rebuild(said.model, said.position)
-            _, why = asked(model, maker, event, prediction.aggregates or {})
+            _, why = asked(model, maker, pipeline.event_schema.decode(event).value, prediction.aggregates or {})
         found.append(Beside(f"{said.model}@{said.position}", said.value, said.scores, said.fault, why))
     return found
 

@@ -12,8 +12,9 @@ from typing import Protocol
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import fetching, steering
 from eddyline.engines.flink.copying import LogCopy
+from eddyline.engines.flink.fetching import Answered
 from eddyline.pipeline import Pipeline
-from eddyline.records import Decision
+from eddyline.records import DeadLetter, Decision
 from eddyline.records.errors import EddylineError
 from eddyline.stages.commands import Command
 
@@ -36,6 +37,18 @@ class Job(Protocol):
         """Those of some events that were answered, by id."""
         ...
 
+    def answer(self, event_id: str) -> Answered | None:
+        """The answer to an event; None where it was not answered."""
+        ...
+
+    def event(self, event_id: str) -> bytes | None:
+        """An event as JSON; None where it is not there any more."""
+        ...
+
+    def refused(self, event_id: str) -> list[DeadLetter]:
+        """What was refused of an event and its labels."""
+        ...
+
     def wait(self) -> None:
         """Lets some time pass."""
         ...
@@ -56,6 +69,15 @@ class KafkaJob:
     def answered(self, events: Collection[str]) -> frozenset[str]:
         """Those of some events that were answered, by id; reads the whole topic of answers."""
         return fetching.answered(self.pipeline, self.connection, events)
+
+    def answer(self, event_id: str) -> Answered | None:
+        return fetching.answer_to(self.pipeline, self.connection, event_id)
+
+    def event(self, event_id: str) -> bytes | None:
+        return fetching.event_of(self.pipeline, self.connection, event_id)
+
+    def refused(self, event_id: str) -> list[DeadLetter]:
+        return list(fetching.refused(self.pipeline, self.connection, event_id))
 
     def wait(self) -> None:
         time.sleep(PAUSE_S)
