@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from eddyline.class_order import read
 from eddyline.records import Alert, Example, Measurement, Prediction, Unlabelled
 from eddyline.records.errors import DeclarationError
 
@@ -85,7 +86,7 @@ def number_of(thing: Any) -> float | None:
     Whoever looks at a page of numbers sees the others; nothing is computed from this one.
     """
     try:
-        value = float(thing.get())
+        value = float(read(thing))
     except Exception:
         return None
     return value if isfinite(value) else None

@@ -1,7 +1,8 @@
 """Metrics over groups of examples: over all, by version and line, by day of event and of label, by segment.
 
 Each metric object sees its group's examples in the order of the log, so the overall one equals River's own
-`evaluate.progressive_val_score` to the last digit. Keeps `split`, `first-test` (it reads answers as served),
+`evaluate.progressive_val_score` to the last digit, where River has but one (`class_order.py` reads those that sum over classes
+that are texts). Keeps `split`, `first-test` (it reads answers as served),
 `finite` and I21: every series is bounded. Refuses to know drift, coverage and who the model is.
 """
 

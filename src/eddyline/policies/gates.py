@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import msgspec
 
+from eddyline.class_order import read
 from eddyline.policies.evidence import as_e, log_e_mean, log_e_pairs, lower_bound
 from eddyline.policies.losses import Loss, Own, loss_of
 from eddyline.ports import Metric, Model
@@ -495,7 +496,7 @@ def _measure(who: str, metric: Measure, clip: float | None, judged: Sequence[Jud
         if answer is not None and answer != {}:
             fresh.update(one.truth, answer)
             count += 1
-    return float(fresh.get()) if count else None
+    return float(read(fresh)) if count else None
 
 
 def _measured(who: str, metric: Measure, clip: float | None) -> Loss | Metric:

@@ -8,7 +8,6 @@ Knows no store and no engine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from eddyline.monitors.carried import carried_host, carried_quality, layout
 from eddyline.monitors.coverage import Coverage
 from eddyline.monitors.delay import DelayHistogram
 from eddyline.monitors.drift import Drift
-from eddyline.monitors.own import OwnMonitor, thing_name
+from eddyline.monitors.own import OwnMonitor, number_of, thing_name
 from eddyline.monitors.saving import from_bytes
 from eddyline.records.errors import StoreMismatch
 from eddyline.stages.watch import FORMAT, WatchStage, WatchState
@@ -102,7 +101,8 @@ def last_numbers(raw: bytes, was: Layout) -> dict[str, tuple[float, int]]:
     (counts, metrics), *_ = quality
     found = {}
     for (name, _), count, metric in zip(was.metrics, counts, metrics, strict=True):
-        if count and type(metric).__module__.startswith("river.") and isfinite(value := float(metric.get())):
+        value = number_of(metric) if count and type(metric).__module__.startswith("river.") else None
+        if value is not None:
             found[name] = (value, count)
     return found
 
