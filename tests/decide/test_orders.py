@@ -188,6 +188,32 @@ def test_an_objective_is_judged_in_the_order_of_events_whoever_tells_first(tmp_p
     assert decisions(tmp_path / "shop.eddyline") == []
 
 
+class Shy(Says):
+    """Has no answer before it has learned something."""
+
+    def predict(self, features: dict[str, Any]) -> Any:
+        return self.value if self.learned else None
+
+
+@pytest.mark.parametrize(("said", "silent", "alerts"), [(True, "wrong", 1), (True, "left out", 0), (False, "left out", 1)])
+def test_who_is_silent_at_a_cold_start_is_above_its_objective_unless_that_is_left_out(
+    tmp_path: Path, said: bool, silent: Any, alerts: int
+) -> None:
+    objective = RollBack(error_above=0.1, false_alarm_every=1_000, cool_down=days(30), silent=silent)
+    declared = shop(Shy(said), join=Join(wait=days(7)), decide=(objective,))
+    with Engine(declared, tmp_path / "shop.eddyline") as engine:
+        for i in range(120):
+            engine.answer(Visit(id=f"v-{i}", at=60 * i, pages=1.0))
+        for i in range(120):
+            engine.tell(Sale(id=f"v-{i}", at=60 * (i + 120), bought=True))
+        for i in range(400):
+            engine.answer(Visit(id=f"w-{i}", at=60 * (i + 240), pages=1.0))
+            engine.tell(Sale(id=f"w-{i}", at=60 * (i + 240) + 1, bought=True))
+    assert [one.action for one in decisions(tmp_path / "shop.eddyline")] == ["alert"] * alerts
+    with closing(Store.read(tmp_path / "shop.eddyline")) as store:
+        assert verify(store, declared).faults == []
+
+
 def test_a_proposal_about_a_champion_that_is_gone_cannot_be_approved(tmp_path: Path) -> None:
     declared = shop(Says(True), challengers=(Challenger("bad", model=Says(False)),), decide=(RollBack(approval=True),))
     path = tmp_path / "shop.eddyline"

@@ -175,6 +175,13 @@ def test_an_error_above_its_objective_rolls_back() -> None:
     assert asked(policy, now(error=error, former=worse, former_name="fraud@5")) == ("alert", "fraud")
 
 
+def test_a_declaration_that_says_nothing_of_silence_means_what_it_meant_before_it_could() -> None:
+    plain, other = RollBack(error_above=0.08), RollBack(error_above=0.08, silent="left out")
+    assert set(other.parts()) - set(plain.parts()) == {"silent"}
+    assert plain.parts() == RollBack(error_above=0.08, silent="wrong").parts()
+    assert "answers of None left out" in other.sentence()
+
+
 def test_while_learning_is_frozen_nobody_is_promoted_or_retired() -> None:
     policy = Promote(evidence=20, deadline=days(1))
     for found in (contest(60, 10), contest(10, 60)):
@@ -380,6 +387,7 @@ def test_a_policy_says_when_it_does_not_fit_the_task() -> None:
         (RollBack, {"exceptions": -1}, "write RollBack(exceptions=0.01)"),
         (RollBack, {"latency_ms": 0}, "write RollBack(latency_ms=50)"),
         (RollBack, {"unlabelled": "drop"}, 'write RollBack(unlabelled="against the champion"), or "against the former"'),
+        (RollBack, {"silent": "fine"}, 'write RollBack(error_above=0.08, silent="left out"), or silent="wrong"'),
         (Retrain, {}, 'write Retrain(on=("error_drift",)), or on="any"'),
         (Retrain, {"every": timedelta(0)}, "write Retrain(every=hours(6))"),
         (Retrain, {"on": "x", "window": 0}, 'write Retrain(window=days(30)), window=50_000 or window="since_drift"'),

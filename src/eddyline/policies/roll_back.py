@@ -20,6 +20,7 @@ from eddyline.records.errors import DeclarationError
 from eddyline.records.time import hours
 
 Unlabelled = Literal["against the champion", "against the former"]
+Silent = Literal["wrong", "left out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class RollBack(Policy):
       `false_alarm_every` labelled events on average (an e-detector). Where there is nobody to go back to, or the former
       champion, asked beside it, is shown to be worse still (E ≥ `evidence`), it alerts. An answer of None counts as
       wrong, also where the model has learned nothing yet: a model that is silent at a cold start, and waits long for its
-      first truth, begins with such an alert.
+      first truth, begins with such an alert. With `silent="left out"` it does not; but then nothing is said of a model that
+      falls silent later, either.
 
     Disagreements without a label at the horizon speak against the champion: a roll back is cheap and a harm that nobody
     measures is not. Where many labels never come, that goes back from an equal champion too; there write
@@ -52,6 +54,7 @@ answers raise or any is not finite; the same not again within 1 hour'
     clip: float | None = None
     unlabelled: Unlabelled = "against the champion"
     error_above: float | None = None
+    silent: Silent = field(default="wrong", kw_only=True)
     false_alarm_every: int = 100_000
     exceptions: float | None = 0.01
     not_finite: float | None = 0.0
@@ -67,6 +70,9 @@ answers raise or any is not finite; the same not again within 1 hour'
         if self.unlabelled not in ("against the champion", "against the former"):
             fault = f"RollBack: unlabelled={self.unlabelled!r} is not a side"
             raise DeclarationError(f'{fault}\nwrite RollBack(unlabelled="against the champion"), or "against the former"')
+        if self.silent not in ("wrong", "left out"):
+            fault = f"RollBack: silent={self.silent!r} says nothing about answers of None"
+            raise DeclarationError(f'{fault}\nwrite RollBack(error_above=0.08, silent="left out"), or silent="wrong"')
         if self.error_above is not None:
             check_number("RollBack", "error_above", self.error_above, 1e-6, 1.0 - 1e-6, 0.08)
         for word in ("exceptions", "not_finite"):
@@ -79,6 +85,13 @@ answers raise or any is not finite; the same not again within 1 hour'
     def loss_used(self) -> Loss:
         """The loss of the contest with the former champion, and of `error_above`."""
         return self._loss
+
+    def parts(self) -> dict[str, str]:
+        """Its meaning; what stores knew before there was `silent` means the same as ever."""
+        parts = super().parts()
+        if self.silent == "wrong":
+            del parts["silent"]
+        return parts
 
     def look(self, now: Now) -> Action | None:
         """The guardrails of the champion, then those of the challengers, then harm, then the objective."""
@@ -154,7 +167,8 @@ answers raise or any is not finite; the same not again within 1 hour'
         """The policy in a sentence."""
         parts = [f"the champion does harm ({self.loss_used.name} loss, E of at least {self.evidence:g})"]
         if self.error_above is not None:
-            parts.append(f"its error is above {self.error_above * 100:g} %")
+            but = ", answers of None left out" if self.silent == "left out" else ""
+            parts.append(f"its error is above {self.error_above * 100:g} %{but}")
         if self.exceptions is not None:
             parts.append(f"more than {self.exceptions * 100:g} % of its answers raise")
         if self.not_finite is not None:

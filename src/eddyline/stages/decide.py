@@ -261,7 +261,7 @@ class Decide:
             if outcome != DROPPED:
                 for policy in self.policies:
                     detector, loss = state.errors.get(policy.called), policy.loss_used
-                    if detector is not None and loss is not None:
+                    if detector is not None and loss is not None and not _left_out(policy, answer):
                         cost, why = loss.judged(outcome[0], output_of(answer))
                         detector.add(cost / loss.clip)
                         if why is not None:
@@ -545,6 +545,11 @@ class Decide:
 def _rolls_back(policy: Policy) -> bool:
     """Whether a policy is a `RollBack`; asking an abstract class costs ten times as much."""
     return RollBack in type(policy).__mro__
+
+
+def _left_out(policy: Policy, answer: Any) -> bool:
+    """Whether the objective of a policy counts no such answer: a None. Who could not answer at all is counted as ever."""
+    return answer is not None and answer[0] is None and isinstance(policy, RollBack) and policy.silent == "left out"
 
 
 def _mark(policy: str, action: str, subject: str) -> str:
