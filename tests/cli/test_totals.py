@@ -10,6 +10,7 @@ import pytest
 
 from eddyline.cli.totals import print_totals
 from eddyline.engines.embedded import Progress
+from eddyline.records import Measurement
 from eddyline.views.summary import Summary
 
 Run = Callable[..., Any]
@@ -54,3 +55,13 @@ def test_answers_that_monitors_of_a_feature_were_not_shown_are_counted(capsys: p
     said = Summary("bikes", "s", 9, 0, 0, 9, 0, {}, [], {"hires": 7}, 1, "bikes@0", "bikes@0", 1)
     print_totals(said, Progress(), "bikes.py")
     assert "hires paused" in capsys.readouterr().out
+
+
+def test_a_metric_of_the_newest_examples_says_of_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = [Measurement("RollingROCAUC", 0.9, 80_000), Measurement("RollingPRAUC", None, 80_000)]
+    windows = {"RollingROCAUC": 1000, "RollingPRAUC": 1000}
+    said = Summary("ovens", "s", 9, 0, 0, 9, 0, {}, numbers, {}, 1, "ovens@0", "ovens@0", 1, windows=windows)
+    print_totals(said, Progress(), "ovens.py")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "RollingROCAUC 0.9000 over the last 1,000 of 80,000 examples" in out
+    assert "RollingPRAUC none over the last 1,000 of 80,000 examples: it gives no number" in out

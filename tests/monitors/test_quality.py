@@ -58,3 +58,28 @@ def example(i: int, draw: random.Random) -> Example:
     at = i * 3_600_000_000
     prediction = Prediction(f"e-{i}", "k", at, {}, None, probability > 0.5, scores, "m", i, 0, None, others)
     return Example(prediction, draw.random() < probability, "label", at + 1)
+
+
+@pytest.mark.parametrize("metric", [metrics.ROCAUC(), metrics.RollingROCAUC(50), metrics.RollingPRAUC(50)])
+def test_a_ranking_of_one_class_has_no_number(metric: Any) -> None:
+    draw = random.Random(3)
+    (gauge,) = gauges([metric], Task.CLASSIFICATION, None, bool)
+    group = Group([gauge.fresh()], [0])
+
+    def shown(truths: list[bool]) -> float | None:
+        group.add(Pairs(truths, [[{True: share, False: 1.0 - share} for share in (draw.random() for _ in truths)]]))
+        ((value, _),) = group.numbers()
+        assert group.last_numbers()[0][0] == value
+        return value
+
+    assert shown([False] * 30) is None
+    assert shown([True] * 5) is not None
+    rolling = gauge.window is not None
+    assert (shown([False] * 60) is None) == rolling
+
+
+def test_a_ranking_that_is_wrong_everywhere_is_zero() -> None:
+    (gauge,) = gauges([metrics.RollingROCAUC(50)], Task.ANOMALY, None, bool)
+    group = Group([gauge.fresh()], [0])
+    group.add(Pairs([True] * 5 + [False] * 40, [[0.1] * 5 + [0.9] * 40]))
+    assert group.numbers() == ((0.0, 45),)

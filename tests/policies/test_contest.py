@@ -201,3 +201,13 @@ def test_a_loss_that_cannot_be_used_says_what_to_write(loss: Any, clip: Any, wri
 def test_a_loss_of_classes_is_refused_for_numbers() -> None:
     with pytest.raises(DeclarationError, match='"zero_one" is not for regression\nwrite Promote'):
         zero_one().check(Task.REGRESSION, "Promote")
+
+
+def test_the_mean_gain_lies_in_its_interval_for_whomever_missing_labels_speak() -> None:
+    contest = Contest.new(absolute(10.0))
+    for number in range(400):
+        contest.add(Output(8.0), Output(0.0), 4.0 if number % 2 else None, known=bool(number % 2))
+    for favours in ("champion", "challenger"):
+        verdict = contest.verdict(20.0, favours=favours)
+        assert verdict.low <= verdict.mean_gain <= verdict.high, favours
+    assert contest.verdict(20.0).mean_gain == 0.0

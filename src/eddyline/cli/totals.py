@@ -10,6 +10,7 @@ from eddyline.records.time import show_instant
 
 if TYPE_CHECKING:
     from eddyline.engines.embedded import Engine, Progress
+    from eddyline.records import Measurement
     from eddyline.views.summary import Summary
 
 
@@ -71,12 +72,7 @@ def print_totals(summary: Summary, progress: Progress, file: str) -> None:
     for reason, number in summary.dead.items():
         made.add_row(f"    {reason}", f"{number:,}", "")
     for metric in summary.metrics:
-        value = "none yet" if metric.value is None else f"{metric.value:.4f}"
-        made.add_row(
-            f"  {metric.metric}",
-            value,
-            f"over {show.count(metric.count, 'example')}, each measured before it was learned",
-        )
+        made.add_row(f"  {metric.metric}", *_measured(metric, summary.windows.get(metric.metric)))
     for name, number in summary.paused.items():
         made.add_row(f"  {name} paused", f"{number:,}", "answers of lines that make no such feature: no monitor of it saw them")
     for name, number, words in _unsaid(summary):
@@ -86,6 +82,17 @@ def print_totals(summary: Summary, progress: Progress, file: str) -> None:
     show.console().print(f"store: {summary.store}", soft_wrap=True)
     for said in _warnings(summary, file):
         show.console().print(f"warning: {said}", soft_wrap=True)
+
+
+def _measured(metric: Measurement, window: int | None) -> tuple[str, str]:
+    """A metric's value, and over which examples it is."""
+    last = "" if window is None or window >= metric.count else f"the last {window:,} of "
+    over = f"over {last}{show.count(metric.count, 'example')}"
+    if metric.value is not None:
+        return f"{metric.value:.4f}", f"{over}, each measured before it was learned"
+    if not metric.count:
+        return "none yet", over
+    return "none", f"{over}: it gives no number, as a ROC AUC where all truths are of one class"
 
 
 def _unsaid(summary: Summary) -> Iterator[tuple[str, int, str]]:

@@ -50,6 +50,12 @@ class Gauge:
     steady: bool = False
     """whether nothing that is served can make it raise, so that it makes no difference when it is shown what"""
 
+    @property
+    def window(self) -> int | None:
+        """Over how many of the newest examples it is, as River's rolling metrics are; None where it is over all."""
+        size = getattr(self.template, "window_size", None)
+        return size if type(size) is int else None
+
     def fresh(self) -> Metric:
         """A metric that has seen nothing. River's are read back from bytes: a fifth of the cost of `clone`."""
         if self.plain:
@@ -57,6 +63,29 @@ class Gauge:
         if self.blank is not None:
             return cast(Metric, pickle.loads(self.blank))
         return cast(Metric, copy.deepcopy(self.template))
+
+
+_RANKS = ("ROCAUC", "RollingROCAUC", "RollingPRAUC")
+"""River's metrics that say how well scores tell two classes apart."""
+
+
+def one_class(spare: Any) -> bool:
+    """Whether a metric of River's that ranks two classes was shown one of them only: its 0 then says nothing. Spoils `spare`.
+
+    It is shown one more truth, ranked first. Above truths of the other class alone that makes 1, among its own alone still 0;
+    where there were both, something between. Only the oldest truth of a full window makes way for it: where that was the only
+    one of its class, and ranked wrong, it is taken for gone one example early.
+
+    >>> from river import metrics
+    >>> alone, both = metrics.RollingROCAUC(), metrics.RollingROCAUC()
+    >>> for score in (0.1, 0.9): alone.update(False, score); both.update(score < 0.5, score)
+    >>> alone.get(), both.get(), one_class(alone), one_class(both)
+    (0.0, 0.0, True, False)
+    """
+    if type(spare).__name__ not in _RANKS or not type(spare).__module__.startswith("river.") or spare.get() != 0.0:
+        return False
+    spare.update(spare.pos_val, 1e308)
+    return spare.get() in (0.0, 1.0)
 
 
 class Average:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from eddyline.monitors.days import day_name, days_of
 from eddyline.monitors.keys import Keys
-from eddyline.monitors.metrics import Gauge, tally_of, update_of
+from eddyline.monitors.metrics import Gauge, one_class, tally_of, update_of
 from eddyline.monitors.own import number_of
 from eddyline.monitors.pairs import Pairs
 from eddyline.ports import Metric
@@ -82,15 +82,21 @@ class Group:
     def last_numbers(self) -> Shown:
         """The same of a group that is given up: its metrics are read themselves, at a fifth of the cost."""
         pairs = zip(self.metrics, self.counts, strict=True)
-        return tuple((number_of(metric) if count else None, count) for metric, count in pairs)
+        return tuple((_value(metric) if count else None, count) for metric, count in pairs)
 
     def _number(self, i: int) -> tuple[float | None, int]:
         known, count = self.shown[i], self.counts[i]
         if known is None or known[1] != count:
             # Reading a confusion matrix of River's inserts zeros into it; reading must change nothing, so a
             # copy is read.
-            known = self.shown[i] = (number_of(copy.deepcopy(self.metrics[i])) if count else None, count)
+            known = self.shown[i] = (_value(copy.deepcopy(self.metrics[i])) if count else None, count)
         return known
+
+
+def _value(spare: Metric) -> float | None:
+    """What a metric says that is not needed any more; None where it has nothing to say."""
+    value = number_of(spare)
+    return None if value == 0.0 and one_class(spare) else value
 
 
 @dataclass(slots=True)

@@ -29,7 +29,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `low` and `high` hold the mean gain (champion's loss less the challenger's, in the loss's unit): each bound is wrong at
     any look with probability at most 1/`evidence_needed`. `e_better` speaks for a gain above `better_by`, `e_worse` for
     one below 0. `more_labels` is about how many more pairs it takes if things go on as they are, None if that cannot be
-    said. `mean_gain` is what was seen.
+    said. `mean_gain` is what was seen, missing labels counted for neither, or where they speak against the champion
+    (`favours` the challenger) as the interval counts them.
     """
 
     outcome: Outcome
@@ -94,7 +95,7 @@ def judge(
         e_worse=as_e(log_worse),
         low=lower_bound(lambda gain: sums.log_e(better, gain), needed, -widest, widest),
         high=-lower_bound(lambda gain: sums.log_e("worse", -gain), needed, -widest, widest),
-        mean_gain=(sums.mean("better") + sums.mean("maybe better")) / 2,
+        mean_gain=(sums.mean(better) + sums.mean("maybe better")) / 2,
         pairs=sums.pairs,
         wins=sums.wins,
         losses=sums.losses,

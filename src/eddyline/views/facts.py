@@ -40,7 +40,7 @@ class Quality(msgspec.Struct, frozen=True):
 
     `days` are those of the events, `label_days` those on which the truths came: two different facts. `better`
     says which way is good, where the metric says so. Days and segments with fewer truths than `few` say
-    little.
+    little. `window` is of how many of the newest truths the first metric is, where it does not count all.
     """
 
     metric: str
@@ -51,6 +51,7 @@ class Quality(msgspec.Struct, frozen=True):
     versions: list[Row]
     segments: list[Row]
     few: int
+    window: int | None = None
 
 
 class CoverageDay(msgspec.Struct, frozen=True):

@@ -111,7 +111,7 @@ def _facts(report: ReportData) -> str:
     facts: list[tuple[str, str, str]] = []
     if quality is not None:
         overall = quality.overall[0]
-        facts.append((safe(overall.name), number(overall.value), f"over {plural(overall.count, 'truth')}"))
+        facts.append((safe(overall.name), number(overall.value), f"over {_counted(quality)}"))
         latest = _latest(quality)
         if latest is not None:
             facts.append(("latest day", number(latest.value), f"{safe(latest.day)}, {plural(latest.count, 'truth')}"))
@@ -154,6 +154,12 @@ def _foot(report: ReportData) -> str:
 # Quality
 
 
+def _counted(quality: Quality) -> str:
+    """Over which truths the first metric is."""
+    many, window = quality.overall[0].count, quality.window
+    return f"the last {whole(window)} of {plural(many, 'truth')}" if window is not None and window < many else plural(many, "truth")
+
+
 def _quality(report: ReportData) -> str:
     quality = report.quality
     if quality is None:
@@ -167,7 +173,7 @@ def _quality(report: ReportData) -> str:
     ways = {"higher": "Higher is better. ", "lower": "Lower is better. ", "unknown": ""}[quality.better]
     span, stray = _span(quality.days)
     words = (
-        f"<p>{safe(quality.metric)} {number(overall.value)} over {plural(overall.count, 'truth')}"
+        f"<p>{safe(quality.metric)} {number(overall.value)} over {_counted(quality)}"
         f"{'; ' + others if others else ''}. {ways}By the day an event happened, and by the day its truth "
         "came: how good the answers of a day were, and what was found out on a day.</p>"
     )

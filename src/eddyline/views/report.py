@@ -254,6 +254,7 @@ def _quality(plan: Plan, states: States) -> Quality | None:
         versions=[Row(f"{model}@{position}", *row[0]) for (model, position), row in state.versions.rows() if row[0][1]],
         segments=worst_first(segments, better, few),
         few=few,
+        window=gauges[0].window,
     )
 
 

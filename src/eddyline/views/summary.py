@@ -23,7 +23,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     What goes wrong without a dead letter: `early` labels wait for an event of their id, `late` events were older than event
     time and entered no aggregate, and `raised` says by metric or monitor on how many records it raised, and what at first.
-    `silent` examples had None for an answer, and count in no metric.
+    `silent` examples had None for an answer, and count in no metric. `windows` says of how many of the newest examples a metric
+    is that does not count all.
     `alone` is the id of a label that has found no event, `event_id` that of an event, for comparing them.
     """
 
@@ -47,6 +48,7 @@ class Summary(msgspec.Struct, frozen=True):
     late: int = 0
     raised: dict[str, tuple[int, str]] = {}
     silent: int = 0
+    windows: dict[str, int] = {}
 
 
 def quality(engine: Engine) -> list[Measurement]:
@@ -91,6 +93,7 @@ def summarize(engine: Engine) -> Summary:
         late=states.serve.windows.late,
         raised=_raised(engine),
         silent=max(states.watch.quality.unanswered, default=0),
+        windows={one.name: one.window for one in engine.plan.watch.quality.gauges if one.window is not None},
     )
 
 
