@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from eddyline.pipeline import Canary, Challenger, Pipeline, Shadow, Split, Versions
     from eddyline.policies import Action, ELond, FreezeLearning, Notify, Now, Policy, Promote, Quarantine, Retrain, RollBack
     from eddyline.policies.gates import Cost, Floor, Golden, NoRegression, SegmentFloor
+    from eddyline.policies.losses import pinball
     from eddyline.records import (
         Alert,
         Decision,
@@ -159,6 +160,7 @@ __all__ = [
     "one_in",
     "parquet",
     "per_week",
+    "pinball",
     "protobuf",
     "replay",
     "seconds",
@@ -255,6 +257,7 @@ _HOMES = {
     "one_in": "eddyline.monitors.budget",
     "parquet": "eddyline.connectors",
     "per_week": "eddyline.monitors.budget",
+    "pinball": "eddyline.policies",
     "protobuf": "eddyline.connectors.kafka",
     "replay": "eddyline.engines.embedded",
     "seconds": "eddyline.records.time",

@@ -92,6 +92,9 @@ def test_challengers_have_seats_given_and_taken(file: Path, run: Run) -> None:
         1200,
         False,
     )
+    assert "the first event of each key" not in run("challengers", file).out
+    run("challengers", file, "--enter", "fraud@1200", "--split", "0.5", *BY)
+    assert "the first event of each key" in run("challengers", file).out
     assert run("challengers", file, "--leave", "fraud@1200").code == 0
     gone = run("challengers", file, "--leave", "fraud@1200")
     assert (gone.code, gone.out) == (6, "")

@@ -9,11 +9,13 @@ from contextlib import closing
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from eddyline.engines.embedded import Engine, replay
 from eddyline.engines.embedded.trainer import Trainer
 from eddyline.pipeline.loading import Loaded, load
 from eddyline.records import Decision
+from eddyline.records.errors import EddylineError
 from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
 from eddyline.store.database import Store
@@ -185,6 +187,16 @@ def test_a_training_that_may_have_learned_what_was_forgotten_since_is_made_again
     assert lineage.learned.first is not None
     assert lineage.learned.first.number == early.lineage.learned.first.number + 1
     assert entry.skip == (early.lineage.learned.first.event_id,)
+
+
+def test_who_stands_in_the_way_of_forgetting_is_said_at_once(tmp_path: Path) -> None:
+    often = '), Retrain(name="often", every=hours(3), window=1000, cool_down=hours(1)'
+    loaded = write(tmp_path, more=often)
+    entered = [one.subject for one in run(loaded, limit=5_000) if one.action == "enter"]
+    assert len(entered) == 2
+    with pytest.raises(EddylineError) as refused:
+        forget(loaded.pipeline, loaded.store, {"v-7"}, author="ana")
+    assert all(line in str(refused.value) for line in entered)
 
 
 def trained_of(loaded: Loaded, line: str) -> Lineage:

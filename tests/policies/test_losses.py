@@ -16,10 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import eddyline
 from eddyline.policies import (
     Contest,
     ErrorDetector,
     Loss,
+    Promote,
     SplitContest,
     absolute,
     brier,
@@ -31,6 +33,7 @@ from eddyline.policies import (
 )
 from eddyline.policies.digests import digest_of
 from eddyline.records import Output
+from eddyline.records.errors import DeclarationError
 
 LAW = settings(max_examples=200, deadline=None, derandomize=True)
 Own = Callable[[Any, Any, Any], Any]
@@ -251,3 +254,19 @@ def test_a_contest_does_not_go_on_under_another_loss() -> None:
         Contest.of(Contest.new(one).plain(), other)
     with pytest.raises(AssertionError, match="under the loss it began with"):
         SplitContest.of(SplitContest.new(one, 0.5).plain(), other)
+
+
+def off_by(y_true: float, y_pred: float) -> float:
+    return abs(y_true - y_pred)
+
+
+def test_a_loss_that_cannot_be_called_is_refused_when_it_is_declared() -> None:
+    with pytest.raises(DeclarationError, match=r"off_by\(y_true(?s:.*)write def off_by\(truth, value, scores\)"):
+        Promote(loss=off_by, clip=10.0)  # type: ignore[arg-type]
+    with pytest.raises(DeclarationError, match=r"write def loss\(truth, value, scores\)"):
+        own(lambda truth: 0.0, 10.0)  # type: ignore[arg-type, misc]
+    assert Promote(loss=lambda *given: 0.0, clip=10.0).loss_used.clip == 10.0
+
+
+def test_a_forecast_quantile_has_its_loss_at_hand() -> None:
+    assert eddyline.Promote(loss=eddyline.pinball(0.9, clip=10.0)).loss_used == pinball(0.9, 10.0)

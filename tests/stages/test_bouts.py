@@ -48,3 +48,17 @@ def _counted(silent: str, position: int, still: tuple[str, ...]) -> int:
     bout.order.settle("p-1", [True])
     bout.ripen(10**9)
     return bout.contest.pairs
+
+
+def test_the_rate_of_a_contest_is_that_of_the_events_whose_truth_is_awaited_no_more() -> None:
+    roll = Roll(Rollout(1, None, "a test", "beside", (Place("fraud.deep"),)), "fraud")
+    bout = Bout("fraud", "fraud.deep", zero_one(), 1)
+    for second in range(1, 101):
+        said = Said("fraud.deep", 1, False, None)
+        event = Prediction(f"p-{second}", "k", second * 10**6, {}, None, True, None, "fraud", 1, 1, None, [said])
+        bout.answered(roll, event, roll.heard(event))
+        if second <= 10:
+            bout.order.settle(event.event_id, [True])
+    bout.ripen(100 * 10**6)
+    assert bout.contest.pairs == 10
+    assert bout.rate(0, 100 * 10**6) == 10 / 11, "the eleventh event waits, and all after it"

@@ -173,9 +173,13 @@ def _left(one: Unseated) -> None:
 
 def _contest(contest: Standing) -> list[tuple[str, str]]:
     """The verdict, and where it says none yet the gain so far: a promotion needs the lower bound above `better_by`."""
+    from eddyline.policies.verdict import outweighed
+
     rows, verdict = [(contest.loss, contest.sentence)], contest.verdict
     if verdict.outcome == "inconclusive" and verdict.pairs:
         rows.append(("gain so far", f"{verdict.mean_gain:.3g} on average ({verdict.low:.3g} to {verdict.high:.3g})"))
+        if outweighed(verdict):
+            rows.append(("in its way", f"{verdict.unlabelled:,} events without a label may have cost more than it gained"))
     return rows
 
 
@@ -187,6 +191,7 @@ def _facts(seat: Seat) -> list[tuple[str, str | None]]:
     failed = f"{seat.exceptions} raised, {seat.not_finite} were not finite"
     return [
         ("asked as", f"{place.mode}{share}, since {show_instant(place.since) if place.since else 'the start'}"),
+        ("cases", "the first event of each key" if place.mode == "split" else None),
         ("learner at", None if "@" in place.who else f"{seat.position:,}{'' if seat.learns else ', not learning'}"),
         *(row for contest in seat.contests for row in _contest(contest)),
         ("verdict", None if seat.contests else "nobody compares it: declare decide=(Promote(),)"),

@@ -130,15 +130,24 @@ def _heard(one: Beside) -> str:
     return f"no answer, {one.fault}{f': {one.why}' if one.why else ''}"
 
 
+def _after(us: int) -> str:
+    """How long a truth took: exact where that is short to say."""
+    from eddyline.policies.verdict import about_us
+    from eddyline.records.time import show_duration
+
+    exact = show_duration(us // 1_000_000 * 1_000_000)
+    return f"about {about_us(us)}" if exact.endswith("seconds") and us >= 7_200_000_000 else exact
+
+
 def _truths(found: Explanation) -> list[tuple[str, str]]:
     """Each truth in a line: what, when it was known, how, and what was learned from it."""
     from eddyline.cli import show
-    from eddyline.records.time import show_duration, show_instant
+    from eddyline.records.time import show_instant
 
     rows = []
     for truth in found.truths:
         how = "a label" if truth.known == "label" else "the absence of a label"
-        after = show_duration((truth.at - found.prediction.at) // 1_000_000 * 1_000_000)
+        after = _after(truth.at - found.prediction.at)
         into = f"learned into {truth.version}" if truth.version else "not learned"
         revised = f", correction {truth.revision}" if truth.revision else ""
         said = f"known at {show_instant(truth.at)} ({after} after the event) by {how}{revised}; {into}"

@@ -206,8 +206,8 @@ class Quality:
     River's Accuracy.
 
     What other versions said to the same event (`Prediction.others`) is measured by their versions too, and by
-    line for the first metric: the row `fraud.deep` beside the row `fraud`, over the same examples. What they
-    could not answer is left out. It costs nothing where nobody else was asked.
+    line for the first metric: the row `fraud.deep` beside the row `fraud`, over the same examples while both are
+    asked. What they could not answer is left out. It costs nothing where nobody else was asked.
 
     >>> from eddyline.monitors.metrics import gauges
     >>> from eddyline.records import Prediction, Task

@@ -49,7 +49,8 @@ class Canary:
 class Split:
     """Answers a share of the keys and is asked for no other: an A/B test, for answers that change what happens next.
 
-    There are no pairs: ten times as many labels are needed as with `Shadow`.
+    There are no pairs: ten times as many labels are needed as with `Shadow`, and of each key only its first event is a case,
+    for keys are what chance assigned. So it takes thousands of keys: the number of events does not help where keys are few.
 
     >>> Challenger("deep", mode=Split(0.5)).sentence()
     'deep answers 50 % of keys (split), and learns'

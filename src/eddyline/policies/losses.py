@@ -8,6 +8,7 @@ Refuses to know who answered.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -197,14 +198,33 @@ def squared(clip: float) -> Loss:
 def own(function: Own, clip: float) -> Loss:
     """Your own: function(truth, value, scores) -> float, taken as 0 below 0 and as `clip` above.
 
-    Where it raises or gives NaN it is taken as `clip` too. Two functions are two losses, whatever they are called.
+    Where it raises or gives NaN it is taken as `clip` too. Two functions are two losses, whatever they are called. Nobody
+    knows how fast a function rises: an event without a label, where the answers differ, may cost all of the `clip`.
 
     >>> from eddyline.records import Output
     >>> def missed(truth, value, scores): return 20.0 if truth and not value else float(truth != value)
     >>> own(missed, clip=20).cost(True, Output(False))
     20.0
     """
-    return _open(getattr(function, "__name__", "own"), clip, _BOTH, function, function)
+    name = getattr(function, "__name__", "own")
+    _check_called(function, name)
+    return _open(name, clip, _BOTH, function, function)
+
+
+def _check_called(function: Own, name: str) -> None:
+    """Refuses a function that raises at every event, because it is called with more than it takes."""
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):
+        return  # Python does not say what it takes
+    try:
+        signature.bind(None, None, None)
+    except TypeError as problem:
+        write = name if name.isidentifier() else "loss"
+        raise DeclarationError(
+            f"the loss {name}{signature} cannot be called with the truth, the answer and its probabilities: {problem}\n"
+            f"write def {write}(truth, value, scores): return ... (scores is None where the answer is a number)"
+        ) from problem
 
 
 def _clip(name: str, clip: float) -> float:

@@ -104,6 +104,10 @@ class InOrder:
         pending = self._pending
         return [number for number, event_id in enumerate(ids) if event_id in pending]
 
+    def until(self, at: int) -> int:
+        """The event time up to which everybody left, of the events so far, whose newest is of `at`."""
+        return min(self._heap[0][0], at) if self._heap else at
+
     def followed(self) -> int:
         """How many that need no truth have come to count since this was asked."""
         freed, self._freed = self._freed, 0

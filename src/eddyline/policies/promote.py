@@ -23,11 +23,13 @@ class Promote(Policy):
     `evidence=ELond(0.05)` at most 5 % of all promotions over the years are false. E ≥ `evidence` and "the lower bound of
     the mean gain is above `better_by`" are the same statement. `challenger` is a declared one (`fraud.deep`, or `deep`),
     None means any, those that are retrained too. `loss` is "zero_one", "brier", or with a `clip` "log_loss", "absolute",
-    "squared", or a function of yours; `better_by` is in its unit. At the `deadline`, counted from when the later of the
+    "squared", or a function of yours, (truth, value, scores) -> float; or `pinball(0.9, clip=10.0)`, that of a forecast
+    quantile. `better_by` is in its unit. At the `deadline`, counted from when the later of the
     two took its place, an open contest keeps the champion. Needs labels; disagreements that nobody labels by the horizon
     count against the challenger: of classes as a loss, of numbers by how far the two answers are apart, at most by the
     `clip`. So for numbers choose `clip` small, a little above the usual error: the less a missing label can cost, the
-    fewer labels it takes.
+    fewer labels it takes. With "squared" and a function of yours each costs the whole `clip` where the two answers differ:
+    take those only where nearly every truth comes.
 
     `evidence=100` bounds each contest by itself, and contests add up: of 60 simulated years with 52 equal challengers each,
     21 promoted one of them, and with `ELond(0.05)` 2. Take `ELond` where challengers come by themselves, as retraining makes

@@ -130,6 +130,21 @@ def recomputed(evidence: Mapping[str, Any]) -> Verdict:
     )
 
 
+def outweighed(verdict: Verdict) -> bool:
+    """Whether a gain was seen, and what is not labelled could undo it: then more events of the same kind promote nobody.
+
+    >>> from eddyline.policies import Contest, zero_one
+    >>> few, many = Contest.new(zero_one()), Contest.new(zero_one())
+    >>> few.count(wins=20, losses=8, unlabelled=3); many.count(wins=20, losses=8, unlabelled=30)
+    >>> outweighed(few.verdict()), outweighed(many.verdict())
+    (False, True)
+    """
+    if verdict.outcome != "inconclusive" or verdict.favours != "champion" or not verdict.unlabelled:
+        return False
+    least = sums_of(verdict.kind, list(verdict.sums)).mean("better")
+    return least <= verdict.better_by < verdict.mean_gain
+
+
 def _more(sums: Sums, better: Claim, better_by: float, needed: float) -> int | None:
     """How many more pairs like these decide, one way or the other."""
     ways = [_way(sums, better, better_by, needed)] if sums.mean(better) > better_by else []

@@ -206,6 +206,11 @@ class Bout:
             self._ties(agreed)
         return faults
 
+    def rate(self, began: int, at: int) -> float:
+        """Pairs a second of event time since `began`, as far as they are counted: who waits for a truth is no case yet."""
+        took = self.order.until(at) - began
+        return self.contest.pairs / (took / 1e6) if took > 0 else 0.0
+
     def plain(self) -> list[Any]:
         """Everything as plain values."""
         who = [self.champion, self.who, self.loss.key, self.since, self.share]

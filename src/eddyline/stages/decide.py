@@ -571,5 +571,4 @@ def _since(place: Place, began: int) -> Place:
 def _rate(bout: Bout, at: int, state: DecideState) -> float:
     """Matured pairs a second of event time, since the bout's rollout came into force."""
     place = place_of(state.rollout, bout.who)
-    began = max(0 if place is None else place.since, state.rollout.since, state.began_at or 0)
-    return bout.contest.pairs / ((at - began) / 1e6) if at > began else 0.0
+    return bout.rate(max(0 if place is None else place.since, state.rollout.since, state.began_at or 0), at)

@@ -21,7 +21,7 @@ from eddyline.models.fingerprint import fingerprint
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Model
 from eddyline.records import ModelVersion, Place
-from eddyline.records.errors import NotFound, StoreCorrupt
+from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt
 from eddyline.stages.commands import Command, version_of
 from eddyline.stages.lines import Entry, Step
 from eddyline.store.ancestry import FORGETTING, Ancestry
@@ -102,8 +102,18 @@ def require_told(store: Store, pipeline: Pipeline) -> None:
     """Raises `EddylineError` where somebody with a seat cannot tell what it learned: before anything is changed."""
     past = Ancestry(store, StoredLines(store, pipeline.plan()))
     rollout = store.block(store.seq).notes.rollout if store.seq else None
+    refused: dict[str, EddylineError] = {}
     for who in () if rollout is None else (rollout.champion or pipeline.name, *(place.who for place in rollout.places)):
-        past.root(who.partition("@")[0])
+        line = who.partition("@")[0]
+        try:
+            past.root(line)
+        except EddylineError as error:
+            refused[line] = error
+    if len(refused) == 1:
+        raise next(iter(refused.values()))
+    if refused:
+        first, *others = refused
+        raise EddylineError(f"{refused[first]}\nthe same holds of {', '.join(others)}: each has to leave")
 
 
 _Made = tuple[Command, tuple[ModelVersion, bytes, str]]

@@ -157,7 +157,8 @@ def _foot(report: ReportData) -> str:
 def _counted(quality: Quality) -> str:
     """Over which truths the first metric is."""
     many, window = quality.overall[0].count, quality.window
-    return f"the last {whole(window)} of {plural(many, 'truth')}" if window is not None and window < many else plural(many, "truth")
+    last = "" if window is None or window >= many else f"the last {whole(window)} of "
+    return f"{last}{plural(many, 'truth')}"
 
 
 def _quality(report: ReportData) -> str:

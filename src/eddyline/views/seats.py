@@ -154,6 +154,5 @@ def _short(place: Place) -> str:
 
 
 def _rate(state: DecideState, place: Place, bout: Bout, at: int) -> float | None:
-    """Matured pairs a second of event time, up to `at`."""
-    began = max(place.since, state.rollout.since, state.began_at or 0)
-    return bout.contest.pairs / ((at - began) / 1e6) if at > began and bout.contest.pairs else None
+    """Matured pairs a second of event time; `at` is that of the newest event."""
+    return bout.rate(max(place.since, state.rollout.since, state.began_at or 0), at) or None
