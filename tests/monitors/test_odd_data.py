@@ -105,3 +105,14 @@ def test_an_estimate_stays_a_share_whatever_a_model_calls_a_probability(scores: 
         assert stage.step(state, [one, Example(one, i % 2 == 0, "label", one.at)]) == []
     found = [one.value for one in stage.measurements(state) if one.metric.endswith("(advisory, CBPE)")]
     assert all(value is None or 0.0 <= value <= 1.0 for value in found), found
+
+
+@pytest.mark.parametrize(
+    "monitor", [Psi("x", reference=100, window=100), Conformal("x", reference=100)], ids=["psi", "conformal"]
+)
+def test_values_that_come_after_a_reference_with_gaps_are_all_counted(monitor: Monitor[Any]) -> None:
+    rng, (stage, state) = np.random.default_rng(8), watching(monitor)
+    values = [None if i % 3 == 0 else float(rng.normal()) for i in range(400)]
+    stage.step(state, [answer(i, START + i, x) for i, x in enumerate(values)])
+    (seen,) = [one.count for one in stage.measurements(state) if one.metric in ("psi of x", "evidence of change in x")]
+    assert seen == sum(value is not None for value in values) - 100

@@ -16,7 +16,7 @@ import numpy as np
 from eddyline.monitors.above import e_bh
 from eddyline.monitors.bins import BinLosses, Bins, Indices
 from eddyline.monitors.budget import WEEKLY, Budget
-from eddyline.monitors.declared import SCORE, TIE, Monitor, Slice, Tick, measured, names, told, whole
+from eddyline.monitors.declared import SCORE, TIE, Monitor, Slice, Tick, fill, measured, names, told, whole
 from eddyline.records import Alert, Measurement, Value
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -159,10 +159,10 @@ class Conformal(Monitor[ConformalMemory]):
         """Folds what a tick brought; gives how much of it fell into each bin."""
         values, ties = one.values, one.ties
         if stream.bins is None:
-            room = self.reference - len(stream.reference)
-            stream.odd += sum(value is None for value in values[:room])
-            stream.reference += [value for value in values[:room] if value is not None]
-            values, ties = values[room:], ties[room:]
+            before = len(stream.reference)
+            read = fill(stream.reference, values, self.reference)
+            stream.odd += read - (len(stream.reference) - before)
+            values, ties = values[read:], ties[read:]
             if len(stream.reference) < self.reference:
                 return []
             stream.bins, stream.reference = Bins.of(stream.reference, BINS), []

@@ -77,6 +77,21 @@ class Slice:
     losses: Sequence[float]
 
 
+def fill(reference: list[Value], values: Sequence[Value], size: int) -> int:
+    """Adds values to a reference until it is full; gives how many were read for that, those that are None among them.
+
+    >>> reference = [1.0]
+    >>> fill(reference, [None, 2.0, None, 3.0, 4.0], size=3), reference
+    (4, [1.0, 2.0, 3.0])
+    """
+    for read, value in enumerate(values):
+        if len(reference) == size:
+            return read
+        if value is not None:
+            reference.append(value)
+    return len(values)
+
+
 _NOBODY: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
 
 

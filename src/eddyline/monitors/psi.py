@@ -16,7 +16,7 @@ import msgspec
 
 from eddyline.monitors.bins import BinLosses, Bins
 from eddyline.monitors.budget import WEEKLY, Budget
-from eddyline.monitors.declared import SCORE, Monitor, Slice, Tick, measured, names, told, whole
+from eddyline.monitors.declared import SCORE, Monitor, Slice, Tick, fill, measured, names, told, whole
 from eddyline.records import Alert, Measurement, Value
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import show_instant
@@ -138,9 +138,9 @@ class Psi(Monitor[PsiMemory]):
         if stream.since is None and values:
             stream.since = min(tick.since.ats)
         stream.until = tick.since.at
-        room = self.reference - len(stream.reference)
-        stream.odd += sum(value is None for value in values[:room])
-        stream.reference += [value for value in values[:room] if value is not None]
+        before = len(stream.reference)
+        read = fill(stream.reference, values, self.reference)
+        stream.odd += read - (len(stream.reference) - before)
         if len(stream.reference) < self.reference:
             return []
         stream.bins = Bins.of(stream.reference, BINS)
@@ -148,7 +148,7 @@ class Psi(Monitor[PsiMemory]):
         stream.expected = stream.bins.counted(stream.reference).tolist()
         stream.counts = [0] * stream.bins.size
         stream.reference = []
-        return values[room:]
+        return values[read:]
 
     def _compare(self, stream: PsiStream, one: Slice, tick: Tick, chance: float) -> Alert | None:
         window, reference = sum(stream.counts), sum(stream.expected)
