@@ -14,14 +14,18 @@ from tests.trial.shop import make
 from eddyline.cli.challengers import command as challengers
 from eddyline.cli.retrain import command as retrain
 from eddyline.cli.test import command as trial
+from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded
 from eddyline.records.errors import EddylineError, NotFound, StoreCorrupt, StoreMismatch
 from eddyline.store.database import Store
+from eddyline.store.reader import PredictionReader
 from eddyline.store.training import trained_in
 from eddyline.views.forget import forget
 from eddyline.views.verify import verify
 
 Ask = Callable[..., Result]
+BAD = ("v-100", "v-101")
+LINES = ("shop", "shop.narrow", "shop.trees", "shop.retrained")
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +66,51 @@ def test_a_model_that_was_retrained_by_hand_takes_a_seat(made: tuple[Loaded, Pat
         assert verify(store, loaded.pipeline).faults == []
 
 
-def test_while_a_retrained_model_has_a_seat_forgetting_is_refused_before_anything_changes(
+def test_a_retrained_model_forgets_as_if_its_training_had_never_seen_the_event(
     made: tuple[Loaded, Path], enter: Ask, tmp_path: Path
 ) -> None:
     enter(made[1])
     path, pipeline = tmp_path / "shop.eddyline", made[0].pipeline
+    forgot = {one.line: one for one in forget(pipeline, path, BAD, author="ana")}
+    assert all(one.proved for one in forgot.values())
+    assert {one.line: one.examples for one in forgot.values()} == dict.fromkeys(LINES, 2)
+    successor = forgot["shop.retrained"].successor
+    with closing(Store.read(path)) as store:
+        assert successor in [place.who for place in store.block(store.seq).notes.rollout.places]
+        assert forgot["shop.retrained"].digest == never_saw(store, pipeline, made[1])
+        assert verify(store, pipeline).faults == []
+    again = forget(pipeline, path, ["v-102"], author="ana")  # whoever took its place can tell it, too
+    assert [one.proved for one in again] == [True] * len(LINES)
+
+
+def never_saw(store: Store, pipeline: Pipeline, folder: Path) -> str:
+    """The digest of a fresh model that learned what the training did, and all that came after it, but for those events."""
+    trained, model = trained_in(folder), pipeline.plan().lines["shop"].model
+    assert trained is not None
+    assert trained.lineage.learned.last is not None
+    model = model.restored(model.save())
+    until, reached = trained.lineage.learned.last.number, trained.lineage.reached
+    predictions = PredictionReader(store)
+    rows = [row for seq in range(1, store.seq + 1) for row in store.examples_of(seq)]
+    for number, row in enumerate(rows):
+        prediction = predictions.read(row.slot)
+        if (number <= until or row.position > reached) and prediction.event_id not in BAD:
+            model.learn(prediction.features, row.truth)
+    return model.digest()
+
+
+def test_where_a_training_cannot_be_told_forgetting_is_refused_before_anything_changes(
+    made: tuple[Loaded, Path], enter: Ask, tmp_path: Path
+) -> None:
+    folder = tmp_path / "on"
+    asked = [str(made[0].file), "--out", str(folder), "--continue-from", "shop@50", "--name", "shop.on"]
+    assert "passed" in CliRunner().invoke(retrain, asked, catch_exceptions=False).output
+    enter(folder)
+    path, pipeline = tmp_path / "shop.eddyline", made[0].pipeline
     with closing(Store.read(path)) as store:
         before = store.seq
-    with pytest.raises(EddylineError, match=r"cannot be told which it learned\n.*--leave shop\.retrained"):
-        forget(pipeline, path, {"v-100"}, author="ana")
+    with pytest.raises(EddylineError, match=r"went on from shop@50: it cannot be told which it learned\n.*--leave shop\.on"):
+        forget(pipeline, path, BAD, author="ana")
     with closing(Store.read(path)) as store:
         assert store.seq == before
 

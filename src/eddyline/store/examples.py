@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
-from eddyline.pipeline import Pipeline
 from eddyline.records import Features, Prediction
 from eddyline.records.errors import DeclarationError, Rejected, StoreCorrupt
+from eddyline.records.schema import Schema
 from eddyline.records.time import show_duration, show_instant, to_us
 from eddyline.stages.features import Maker, canonical, said
 from eddyline.stages.lines import seen_by
@@ -36,18 +36,19 @@ _BLOCKS = 64
 class Examples:
     """Which examples of the log: those of a `window` of event time or from an instant on, the `last` so many, a `sample`.
 
-    Only first truths count (revision 0), and only those that a learner learned, whichever; `unlearned=True` takes those of a
-    time when learning was frozen, too. Events that were forgotten are left out. What is given is applied in this order: `since`
-    (a position of the learner), `from_at` (event time in µs), `window` (back from the newest event with a known truth),
-    `last`, `sample` (a share of the event ids, by hash with `seed`). Of what is left, `held_back` is never learned: the last
-    share in the order of the log, or with `held_back_by="sample"` a share of the event ids.
+        Only first truths count (revision 0), and only those that a learner learned, whichever; `unlearned=True` takes those of a
+        time when learning was frozen, too. Events that were forgotten are left out. What is given is applied in this order: `since`
+        (a position of the learner), `from_at` (event time in µs), `window` (back from the newest event with a known truth),
+        `last`, `sample` (a share of the event ids, by hash with `seed`). Of what is left, `held_back` is never learned: the last
+        share in the order of the log, or with `held_back_by="sample"` a share of the event ids.
 
-    The last share is the honest default: it comes after everything that was learned. A sample tells whether the model
-    learned at all, and is too kind where the stream drifts.
+        The last share is the honest default: it comes after everything that was learned. A sample tells whether the model
+        learned at all, and is too kind where the stream drifts.
 
-    >>> from eddyline.records.time import days
-    >>> Examples(window=days(30), sample=0.5).sentence()
-    'a 50 % sample of the examples of the last 30 days of event time; of these, the last 20 % are held back'
+        >>> from eddyline.records.schema import Schema
+    from eddyline.records.time import days
+        >>> Examples(window=days(30), sample=0.5).sentence()
+        'a 50 % sample of the examples of the last 30 days of event time; of these, the last 20 % are held back'
     """
 
     window: timedelta | None = None
@@ -186,18 +187,22 @@ def position_at(store: Store, line: str, number: int) -> int:
 class Reader:
     """Reads chosen examples with the features that one line sees, or that a function makes again.
 
-    With `maker`, features are made again from the journaled event and from the aggregates that its answer carries, so a
-    function may ask for any aggregate of the pipeline. Without, they are those that `line` was served, or another line
-    that sees the same; `makers` tells who does.
+    With `maker`, features are made again from the event, which `schema` reads in the journal, and from the aggregates that its
+    answer carries, so a function may ask for any aggregate of the pipeline. Without, they are those that `line` was served, or
+    another line that sees the same; `makers` tells who does.
     """
 
     def __init__(
-        self, store: Store, pipeline: Pipeline, line: str, makers: dict[str, Maker | None], maker: Maker | None = None
+        self,
+        store: Store,
+        line: str,
+        makers: dict[str, Maker | None],
+        maker: Maker | None = None,
+        schema: Schema | None = None,
     ) -> None:
         self.store = store
-        self.line, self.makers, self.maker = line, makers, maker
+        self.line, self.makers, self.maker, self.schema = line, makers, maker, schema
         self.predictions = PredictionReader(store)
-        self.decode = pipeline.event_schema.decode
         self.events: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self.orders: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -244,11 +249,12 @@ class Reader:
         return events[event_id]
 
     def _events_of(self, seq: int) -> dict[str, Any]:
+        assert self.schema is not None, "who makes features again reads events"
         events: dict[str, Any] = {}
         for given in self.store.block(seq).inputs:
             if given.kind == Kind.EVENT:
                 try:
-                    arrival = self.decode(given.raw)
+                    arrival = self.schema.decode(given.raw)
                 except Rejected:
                     continue  # it is in the dead letters, and nothing answered it
                 events.setdefault(arrival.id, arrival.value)

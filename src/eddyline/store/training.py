@@ -232,14 +232,14 @@ def chosen_by(store: Store, spec: Spec, trained: Trained) -> Chosen:
 def reader_of(store: Store, pipeline: Pipeline, spec: Spec) -> Reader:
     """Reads examples as the model of this spec sees them."""
     lines = StoredLines(store, pipeline.plan())
-    return Reader(store, pipeline, spec.line or pipeline.name, lines.makers, spec.maker)
+    return Reader(store, spec.line or pipeline.name, lines.makers, spec.maker, pipeline.event_schema)
 
 
 def slice_of(samples: Sequence[Sample]) -> Slice:
     """What a set of examples is, as a lineage says it."""
     chain, ranges = b"", _Ranges([])
     for sample in samples:
-        chain = _link(chain, sample)
+        chain = linked(chain, sample)
         ranges.add(sample.number)
     places = [_place(samples[0]), _place(samples[-1])] if samples else [None, None]
     return Slice(len(samples), chain.hex(), places[0], places[1], ranges.shown)
@@ -295,7 +295,7 @@ class _Work:
             if sample.features is None:
                 unseen, why = unseen + 1, why or sample.fault
                 continue
-            chain, count = _link(chain, sample), count + 1
+            chain, count = linked(chain, sample), count + 1
             last = _place(sample)
             first = first or last
             self.ranges.add(sample.number)
@@ -388,7 +388,7 @@ def _place(sample: Sample) -> Place:
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def _link(chain: bytes, sample: Sample) -> bytes:
+def linked(chain: bytes, sample: Sample) -> bytes:
     """The chain with one more example: what it is about, what is seen of it, what is true."""
     told = _pack((sample.prediction.event_id, sample.features, sample.row.truth))
     return hashlib.blake2b(chain + told, digest_size=16).digest()

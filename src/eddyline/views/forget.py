@@ -59,8 +59,8 @@ def forget(
     is asked anything. Versions beside the champion (`fraud@15320`) that learned one leave; where the champion is one, its
     line's successor answers. What was forgotten before stays so: the newcomers never learn that either. An event that was
     answered and that nobody learned yet is forgotten beforehand: a label that comes later is not learned. Raises `NotFound`
-    when nobody who is asked learned any of them, or ever could; `EddylineError` for a line that was retrained, which cannot
-    tell what it learned: then nothing was changed.
+    when nobody who is asked learned any of them, or ever could; `EddylineError` for a line that was retrained and cannot tell
+    what it learned (it went on from a version, or its lineage does not name each example): then nothing was changed.
     """
     reason = reason or f"forget {shown(events)}"
     commands: list[Command] = []
@@ -196,10 +196,13 @@ def folded_without(
     Where the line is a declared one, the newest kept version before the first unwanted example is taken up instead.
     """
     store, root = past.store, past.root(line)
-    start = 0 if root != line else until if before is None else before.position - 1
-    version, state = store.nearest_version(start, root)
-    model, position = past.lines.blank(root).restored(state), version.position
-    steps = past.lines.past(line, position, until) if root == line else past.past(line, until)
+    if line in past.entries:
+        model, position = past.first(root)
+        steps = past.past(line, until)
+    else:
+        version, state = store.nearest_version(until if before is None else before.position - 1, line)
+        model, position = past.lines.blank(line).restored(state), version.position
+        steps = past.lines.past(line, position, until)
     for step in steps:
         if step.event_id not in unwanted:
             model.learn(step.features, step.truth)
@@ -233,9 +236,7 @@ def proof_of(store: Store, pipeline: Pipeline, command: Command, unwanted: froze
 
 def _fold_first(past: Ancestry, line: str, many: int, unwanted: frozenset[str]) -> tuple[Model, int]:
     """The first so many examples of a line, but for the unwanted, learned from its very first version."""
-    root = past.root(line)
-    version, state = past.store.nearest_version(0, root)
-    model, position = past.lines.blank(root).restored(state), version.position
+    model, position = past.first(past.root(line))
     for step in islice((step for step in past.past(line) if step.event_id not in unwanted), many - position):
         model.learn(step.features, step.truth)
         position += 1

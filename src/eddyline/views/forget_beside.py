@@ -37,7 +37,7 @@ def forget_beside(shop: Workshop, events: Collection[str], *, author: str, reaso
     """Replaces every line that the job asks and that learned one of these events by one that did not; gives the proofs.
 
     The job goes on meanwhile, and may be asked for one newcomer after the other. Versions beside the champion that learned one
-    leave. Raises `EddylineError` for a line that was retrained, which cannot tell what it learned, and `NotFound` when nobody
+    leave. Raises `EddylineError` for a line that was retrained, whose lineage is not in the copy, and `NotFound` when nobody
     who is asked learned any of them, or is going to.
     """
     check_seat(shop.pipeline, None)
