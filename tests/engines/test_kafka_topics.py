@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 from confluent_kafka.cimpl import NewPartitions, NewTopic
@@ -21,8 +22,11 @@ from eddyline.connectors.kafka.topics import Topics, ensure, misfits
 from eddyline.engines.embedded import Engine, Progress, replay
 from eddyline.engines.embedded.change import change
 from eddyline.engines.embedded.publish import publishing
+from eddyline.engines.flink import steering
+from eddyline.engines.flink.job import JobTopics
+from eddyline.engines.flink.learn import ROOM, Request
 from eddyline.pipeline import Pipeline
-from eddyline.records.errors import SourceError, StoreMismatch
+from eddyline.records.errors import EddylineError, SourceError, StoreMismatch
 from eddyline.store.database import Store
 
 
@@ -104,6 +108,27 @@ def test_a_topic_that_somebody_made_to_forget_is_told_with_the_command_that_mend
         ("forgetful.versions", "cleanup.policy=compact,delete"),
         ("forgetful.versions", "max.message.bytes=1048588"),
     ]
+
+
+def test_a_command_that_brings_a_large_version_is_taken_and_one_that_is_too_large_is_told_what_to_type(
+    kafka_broker: Kafka,
+) -> None:
+    brokers = kafka_broker.brokers
+    connection, topics = Connection(brokers), JobTopics.of(on(brokers, "vast"))
+    topics.ensure(connection, 1)
+    steering._post(connection, topics.commands, Request(to="vast@7", author="ann", version=bytes(20 << 20)))
+    (sent,) = shop.values(brokers, topics.commands)
+    assert len(msgspec.json.decode(sent, type=Request).version) == 20 << 20
+    admin = connection.admin()
+    for future in admin.create_topics([NewTopic("small.commands", 1)]).values():
+        future.result(30)
+    with pytest.raises(
+        EddylineError, match=r"brings a version of 2,097,152 bytes, and small\.commands takes no message so large"
+    ):
+        steering._post(connection, "small.commands", Request(to="vast@7", author="ann", version=bytes(2 << 20)))
+    with pytest.raises(EddylineError, match="a command takes at most 50,282,496 along\nname another version, or live"):
+        steering._post(connection, topics.commands, Request(to="vast@7", author="ann", version=bytes(60 << 20)))
+    steering._post(connection, topics.commands, Request(to="vast@7", author="ann", version=bytes(ROOM)))
 
 
 def test_a_topic_that_is_sent_again_as_a_whole_changes_nothing(kafka_broker: Kafka, tmp_path: Path) -> None:
