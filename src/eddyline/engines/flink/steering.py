@@ -68,8 +68,8 @@ def ask(
 
     Choose it for approvals, seats, freezing and lines that enter. Where the command names a version, its bytes travel with it:
     those that were published or can be made again, or `version`, a message as `wire.encode_version` makes it, for one that
-    comes from elsewhere. `observe` comes to no decision and cannot be asked for here. Raises `NotFound` when the job refuses, and
-    `EddylineError` when none took it within `patience_s` seconds.
+    comes from elsewhere. `observe` comes to no decision and cannot be asked for here. Raises `NotFound` when the job refuses,
+    and `EddylineError` when none took it within `patience_s` seconds.
     """
     if command.do == "observe":
         raise EddylineError("observe is what engines tell; it comes to no decision\nask for something that an operator decides")
