@@ -373,7 +373,7 @@ def test_a_position_that_was_not_reached_is_told_where_the_examples_end() -> Non
 def test_examples_that_the_broker_let_go_of_are_counted_and_not_guessed() -> None:
     hosted = run_hosted(ovens(), records(60))
     given = [(one.value, one.place) for one in hosted.recorded()["examples"]]
-    with pytest.raises(NotFound, match=r"of its 30 examples 4 are no longer in ovens\.examples \(the first is number 1\)"):
+    with pytest.raises(NotFound, match=r"of its 30 examples 4 are not in ovens\.examples \(the first is number 1\)"):
         asked(hosted, 30, given[4:])
 
 

@@ -69,13 +69,15 @@ def _failed(begun: Begun) -> str:
 
 
 def _of_topics(one: Standing) -> list[tuple[str, str]]:
-    answers = f"{one.champion or 'the newest version'} (rollout {one.revision})"
-    return [("newest version", one.version or "none yet"), ("answers", answers)]
+    own = "each key's own model" if one.per_key else "the newest version"
+    answers = ("answers", f"{one.champion or own} (rollout {one.revision})")
+    return [answers] if one.per_key else [("newest version", one.version or "none yet"), answers]
 
 
 def line(one: Standing) -> str:
     """One job in one line, for who follows it."""
     age = f", checkpoint {one.checkpoint.age_s:.0f} s ago" if one.checkpoint else ", no checkpoint yet"
     behind = ", ".join(f"{lag:,} behind in {topic}" for topic, lag in one.lag.items())
-    words = [f"{one.name} {one.state}{age}", behind, f"newest {one.version or 'version: none yet'}"]
-    return "; ".join(word for word in [*words, one.problem or ""] if word)
+    newest = "" if one.per_key else f"newest {one.version or 'version: none yet'}"
+    words = [f"{one.name} {one.state}{age}", behind, newest, one.problem or ""]
+    return "; ".join(word for word in words if word)

@@ -108,8 +108,8 @@ def _missing(db: sqlite3.Connection, pipeline: Pipeline, topic: str, position: i
     first = next((number for number, (at,) in enumerate(positions, 1) if at != number), position)
     (there,) = db.execute("SELECT COUNT(*) FROM numbered").fetchone()
     return NotFound(
-        f"{own}@{position} cannot be made again: of its {position:,} examples {position - there:,} are no longer in {topic} "
-        f"(the first is number {first:,})\n"
+        f"{own}@{position} cannot be made again: of its {position:,} examples {position - there:,} are not in {topic} "
+        f"(the first is number {first:,}): the broker let go of them, or of the transaction that held them\n"
         f"go back to {own}@0, or {LIVE} for the learner; keep them from here on: retention.ms=-1 of {topic}"
     )
 

@@ -88,6 +88,8 @@ class Standing:
     champion: str | None = None
     """the version that was chosen to answer; None: the learner, as it is published"""
     revision: int = 0
+    per_key: bool = False
+    """whether each key's model answers as far as it has learned: then no version is published but those that were asked for"""
     unseen: str | None = None
     """why nothing can be said about topics: the brokers do not answer"""
 
@@ -172,4 +174,5 @@ def _on_topics(seen: Standing, it: Job, settings: Mapping[str, str] | None) -> S
         learner=newest.position if newest else 0,
         champion=decided[-1].champion if decided else None,
         revision=decided[-1].revision if decided else 0,
+        per_key=bool(document.get("per_key")),
     )
