@@ -20,7 +20,8 @@ from eddyline.records import Prediction
 NAME = "ballast"
 FILE = f"""
 from random import Random
-from eddyline import CustomModel, EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Task, Truth, every, hours, memory, seconds
+from eddyline import CustomModel, EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Task, Truth
+from eddyline import every, hours, memory, seconds
 
 class Page(Event):
     id: Id

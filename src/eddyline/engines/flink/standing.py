@@ -79,6 +79,8 @@ class Standing:
     checkpoint: Checkpoint | None
     problem: str | None
     """the last failure, in words, while the job does not run"""
+    given_up: int = 0
+    """transactions that the broker ended before they could be committed, since the tasks last started: nobody can read them"""
     lag: dict[str, int] = field(default_factory=dict)
     """messages of each topic that were not read by the last checkpoint"""
     read: dict[str, int] = field(default_factory=dict)
@@ -144,6 +146,7 @@ def _of_flink(rest: Rest, it: Job) -> Standing:
         checkpoints_begun=Begun.of(told),
         checkpoint=_checkpoint(told["latest"].get("completed")),
         problem=None if healthy else rest.problem(it.id),
+        given_up=rest.given_up(it.id, found["vertices"]),
     )
 
 
