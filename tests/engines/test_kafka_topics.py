@@ -64,11 +64,12 @@ def test_the_trace_context_of_an_event_arrives_with_its_prediction(kafka_broker:
         assert message.key() == prediction.key.encode()
 
 
-def followed(reader: TopicReader, seconds: float) -> None:
+def followed(reader: TopicReader, seconds: float, at: int = 3) -> None:
     """Reads on from the end of the first partition for so long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        reader.parts[0].read(3, 10)
+        for line in reader.parts[0].read(at, 10):
+            at = line.position
 
 
 def test_partitions_that_are_added_while_a_run_follows_end_it_and_are_read_by_the_next(
@@ -89,6 +90,22 @@ def test_partitions_that_are_added_while_a_run_follows_end_it_and_are_read_by_th
             followed(reader, 60)
     with closing(source.open_parts({0: 3}, None, follow=True)) as reader:
         assert list(reader.parts) == [0, 1, 2]
+
+
+def test_a_topic_that_is_made_again_while_a_run_follows_ends_it(kafka_broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    brokers = kafka_broker.brokers
+    shop.make(brokers, phoenix_events=1, phoenix_labels=1)
+    shop.send(brokers, "phoenix", range(20))
+    source = on(brokers, "phoenix").events
+    assert isinstance(source, KafkaTopic)
+    monkeypatch.setattr(topic, "LOOK_EVERY_S", 0.0)
+    with closing(source.open_parts({}, None, follow=True)) as reader:
+        assert len(reader.parts[0].read(0, 100)) == 20
+        shop.remove(brokers, "phoenix.events")
+        shop.make(brokers, phoenix_events=1)
+        shop.send(brokers, "phoenix", range(100, 150))
+        with pytest.raises(SourceError, match=r"topic phoenix\.events is not the one that this store was reading"):
+            followed(reader, 60, at=20)
 
 
 def test_a_topic_that_somebody_made_to_forget_is_told_with_the_command_that_mends_it(kafka_broker: Kafka) -> None:
