@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 from confluent_kafka.cimpl import NewPartitions, NewTopic
@@ -21,8 +22,11 @@ from eddyline.connectors.kafka.topics import Topics, ensure, misfits
 from eddyline.engines.embedded import Engine, Progress, replay
 from eddyline.engines.embedded.change import change
 from eddyline.engines.embedded.publish import publishing
+from eddyline.engines.flink import steering
+from eddyline.engines.flink.job import JobTopics
+from eddyline.engines.flink.learn import ROOM, Request
 from eddyline.pipeline import Pipeline
-from eddyline.records.errors import SourceError, StoreMismatch
+from eddyline.records.errors import EddylineError, SourceError, StoreMismatch
 from eddyline.store.database import Store
 
 
@@ -60,11 +64,12 @@ def test_the_trace_context_of_an_event_arrives_with_its_prediction(kafka_broker:
         assert message.key() == prediction.key.encode()
 
 
-def followed(reader: TopicReader, seconds: float) -> None:
+def followed(reader: TopicReader, seconds: float, at: int = 3) -> None:
     """Reads on from the end of the first partition for so long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        reader.parts[0].read(3, 10)
+        for line in reader.parts[0].read(at, 10):
+            at = line.position
 
 
 def test_partitions_that_are_added_while_a_run_follows_end_it_and_are_read_by_the_next(
@@ -87,6 +92,22 @@ def test_partitions_that_are_added_while_a_run_follows_end_it_and_are_read_by_th
         assert list(reader.parts) == [0, 1, 2]
 
 
+def test_a_topic_that_is_made_again_while_a_run_follows_ends_it(kafka_broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    brokers = kafka_broker.brokers
+    shop.make(brokers, phoenix_events=1, phoenix_labels=1)
+    shop.send(brokers, "phoenix", range(20))
+    source = on(brokers, "phoenix").events
+    assert isinstance(source, KafkaTopic)
+    monkeypatch.setattr(topic, "LOOK_EVERY_S", 0.0)
+    with closing(source.open_parts({}, None, follow=True)) as reader:
+        assert len(reader.parts[0].read(0, 100)) == 20
+        shop.remove(brokers, "phoenix.events")
+        shop.make(brokers, phoenix_events=1)
+        shop.send(brokers, "phoenix", range(100, 150))
+        with pytest.raises(SourceError, match=r"topic phoenix\.events is not the one that this store was reading"):
+            followed(reader, 60, at=20)
+
+
 def test_a_topic_that_somebody_made_to_forget_is_told_with_the_command_that_mends_it(kafka_broker: Kafka) -> None:
     connection, topics = Connection(kafka_broker.brokers), Topics.of("forgetful")
     made = [
@@ -104,6 +125,27 @@ def test_a_topic_that_somebody_made_to_forget_is_told_with_the_command_that_mend
         ("forgetful.versions", "cleanup.policy=compact,delete"),
         ("forgetful.versions", "max.message.bytes=1048588"),
     ]
+
+
+def test_a_command_that_brings_a_large_version_is_taken_and_one_that_is_too_large_is_told_what_to_type(
+    kafka_broker: Kafka,
+) -> None:
+    brokers = kafka_broker.brokers
+    connection, topics = Connection(brokers), JobTopics.of(on(brokers, "vast"))
+    topics.ensure(connection, 1)
+    steering._post(connection, topics.commands, Request(to="vast@7", author="ann", version=bytes(20 << 20)))
+    (sent,) = shop.values(brokers, topics.commands)
+    assert len(msgspec.json.decode(sent, type=Request).version) == 20 << 20
+    admin = connection.admin()
+    for future in admin.create_topics([NewTopic("small.commands", 1)]).values():
+        future.result(30)
+    with pytest.raises(
+        EddylineError, match=r"brings a version of 2,097,152 bytes, and small\.commands takes no message so large"
+    ):
+        steering._post(connection, "small.commands", Request(to="vast@7", author="ann", version=bytes(2 << 20)))
+    with pytest.raises(EddylineError, match="a command takes at most 50,282,496 along\nname another version, or live"):
+        steering._post(connection, topics.commands, Request(to="vast@7", author="ann", version=bytes(60 << 20)))
+    steering._post(connection, topics.commands, Request(to="vast@7", author="ann", version=bytes(ROOM)))
 
 
 def test_a_topic_that_is_sent_again_as_a_whole_changes_nothing(kafka_broker: Kafka, tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
-"""What a job meets in its second year, on the real Flink and Kafka: a topic that was emptied before it was read."""
+"""What a job meets in its second year, on the real Flink and Kafka: an emptied topic, a broker that waited no longer."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.flink.conftest import PATIENCE_S, Run
 
+from eddyline.cli.main import main
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import wire
@@ -88,6 +90,17 @@ class Shop:
         """The ids of the answers, sorted."""
         return sorted(wire.decode_prediction(one.value).event_id for one in self.run.of_stream("predictions"))
 
+    def uncommitted(self) -> int:
+        """How many messages of the answers' topic lie behind the beginning of an open transaction."""
+        found = 0
+        for isolation, sign in (("read_uncommitted", 1), ("read_committed", -1)):
+            settings = {"bootstrap.servers": self.brokers, "group.id": "a look", "isolation.level": isolation}
+            with closing(Consumer(settings)) as consumer:
+                for number in range(2):
+                    part = TopicPartition(f"{self.name}.predictions", number)
+                    found += sign * consumer.get_watermark_offsets(part, timeout=30)[1]
+        return found
+
     def learned(self) -> list[tuple[str, str]]:
         """Which events were learned, and how the truth was known."""
         examples = [wire.decode_example(one.value)[0] for one in self.run.of_stream("examples")]
@@ -155,3 +168,30 @@ def test_events_that_were_deleted_before_they_were_read_stop_the_job_and_are_not
     shop.again(replace(SETTINGS, skip_deleted=True))
     shop.run.taken()
     assert shop.answered() == ids(*range(40), *range(41, 80, 2), *range(60, 80, 2))
+
+
+def test_answers_that_the_broker_gave_up_while_the_job_was_away_are_told_by_its_status(
+    opened: Callable[[str], Shop], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop, brief_s = opened("lapsed"), 40
+    rest = shop.run.rest
+    shop.send("events", range(40), visit)
+    shop.run.taken()
+    shop.run.stop(drain=False)
+    # A savepoint commits nothing: what was answered before it waits for the job that starts from there.
+    shop.again(replace(SETTINGS, checkpoint_ms=600_000, transaction_timeout_ms=1_000 * brief_s))
+    shop.send("events", range(40, 80), visit)
+    until(lambda: shop.uncommitted() >= 40, shop.uncommitted)
+    savepoint = rest.savepoint(shop.run.id)
+    operate.cancel(shop.name, rest.url)
+    until(lambda: shop.uncommitted() == 0, shop.uncommitted)
+    shop.run.id = operate.submit(shop.run.loaded, shop.run.connection, SETTINGS, rest.url, savepoint)
+    shop.send("events", range(80, 100), visit)
+    shop.run.taken()
+    assert shop.answered() == ids(*range(40), *range(80, 100))
+    until(lambda: status(shop.name, rest.url)[0].given_up > 0, lambda: status(shop.name, rest.url))
+    capsys.readouterr()
+    assert main(["flink", "status", shop.name, "--rest", rest.url]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 transaction of answers: the broker ended them before the job could commit them" in said
+    assert "eddyline flink upgrade FILE --transaction-timeout 3600" in said

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from eddyline.cli import flink_status
 from eddyline.cli.flink_options import named
 from eddyline.cli.main import main
+from eddyline.engines.flink.standing import Begun, Standing
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -62,3 +65,23 @@ def test_the_argument_of_a_job_is_printed_and_nothing_is_started(tmp_path: Path,
         "kafka:9092",
         python,
     )
+
+
+def test_a_job_with_a_model_per_key_is_said_to_answer_by_them_and_not_by_a_version() -> None:
+    known = Standing(
+        "ovens", "ovens", "1", "RUNNING", 1, "", "", 0.0, 0, 0, Begun(), None, None, version="ovens@60", learner=60
+    )
+    one = replace(known, per_key=True, revision=2)
+    assert flink_status._of_topics(one) == [("answers", "each key's own model (rollout 2)")]
+    assert flink_status._of_topics(replace(one, champion="ovens@60")) == [("answers", "ovens@60 (rollout 2)")]
+    assert "newest" not in flink_status.line(one)
+    assert flink_status.line(known).endswith("newest ovens@60")
+
+
+def test_transactions_that_the_broker_gave_up_are_a_line_of_their_own_with_what_to_type() -> None:
+    lossy = Standing("fraud", "fraud", "1", "RUNNING", 1, "", "", 0.0, 0, 0, Begun(), None, None, given_up=2)
+    assert "answers of 2 transactions lost: eddyline flink status" in flink_status.line(lossy)
+    assert "lost" not in flink_status.line(replace(lossy, given_up=0))
+    said = flink_status._lost(2)
+    assert said.startswith("2 transactions of answers: the broker ended them before the job could commit them")
+    assert said.endswith("eddyline flink upgrade FILE --transaction-timeout 3600")

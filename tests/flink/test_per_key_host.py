@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from river import linear_model, preprocessing
 
@@ -27,11 +28,14 @@ from eddyline import (
     memory,
 )
 from eddyline.connectors.kafka import wire
+from eddyline.engines.flink import per_key_version
 from eddyline.engines.flink.audit import Audit, examine
 from eddyline.engines.flink.audit_topics import Message
 from eddyline.engines.flink.per_key import Numbers, Returned, Shelf, require_servable, shard_of
+from eddyline.engines.flink.per_key_version import made_again
 from eddyline.models import PerKey
-from eddyline.records import KEY_FEATURE, Example, Features, Prediction, Task
+from eddyline.records import KEY_FEATURE, Example, Features, Place, Prediction, Task
+from eddyline.records.errors import EddylineError, NotFound, StoreMismatch
 from eddyline.stages.commands import Command
 from eddyline.testing import run_in_memory
 from eddyline.testing.hosted import Hosted, run_hosted
@@ -222,6 +226,183 @@ def test_the_fresh_models_can_be_named_and_answer_every_key_until_the_line_answe
     assert answers
     assert {p.position for p in answers} == {0}
     assert any(p.position for p in hosted.written.predictions if p.revision == 2)
+
+
+# Going back ----------------------------------------------------------------------------------------------------------
+
+
+def gone_back(to: str, pipeline: Pipeline | None = None, *, then: dict[str, int] | None = None) -> Hosted:
+    """A run of 80 batches that goes back to `to` after 40, and does what else is told: `crash`, `rescale`, `live`."""
+    hosted, then = Hosted(pipeline or ovens(), 2), then or {}
+    for number, record in enumerate(records(80)):
+        hosted.take(record)
+        if number % 5 == 4:
+            hosted.checkpoint()
+        if number == 80:
+            hosted.take(Command(to=to, author="a test"))
+        if then.get("crash") == number:
+            hosted.crash()
+        if then.get("rescale") == number:
+            hosted.rescale(3)
+        if then.get("live") == number:
+            hosted.take(Command(to="live", author="a test"))
+    return hosted
+
+
+def in_one_process(hosted: Hosted, position: int) -> Any:
+    """The models of all keys after so many examples, learned one after the other."""
+    plan = ovens().plan()
+    model: Any = plan.model
+    model = model.restored(model.save())
+    for example, at in sorted(hosted.written.examples, key=lambda one: one[1]):
+        if 0 < at <= position:
+            model.learn(example.prediction.features, example.truth)
+    return model
+
+
+def test_a_job_goes_back_to_any_position_and_each_key_answers_as_it_did_there() -> None:
+    hosted = gone_back("ovens@23")
+    done = audited(hosted)
+    assert done.faults == []
+    assert done.sound
+    was = in_one_process(hosted, 23)
+    answers = [p for p in hosted.written.predictions if p.revision == 1]
+    assert len({p.key for p in answers}) > 3
+    for p in answers:
+        output = was.predict(p.features)
+        assert (p.version, p.value, p.scores) == ("ovens@23", output.value, output.scores)
+
+
+def test_the_version_that_a_rollback_brings_is_that_of_one_process_to_the_bit() -> None:
+    hosted = gone_back("ovens@23")
+    version, state = hosted.written.versions[-1]
+    assert (version.name, version.parent) == ("ovens@23", "ovens@0")
+    was = in_one_process(hosted, 23)
+    assert version.digest == was.digest() == was.restored(state).digest()
+
+
+def test_learning_goes_on_behind_a_version_and_live_answers_by_all_of_it() -> None:
+    hosted = gone_back("ovens@23", then={"live": 120})
+    assert audited(hosted).faults == []
+    later = [p for p in hosted.written.predictions if p.revision == 2]
+    assert max(p.position for p in later) > 40
+    keys = {position: example.prediction.key for example, position in hosted.written.examples}
+    assert {p.key == keys.get(p.position, p.key) for p in later} == {True}
+
+
+@pytest.mark.parametrize("then", [{"crash": 92}, {"rescale": 92}, {"crash": 82}, {"crash": 92, "rescale": 112, "live": 131}])
+def test_a_crash_and_other_parallelism_change_no_answer_of_a_version(then: dict[str, int]) -> None:
+    hosted = gone_back("ovens@23", then=then)
+    done = audited(hosted)
+    assert done.faults == []
+    assert done.sound
+    answered = {p.event_id for p in hosted.written.predictions}
+    assert len(answered) == len(hosted.written.predictions) == 80
+    was = in_one_process(hosted, 23)
+    pinned = [p for p in hosted.written.predictions if p.revision == 1]
+    assert pinned
+    assert {(p.version, str(p.scores)) for p in pinned} == {("ovens@23", str(was.predict(p.features).scores)) for p in pinned}
+
+
+def test_truths_that_were_refused_are_refused_again_and_change_no_version() -> None:
+    hosted = gone_back("ovens@30", ovens(model=Fussy()))
+    done = audited(hosted)
+    assert done.faults == []
+    named = {position: example.prediction.features["heat"] for example, position in hosted.written.examples}
+    assert any(named[position] == 13.0 for position in range(1, 31))
+    assert [version.name for version, _ in hosted.written.versions] == ["ovens@0", "ovens@30"]
+
+
+def test_a_version_of_models_per_key_is_no_newest_that_live_would_be_made_of() -> None:
+    hosted = gone_back("ovens@23", then={"live": 120})
+    host: Any = hosted.serve.hosts[0]
+    assert host.voices.newest["ovens"] == 0
+    assert set(host.voices.models) == {("ovens", 0)}
+
+
+def test_a_version_can_sit_beside_the_models_of_now() -> None:
+    pipeline = ovens(decide=(Promote(evidence=1e9),), look_every=5)
+    hosted = Hosted(pipeline, 2)
+    for number, record in enumerate(records(80)):
+        hosted.take(record)
+        if number % 5 == 4:
+            hosted.checkpoint()
+        if number == 80:
+            hosted.take(Command(do="enter", place=Place("ovens@23"), author="a test"))
+    assert audited(hosted).faults == []
+    was = in_one_process(hosted, 23)
+    beside = [(p, said) for p in hosted.written.predictions for said in p.others or ()]
+    assert beside
+    for p, said in beside:
+        assert (said.model, said.position, said.scores) == ("ovens", 23, was.predict(p.features).scores)
+    assert any(p.position > 23 for p, _ in beside)
+
+
+def test_an_answer_by_a_version_that_is_not_what_its_keys_had_learned_is_a_fault() -> None:
+    hosted = gone_back("ovens@23")
+    number = next(n for n, raw in enumerate(hosted.written.of("versions")) if wire.peek_version(raw).position == 23)
+    other = in_one_process(hosted, 22)
+    version, _ = wire.decode_version(hosted.written.of("versions")[number])
+    lying = msgspec.structs.replace(version, digest=other.digest())
+    faults = changed(hosted, "versions", number, wire.encode_version(lying, other.save()))
+    assert any("ovens@23: the fold over the examples of every key has another digest" in fault for fault in faults)
+
+
+# What is refused, in words
+
+
+def asked(hosted: Hosted, position: int, examples: list[tuple[bytes, str]] | None = None, **changes: Any) -> bytes:
+    """What a rollback to a position brings along, from the topics of a run."""
+    given = [(one.value, one.place) for one in hosted.recorded()["examples"]] if examples is None else examples
+    return made_again(ovens(**changes), position, given, hosted.written.whole("ovens@0"))
+
+
+def test_examples_in_any_order_give_the_same_bytes() -> None:
+    hosted = run_hosted(ovens(), records(60))
+    given = [(one.value, one.place) for one in hosted.recorded()["examples"]]
+    assert asked(hosted, 30, Random(1).sample(given, len(given))) == asked(hosted, 30)
+
+
+def test_a_position_that_was_not_reached_is_told_where_the_examples_end() -> None:
+    hosted = run_hosted(ovens(), records(60))
+    last = max(position for _, position in hosted.written.examples)
+    with pytest.raises(NotFound, match=rf"no version ovens@900: the examples in ovens\.examples end at ovens@{last}\nname a"):
+        asked(hosted, 900)
+
+
+def test_examples_that_the_broker_let_go_of_are_counted_and_not_guessed() -> None:
+    hosted = run_hosted(ovens(), records(60))
+    given = [(one.value, one.place) for one in hosted.recorded()["examples"]]
+    with pytest.raises(NotFound, match=r"of its 30 examples 4 are not in ovens\.examples \(the first is number 1\)"):
+        asked(hosted, 30, given[4:])
+
+
+def test_the_examples_of_two_jobs_in_one_topic_make_no_version() -> None:
+    one, other = (run_hosted(ovens(), records(60, seed)) for seed in (1, 2))
+    first, second = ([(m.value, m.place) for m in run.recorded()["examples"]] for run in (one, other))
+    with pytest.raises(NotFound, match="holds the examples of two jobs"):
+        asked(one, 50, first[:20] + second)
+    with pytest.raises(NotFound, match="holds the examples of two jobs"):
+        asked(one, 50, first[:20] + second[20:])
+
+
+def test_a_file_that_makes_other_models_is_refused() -> None:
+    with pytest.raises(StoreMismatch, match="this file's fresh model is not ovens@0\ngive the file that the job runs"):
+        asked(run_hosted(ovens(), records(60)), 30, model=Fussy())
+
+
+def test_a_machine_that_computes_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosted = run_hosted(ovens(), records(60))
+    monkeypatch.setattr(per_key_version, "fingerprint", lambda models: "eddy1-cp399-np9-river9-00000000")
+    with pytest.raises(StoreMismatch, match=r"the job's workers and this machine differ in Python \d+ and 399"):
+        asked(hosted, 30)
+
+
+def test_a_version_that_is_larger_than_a_command_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosted = run_hosted(ovens(), records(60))
+    monkeypatch.setattr(per_key_version, "ROOM", 700)
+    with pytest.raises(EddylineError, match="ovens@30 holds the models of 5 keys: with its state it takes"):
+        asked(hosted, 30)
 
 
 # What an audit sees --------------------------------------------------------------------------------------------------

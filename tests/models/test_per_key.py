@@ -213,3 +213,20 @@ def test_a_model_from_a_file_is_refused_because_it_does_not_learn(tmp_path: Any)
 def test_an_unseeded_model_is_refused_as_it_is_without_per() -> None:
     with pytest.raises(DeclarationError, match="random_state=42"):
         adapt(Sklearn(SGDClassifier(), classes=[False, True]), per="key")
+
+
+@EVERY
+def test_models_of_some_keys_and_of_others_are_together_those_of_all(model: Any) -> None:
+    given = rows(200)
+    whole = learned(model, given)
+    parts = [learned(model, [row for row in given if row[0] == key]) for key in reversed(KEYS)]
+    joined = learned(model, []).joined(parts)
+    assert joined.learned() == whole.learned()
+    assert joined.digest() == whole.digest() == joined.restored(joined.save()).digest()
+
+
+def test_models_that_were_joined_learn_apart_from_those_they_were_made_of() -> None:
+    north, south = (learned(Counting(), [(key, {}, True)]) for key in ("north", "south"))
+    joined = north.joined([south])
+    joined.learn(keyed("south", {}), True)
+    assert [model.predict(keyed("south", {})).value for model in (joined, south)] == [2.0, 1.0]

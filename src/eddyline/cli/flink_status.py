@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def command(name: str | None, kafka_config: str | None, rest: str, as_json: bool) -> None:
     """Show the jobs that have not ended: those of the pipeline NAME (or of its FILE), or all of ours.
 
-    Lag and checkpoint are as of the last checkpoint. The exit code is 0 when every job shown runs and its topics can be
-    looked at, else 1.
+    Lag and checkpoint are as of the last checkpoint. The exit code is 0 when every job shown runs, has lost no answers, and
+    its topics can be looked at, else 1.
     """
     from eddyline.cli import show
     from eddyline.cli.flink_options import named, security
@@ -38,7 +38,7 @@ def command(name: str | None, kafka_config: str | None, rest: str, as_json: bool
             _page(one)
     if not found and not as_json:
         click.echo(f"no job of {name or 'ours'} runs at {place}; start one: eddyline flink submit FILE")
-    if not found or any(one.problem is not None or one.unseen is not None for one in found):
+    if not found or any(one.problem is not None or one.unseen is not None or one.given_up for one in found):
         raise click.exceptions.Exit(1)
 
 
@@ -50,6 +50,7 @@ def _page(one: Standing) -> None:
         ("state", one.state if one.problem is None else f"{one.state}: {one.problem}"),
         ("parallelism", one.parallelism),
         ("parts", one.parts.replace("+", " and ") or None),
+        *([("lost", _lost(one.given_up))] if one.given_up else []),
         ("up for", f"{one.uptime_s:,.0f} s, {show.count(one.restarts, 'restart')}"),
         ("checkpoints", f"{one.checkpoints:,}; {_failed(one.checkpoints_begun)}"),
         ("last one", made and f"{made.age_s:.1f} s ago, {show.size(made.bytes)} in {made.took_ms:,} ms"),
@@ -58,6 +59,18 @@ def _page(one: Standing) -> None:
         *(_of_topics(one) if one.unseen is None else [("topics", one.unseen)]),
     ]
     show.facts(f"{one.name}, job {one.job}", rows)
+
+
+def _lost(given_up: int) -> str:
+    """What became of transactions that the broker gave up, and what to type."""
+    from eddyline.cli import show
+
+    return (
+        f"{show.count(given_up, 'transaction')} of answers: the broker ended them before the job could commit them, because "
+        "it was away for longer than --transaction-timeout; nobody can read these answers, and they are not given again\n"
+        "which events: eddyline verify FILE --brokers HOST:PORT; for a longer outage: "
+        "eddyline flink upgrade FILE --transaction-timeout 3600"
+    )
 
 
 def _failed(begun: Begun) -> str:
@@ -69,13 +82,18 @@ def _failed(begun: Begun) -> str:
 
 
 def _of_topics(one: Standing) -> list[tuple[str, str]]:
-    answers = f"{one.champion or 'the newest version'} (rollout {one.revision})"
-    return [("newest version", one.version or "none yet"), ("answers", answers)]
+    own = "each key's own model" if one.per_key else "the newest version"
+    answers = ("answers", f"{one.champion or own} (rollout {one.revision})")
+    return [answers] if one.per_key else [("newest version", one.version or "none yet"), answers]
 
 
 def line(one: Standing) -> str:
     """One job in one line, for who follows it."""
+    from eddyline.cli import show
+
     age = f", checkpoint {one.checkpoint.age_s:.0f} s ago" if one.checkpoint else ", no checkpoint yet"
     behind = ", ".join(f"{lag:,} behind in {topic}" for topic, lag in one.lag.items())
-    words = [f"{one.name} {one.state}{age}", behind, f"newest {one.version or 'version: none yet'}"]
-    return "; ".join(word for word in [*words, one.problem or ""] if word)
+    newest = "" if one.per_key else f"newest {one.version or 'version: none yet'}"
+    lost = f"answers of {show.count(one.given_up, 'transaction')} lost: eddyline flink status" if one.given_up else ""
+    words = [f"{one.name} {one.state}{age}", behind, newest, lost, one.problem or ""]
+    return "; ".join(word for word in words if word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def command(
     learns, and the line it came from learns no more; nothing is erased, and who asks twice has it done once. It is one
     record in the journal: no restart, nothing lost, nothing doubled. Where a run owns the store, that run takes the request
     within a second. With --brokers, the job on Flink takes it, and scorers hear of it at the next checkpoint; there, VERSION
-    is one that was published.
+    is one that was published, or, with one model per key, any position: it is made again from the examples.
     """
     from eddyline.cli import show
     from eddyline.cli.load import load
@@ -64,7 +65,7 @@ def command(
     loaded = load(file, store)
     who = author if author is not None else getpass.getuser()
     if brokers is not None and (drop or dry_run):
-        raise click.UsageError("--drop and --dry-run are for a store; the job on Flink rolls back to what was published")
+        raise click.UsageError("--drop and --dry-run are for a store; on Flink the line learns on behind who answers")
     if dry_run:
         _dry_run(loaded, version, drop, unforget, as_json)
         return
@@ -137,7 +138,8 @@ def _on_flink(loaded: Loaded, brokers: str, kafka_config: str | None, asked: Com
     from eddyline.engines.flink.steering import roll_back
 
     connection = connection_for(loaded, brokers, kafka_config)
-    rollout = roll_back(loaded.pipeline, connection, asked.to, author=asked.author, reason=asked.reason)
+    say = functools.partial(show.console(err=True).print, soft_wrap=True)
+    rollout = roll_back(loaded.pipeline, connection, asked.to, author=asked.author, reason=asked.reason, say=say)
     if as_json:
         show.json_document({"rollout": rollout, "by_running_engine": True})
         return

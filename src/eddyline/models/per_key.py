@@ -9,6 +9,7 @@ models it holds only the contract.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -125,6 +126,19 @@ class PerKey:
         other._count = len(states)
         other._written = state
         return other
+
+    def joined(self, others: Iterable[PerKey]) -> PerKey:
+        """These keys' models and those of others of the same recipe, as one; no key may be in two of them."""
+        states, digests = dict[str, bytes](), dict[str, str]()
+        for one in (self, *others):
+            one.save()
+            one.digest()  # while its models are made: of the joined ones only the bytes are there
+            assert states.keys().isdisjoint(one._states), "the model of a key is in one place"
+            states |= one._states
+            digests |= one._digests
+        joined = self.restored(_pack((self._fresh_state, sorted(states.items()))))
+        joined._digests = digests
+        return joined
 
     def digest(self) -> str:
         """The identity of the state: the digests of all keys' models in the order of the keys, whoever learned first."""

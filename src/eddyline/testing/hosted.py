@@ -24,12 +24,14 @@ from eddyline.engines.flink.declared import By
 from eddyline.engines.flink.hosts import host_of
 from eddyline.engines.flink.job import partition
 from eddyline.engines.flink.learn import Request
+from eddyline.engines.flink.per_key import learned_where_served
+from eddyline.engines.flink.per_key_version import made_again
 from eddyline.engines.flink.serve import ServeHost
 from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
 from eddyline.records import DeadLetter, Decision, Event, Example, Label, ModelVersion, Prediction, Rollout
-from eddyline.records.errors import Rejected
-from eddyline.stages.commands import Command
+from eddyline.records.errors import NotFound, Rejected
+from eddyline.stages.commands import Command, version_of
 
 SHARDS = 128
 END_MS = 2**45
@@ -259,7 +261,18 @@ class Hosted:
         """The version that a command names, where it was published."""
         place = "" if command.place is None else command.place.who
         name = place or command.to if command.entry is None else command.entry.start
-        return self.written.whole(name) if "@" in name else b""
+        if "@" not in name:
+            return b""
+        line, position = version_of(name)
+        published, committed = self.written.whole(name), self._kept[1]
+        fresh = committed.whole(f"{line}@0")
+        if published or not fresh or line != self.pipeline.name or not learned_where_served(self.pipeline):
+            return published
+        examples = ((message.value, message.place) for stream, message in committed.messages if stream == "examples")
+        try:
+            return made_again(self.pipeline, position, examples, fresh)
+        except NotFound:
+            return b""  # whoever asked would be told so; here the learner says it
 
     def drain(self) -> None:
         """Event time comes to its end, as when a job is stopped with `--drain`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eddyline.connectors.kafka.codecs import Codec, codec_of
 from eddyline.connectors.kafka.connection import Connection
-from eddyline.connectors.kafka.topic import Look, TopicReader
+from eddyline.connectors.kafka.topic import Look, TopicReader, another, described, identity_of
 from eddyline.connectors.kafka.topics import Topics, ensure
 from eddyline.pipeline import Pipeline
 from eddyline.ports import Source, SourceConfig
@@ -46,11 +46,7 @@ class KafkaTopic:
         """The partitions, each at its position. Raises `SourceError` when `identity` was another topic of this name."""
         found = self._identity()
         if identity is not None and identity != found:
-            raise SourceError(
-                f"topic {self.topic} is not the one that this store was reading ({identity}, now {found})\n"
-                "it was deleted and made again, or the brokers are others: its positions mean nothing here\n"
-                "start over with a new store: --store NEW.eddyline"
-            )
+            raise another(self.topic, identity, found)
         reader = TopicReader(
             self.topic, self.connection, self.codec, self.group, self.max_message, follow=follow, identity=found
         )
@@ -63,8 +59,6 @@ class KafkaTopic:
 
     def _identity(self) -> str:
         """The topic's name and the id that the broker gave it when it was made."""
-        from confluent_kafka import TopicCollection
-
         known = self.connection.known_topics()
         if self.topic not in known:
             raise SourceError(
@@ -73,8 +67,7 @@ class KafkaTopic:
             )
         admin = self.connection.admin()
         with self.connection.in_words(f"topic {self.topic} cannot be looked up"):
-            asked = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.connection.patience_s)
-            return f"{self.topic}/{asked[self.topic].result(timeout=self.connection.patience_s).topic_id}"
+            return identity_of(described(admin, self.topic, self.connection.patience_s))
 
 
 def kafka(

@@ -5,7 +5,8 @@ without a value, too long or unreadable is handed over as a fault) and never sta
 emptied beyond our position, or deleted and made again, is an error. Only committed messages are seen.
 
 One consumer reads all partitions there are when it starts; where more are added while it follows, it ends with an error, and
-reads them all when it starts again. A partition is dry when its end was reached; until then reading waits for the broker.
+reads them all when it starts again. Where the topic is made again under a follower, it ends at its next look. A partition is
+dry when its end was reached; until then reading waits for the broker.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from eddyline.records.errors import SourceError
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.admin._topic import TopicDescription
 
 AHEAD = 20_000
 """How many messages of one partition are held before the broker is asked to wait with it."""
@@ -32,7 +35,7 @@ REPLAY_WAIT_S = 30.0
 TELL_EVERY_S = 5.0
 CLOSE_S = 8.0
 LOOK_EVERY_S = 10.0
-"""How often a follower looks whether the topic got more partitions."""
+"""How often a follower looks whether the topic got more partitions, or is another one by now."""
 _LOOK_S = 1.0
 
 
@@ -84,6 +87,7 @@ class TopicReader:
         self._patience_s = FOLLOW_WAIT_S if follow else REPLAY_WAIT_S
         self._follow = follow
         self._consumer: Consumer = connection.consumer(group)
+        self._admin: AdminClient | None = None
         self._told = self._looked = time.monotonic()
         self._last: dict[int, int] = {}
         self.untold: str | None = None
@@ -160,20 +164,27 @@ class TopicReader:
             self._receive(min(left, 0.1))
 
     def _look(self) -> None:
-        """Ends a follower whose topic got partitions that nobody reads. A broker that is away is waited for elsewhere."""
+        """Ends a follower whose topic is another one by now, or got partitions that nobody reads.
+
+        A broker that is away, and a topic that is gone, are told elsewhere. The client reads on in a topic that was made again,
+        at the position it had in the old one, and says nothing.
+        """
         from confluent_kafka import KafkaException
 
         now = time.monotonic()
         if not self._follow or now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
+        self._admin = self._admin or self._connection.admin()
         try:
-            known = self._consumer.list_topics(self.topic, timeout=_LOOK_S).topics[self.topic].partitions
-        except KafkaException:
+            seen = described(self._admin, self.topic, _LOOK_S)
+        except (KafkaException, TimeoutError):
             return  # the next look makes up for this one
-        if len(known) > len(self._parts):
+        if (found := identity_of(seen)) != self.identity:
+            raise another(self.topic, self.identity, found)
+        if len(seen.partitions) > len(self._parts):
             raise SourceError(
-                f"topic {self.topic} has {len(known)} partitions, and had {len(self._parts)} when this run started: "
+                f"topic {self.topic} has {len(seen.partitions)} partitions, and had {len(self._parts)} when this run started: "
                 "nobody reads the new ones\nrun the same command again: it goes on where this one stopped, with all of them"
             )
 
@@ -274,6 +285,29 @@ class TopicReader:
             "it was emptied by its retention, cut, or made again, and what was in between is lost here\n"
             "put it back, or start over with a new store: --store NEW.eddyline"
         )
+
+
+def described(admin: AdminClient, topic: str, seconds: float) -> TopicDescription:
+    """What the broker says of a topic. Raises `KafkaException`, or `TimeoutError` where it says nothing."""
+    from confluent_kafka import TopicCollection
+
+    asked = admin.describe_topics(TopicCollection([topic]), request_timeout=seconds)
+    found: TopicDescription = asked[topic].result(timeout=seconds + 1.0)
+    return found
+
+
+def identity_of(seen: TopicDescription) -> str:
+    """The topic's name and the id that the broker gave it when it was made."""
+    return f"{seen.name}/{seen.topic_id}"
+
+
+def another(topic: str, was: str, found: str) -> SourceError:
+    """Positions of one topic mean nothing in another of its name."""
+    return SourceError(
+        f"topic {topic} is not the one that this store was reading ({was}, now {found})\n"
+        "it was deleted and made again, or the brokers are others: its positions mean nothing here\n"
+        "start over with a new store: --store NEW.eddyline"
+    )
 
 
 class Look:

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError
 
 LARGEST = 64 << 20
-"""The largest message, in bytes, that the topic of versions takes when we make it."""
+"""The largest message, in bytes, that the topics of versions, and of commands that bring one, take when we make them."""
 ROOMY = 4 << 20
 COMPACTED = ("versions", "rollouts", "published")
+VAST = ("versions", "commands")
 WHOLE = ("examples", "decisions", "taken")
 """Topics that the broker must not let go of: without their beginning no model can be made again, and no event forgotten."""
 
@@ -71,7 +72,7 @@ class Topics:
         >>> Topics.of("fraud").settings("fraud.examples")
         {'max.message.bytes': '4194304', 'retention.ms': '-1', 'retention.bytes': '-1'}
         """
-        largest = LARGEST if topic == self.versions else ROOMY
+        largest = LARGEST if topic.rpartition(".")[2] in VAST else ROOMY
         kept = {"cleanup.policy": "compact"} if topic in {getattr(self, word) for word in COMPACTED} else {}
         if topic.rpartition(".")[2] in WHOLE:
             kept = {"retention.ms": "-1", "retention.bytes": "-1"}

@@ -133,6 +133,7 @@ def _replay(book: Book, done: Audit, on_progress: Callable[[int, int], None]) ->
     learning.run()
     if book.per_key:
         replay.models.keyed = KeyedModels(book, learning.learners.makers, replay.differs)
+        replay.models.keyed.check_versions()
     replay.run()
     if replay.models.keyed is not None:
         replay.models.keyed.finish()

@@ -324,7 +324,8 @@ class LearnReplay:
                 self.book.faults.add(str(error).splitlines()[0])
                 continue
             self._name(version, [recipe_of(digest, blank) for digest in self.digests])
-            if digest() != version.digest:
+            elsewhere = self.book.per_key and line == self.learners.own  # `audit_per_key` folds it
+            if not elsewhere and digest() != version.digest:
                 self.differs(f"{version.name}: the fold over the examples has another digest than was recorded")
             if blank.restored(body).digest() != version.digest:
                 self.differs(f"{version.name}: its recorded state has another digest than was recorded")

@@ -3,6 +3,7 @@
 The shelves are those of serve (`per_key.py`), fed from the examples topic instead of the job. An answer names the last position
 that its key's model had learned: the shard is brought there, and what the model then answers must be what was recorded. A
 shard that would have to go back, or a position that is not its key's, is a fault. Refused truths must be the recorded ones.
+A version of all keys, which a rollback brought along, must be what the shards had learned up to its position.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any
 
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.audit_book import Book
-from eddyline.engines.flink.per_key import Shelf, shard_of
+from eddyline.engines.flink.per_key import Shelf, shard_of, together
 from eddyline.ports import Model
-from eddyline.records import KEY_FEATURE, Features, Output
+from eddyline.records import KEY_FEATURE, Example, Features, Output
+from eddyline.records.errors import SourceError
 from eddyline.stages.features import Maker
 from eddyline.stages.lines import seen_by
 
@@ -64,6 +66,28 @@ class KeyedModels:
             raise ValueError(f"{self.own}@{position} is not what key {key!r} had learned; its model stands at {stands}")
         return shelf.state.model
 
+    def check_versions(self) -> None:
+        """Learns once more, up to each position that a version was made at, and compares."""
+        shelves, reached = dict[int, Shelf](), 0
+        wanted = "SELECT position, raw FROM versions WHERE model = ? AND position > 0 ORDER BY position"
+        between = (
+            "SELECT b.shard, e.raw FROM back b JOIN examples e ON e.n = b.example"
+            " WHERE b.position > ? AND b.position <= ? ORDER BY b.position"
+        )
+        for position, raw in self.book.rows(wanted, self.own):
+            for shard, body in self.book.rows(between, reached, position):
+                shelf = shelves.get(shard)
+                if shelf is None:
+                    shelf = shelves[shard] = Shelf.made(self.plan)
+                self._learned(shelf, *wire.decode_example(body))
+            reached = position
+            try:
+                version, _ = self.book.version(raw)
+            except SourceError:
+                continue  # learning was played again, and said so
+            if together(self.plan, shelves.values()).digest() != version.digest:
+                self.differs(f"{version.name}: the fold over the examples of every key has another digest than was recorded")
+
     def finish(self) -> None:
         """Learns the rest, and looks for the dead letters that nothing explains."""
         for (shard,) in self.book.rows("SELECT DISTINCT shard FROM back"):
@@ -89,9 +113,7 @@ class KeyedModels:
             return False
         raw, sha = found
         example, position = wire.decode_example(raw)
-        features = seen_by(example.prediction, self.own, self.makers)
-        assert features is not None, "learning was played again, and gave it this position"
-        again = len(shelf.learned(example, position, features))
+        again = self._learned(shelf, example, position)
         about = "SELECT COUNT(*) FROM letters WHERE stream = 'examples' AND sha = ? AND id = ?"
         letters = self.book.one(about, sha, example.prediction.event_id)
         # What came after the last answer may not have come back to serve before the job ended.
@@ -99,6 +121,12 @@ class KeyedModels:
             which = f"the example of event {example.prediction.event_id!r} at position {position}"
             self.differs(f"{which} has {letters} dead letters, and learning it again gives {again}")
         return True
+
+    def _learned(self, shelf: Shelf, example: Example, position: int) -> int:
+        """Learns an example; gives how many dead letters come of it."""
+        features = seen_by(example.prediction, self.own, self.makers)
+        assert features is not None, "learning was played again, and gave it this position"
+        return len(shelf.learned(example, position, features))
 
     def _shard(self, key: str) -> int:
         return 0 if self.book.everybody else shard_of(key)

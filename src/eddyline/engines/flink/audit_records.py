@@ -124,7 +124,8 @@ def _check_unlearned(book: Book) -> None:
 def check_names(book: Book) -> None:
     """Each answer names a version that was published and a rollout that chose it.
 
-    Models per key publish none: whether theirs are right is shown where they answer again (`audit_per_key`).
+    Models per key publish none but those that were asked for: whether they are right is shown where they answer again
+    (`audit_per_key`).
     """
     add, rollouts = book.faults.add, book.rollouts
     revisions = sorted(rollouts)

@@ -16,6 +16,7 @@ from eddyline.records.errors import SourceError
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
+    from confluent_kafka import Message as KafkaMessage
 
 GULP = 5_000
 WAIT_S = 30.0
@@ -89,10 +90,14 @@ class _Topic:
             for message in messages:
                 error, partition = message.error(), message.partition() or 0
                 if error is None:
-                    place = dict(message.headers() or []).get("place")
-                    shown = place.decode() if isinstance(place, bytes) else ""
-                    yield Message(message.value() or b"", partition, message.offset() or 0, shown)
+                    yield Message(message.value() or b"", partition, message.offset() or 0, place_of(message))
                 elif error.code() == KafkaError._PARTITION_EOF:
                     open_parts.discard(partition)
                 else:
                     raise SourceError(f"topic {self.name} cannot be read: {self.connection.scrubbed(error.str())}")
+
+
+def place_of(message: KafkaMessage) -> str:
+    """The place of a message in the order of its shard, as its header says; empty where it has none."""
+    place = dict(message.headers() or []).get("place")
+    return place.decode() if isinstance(place, bytes) else ""

@@ -130,7 +130,8 @@ class JobTopics:
 
     def misfits(self, connection: Connection) -> list[str]:
         """What is wrong with those of ours that somebody else made, in words."""
-        return misfits(connection, self.out, [*(n for n in self.out.outputs() if n != self.out.published), self.taken])
+        ours = [name for name in self.out.outputs() if name != self.out.published]
+        return misfits(connection, self.out, [*ours, self.commands, self.taken])
 
 
 def specification(

@@ -16,6 +16,7 @@ import zstandard
 
 from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.deltas import Chain
+from eddyline.connectors.kafka.topics import LARGEST
 from eddyline.engines.flink import taken
 from eddyline.engines.flink.batch import (
     ALERT,
@@ -55,6 +56,9 @@ from eddyline.store.database import content_digest
 
 _joined = msgspec.msgpack.Decoder(JoinedWire).decode
 _STAY = "scorers go on with the version before it, and this one can be made again from the examples"
+
+ROOM = (LARGEST - (1 << 16)) // 4 * 3
+"""The largest version, in bytes as a message, that a request takes along: it travels there as base64."""
 
 
 class Request(Command, frozen=True, kw_only=True):

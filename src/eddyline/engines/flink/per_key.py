@@ -9,9 +9,9 @@ no topic itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
 import msgspec
@@ -197,6 +197,12 @@ def words(example: Example, saw: int) -> Features:
     told = example.prediction
     own = told.others[saw - 1].features if saw and told.others else None
     return told.features if own is None else own
+
+
+def together(plan: Plan, shelves: Iterable[Shelf]) -> PerKey:
+    """The models of these shards as one, as a version holds them."""
+    assert isinstance(plan.model, PerKey), "a shelf holds one model per key"
+    return plan.model.joined(cast(PerKey, shelf.state.model) for shelf in shelves)
 
 
 class Shelves:

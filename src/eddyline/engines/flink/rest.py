@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -200,6 +200,17 @@ class Rest:
                     f"job {job}: the savepoint was not complete after {seconds:.0f} s\nask again: eddyline flink status"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def given_up(self, job: str, vertices: Iterable[Mapping[str, Any]]) -> int:
+        """How many transactions the broker had ended before they could be committed, since the tasks of a job last started.
+
+        Flink goes on without them, and says so in its log and by this counter only, which it looks at every ten seconds.
+        """
+        name, found = "topics__Committer.failedCommittables", 0.0
+        for vertex in vertices:
+            told = self.get(f"/jobs/{job}/vertices/{vertex['id']}/subtasks/metrics?get={name}&agg=sum")
+            found += sum(one["sum"] for one in told)
+        return int(found)
 
     # Failures --------------------------------------------------------------------------------------------------------
 

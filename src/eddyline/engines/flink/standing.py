@@ -79,6 +79,8 @@ class Standing:
     checkpoint: Checkpoint | None
     problem: str | None
     """the last failure, in words, while the job does not run"""
+    given_up: int = 0
+    """transactions that the broker ended before they could be committed, since the tasks last started: nobody can read them"""
     lag: dict[str, int] = field(default_factory=dict)
     """messages of each topic that were not read by the last checkpoint"""
     read: dict[str, int] = field(default_factory=dict)
@@ -88,6 +90,8 @@ class Standing:
     champion: str | None = None
     """the version that was chosen to answer; None: the learner, as it is published"""
     revision: int = 0
+    per_key: bool = False
+    """whether each key's model answers as far as it has learned: then no version is published but those that were asked for"""
     unseen: str | None = None
     """why nothing can be said about topics: the brokers do not answer"""
 
@@ -142,6 +146,7 @@ def _of_flink(rest: Rest, it: Job) -> Standing:
         checkpoints_begun=Begun.of(told),
         checkpoint=_checkpoint(told["latest"].get("completed")),
         problem=None if healthy else rest.problem(it.id),
+        given_up=rest.given_up(it.id, found["vertices"]),
     )
 
 
@@ -172,4 +177,5 @@ def _on_topics(seen: Standing, it: Job, settings: Mapping[str, str] | None) -> S
         learner=newest.position if newest else 0,
         champion=decided[-1].champion if decided else None,
         revision=decided[-1].revision if decided else 0,
+        per_key=bool(document.get("per_key")),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,9 +19,12 @@ from eddyline.connectors.kafka.connection import Connection, library
 from eddyline.connectors.kafka.deltas import Reader
 from eddyline.connectors.kafka.topics import LARGEST
 from eddyline.connectors.kafka.wire import Told
+from eddyline.engines.flink.audit_topics import place_of
 from eddyline.engines.flink.job import JobTopics
-from eddyline.engines.flink.learn import Request
+from eddyline.engines.flink.learn import ROOM, Request
 from eddyline.engines.flink.looking import FIRST, coming, ends, stored
+from eddyline.engines.flink.per_key import learned_where_served
+from eddyline.engines.flink.per_key_version import made_again
 from eddyline.pipeline import Pipeline
 from eddyline.records import DeadLetter, Decision, Rollout
 from eddyline.records.errors import EddylineError, NotFound
@@ -30,14 +34,23 @@ _SHOWN = 5
 
 
 def roll_back(
-    pipeline: Pipeline, connection: Connection, to: str, *, author: str, reason: str = "", patience_s: float = 30.0
+    pipeline: Pipeline,
+    connection: Connection,
+    to: str,
+    *,
+    author: str,
+    reason: str = "",
+    patience_s: float = 30.0,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Rollout:
     """Makes a version answer from here on, and gives the rollout; `to` is `name@position`, or "live" for the learner.
 
-    Scorers take it with the checkpoint in which it was decided. Raises `NotFound` when no such version was published or the
-    learner refuses, and `EddylineError` when no job took the command within `patience_s` seconds: it stays in the topic.
+    Scorers take it with the checkpoint in which it was decided. Where there is one model per key, any position will do: the
+    version is made again from the examples, which takes as long as learning them; `say` is told so. Raises `NotFound` when
+    there is no such version or the learner refuses, and `EddylineError` when no job took the command within `patience_s`
+    seconds: it stays in the topic.
     """
-    topics, version = JobTopics.of(pipeline), b"" if to == LIVE else _published(pipeline, connection, to)
+    topics, version = JobTopics.of(pipeline), b"" if to == LIVE else _version(pipeline, connection, to, say)
     command = Command(to=to, author=author, reason=reason)
 
     def came(topic: str, body: bytes) -> Rollout | None:
@@ -54,15 +67,15 @@ def ask(
     """Asks the job for anything that an operator may ask for, and gives the decision that records it.
 
     Choose it for approvals, seats, freezing and lines that enter. Where the command names a version, its bytes travel with it:
-    those that were published, or `version`, a message as `wire.encode_version` makes it, for one that comes from elsewhere.
-    `observe` comes to no decision and cannot be asked for here. Raises `NotFound` when the job refuses, and
-    `EddylineError` when none took it within `patience_s` seconds.
+    those that were published or can be made again, or `version`, a message as `wire.encode_version` makes it, for one that
+    comes from elsewhere. `observe` comes to no decision and cannot be asked for here. Raises `NotFound` when the job refuses,
+    and `EddylineError` when none took it within `patience_s` seconds.
     """
     if command.do == "observe":
         raise EddylineError("observe is what engines tell; it comes to no decision\nask for something that an operator decides")
     topics, named = JobTopics.of(pipeline), _named(command)
     if named is not None and not version:
-        version = _published(pipeline, connection, named)
+        version = _version(pipeline, connection, named)
 
     def came(topic: str, body: bytes) -> Decision | None:
         decision = wire.decode_decision(body) if topic == topics.decisions else None
@@ -135,6 +148,20 @@ def _is(letter: DeadLetter, command: Command) -> bool:
         return False
 
 
+def _version(pipeline: Pipeline, connection: Connection, name: str, say: Callable[[str], object] = lambda _: None) -> bytes:
+    """A version, whole: as it was published; of models per key, made again from the examples where it was not."""
+    (line, position), topics = version_of(name), JobTopics.of(pipeline).out
+    keyed = line == pipeline.name and learned_where_served(pipeline)
+    if not keyed or any(key == name for key, _ in _versions(connection, topics.versions)):
+        return _published(pipeline, connection, name)
+    fresh = _published(pipeline, connection, f"{line}@0")
+    say(f"{name} was not published: its models are made again from {topics.examples}")
+    parts = {(topics.examples, number): FIRST for number in range(connection.known_topics().get(topics.examples, 0))}
+    with closing(stored(connection, parts)) as messages:
+        examples = ((one.value() or b"", place_of(one)) for one in messages)
+        return made_again(pipeline, position, examples, fresh)
+
+
 def _published(pipeline: Pipeline, connection: Connection, name: str) -> bytes:
     """A version from its topic, whole: scorers that start later have nothing to put a patch on.
 
@@ -184,8 +211,11 @@ def _whole(connection: Connection, topic: str, body: bytes, told: Mapping[str, S
 
 def _post(connection: Connection, topic: str, request: Request) -> None:
     library()
-    from confluent_kafka import Producer
+    from confluent_kafka import KafkaError, Producer
 
+    brought = f"the command brings a version of {len(request.version):,} bytes"
+    if len(request.version) > ROOM:
+        raise EddylineError(f"{brought}, and a command takes at most {ROOM:,} along\nname another version, or {LIVE}")
     with connection.in_words(f"the command cannot be put into {topic}"):
         producer = Producer(connection.config(acks="all", enable_idempotence=True, message_max_bytes=LARGEST))
         told: list[Any] = []
@@ -195,6 +225,11 @@ def _post(connection: Connection, topic: str, request: Request) -> None:
         until = time.monotonic() + connection.patience_s
         while not told and time.monotonic() < until:
             producer.poll(0.1)
+    if told and told[0] is not None and told[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        raise EddylineError(
+            f"{brought}, and {topic} takes no message so large\n"
+            f"  kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config max.message.bytes={LARGEST}"
+        )
     if not told or told[0] is not None:
         said = connection.scrubbed(told[0].str()) if told else f"no answer within {connection.patience_s:g} s"
         raise EddylineError(f"Kafka at {connection.describe()}: the command cannot be put into {topic} ({said})\ntry again")

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from eddyline.connectors.kafka.deltas import Heard, Reader
+from eddyline.engines.flink.per_key import learned_where_served
 from eddyline.pipeline import Pipeline, Plan
 from eddyline.ports import Model
 from eddyline.records import Rollout
@@ -39,6 +40,8 @@ class Voices:
         self.own = pipeline.name
         self.blanks: dict[str, Model] = {name: line.model for name, line in plan.lines.items()}
         self.makers: dict[str, Maker | None] = {name: line.maker for name, line in plan.lines.items()}
+        self.keyed = pipeline.name if learned_where_served(pipeline) else None
+        """the line whose models live beside this, one per key: a version of it answers only where a rollout names it"""
         self.declared = frozenset(plan.lines)
         self.newest: dict[str, int] = dict.fromkeys(plan.lines, 0)
         self.versions: dict[Party, Heard] = {}
@@ -82,11 +85,14 @@ class Voices:
         told, one = heard.told, (heard.told.model, heard.told.position)
         if told.like is not None and told.model not in self.blanks:
             self.blanks[told.model], self.makers[told.model] = self.blanks[told.like], self.makers[told.like]
-        if told.model not in self.declared or told.position < self.newest[told.model]:
+        keyed = told.model == self.keyed
+        if keyed or told.model not in self.declared or told.position < self.newest[told.model]:
             self.recent = [*(known for known in self.recent if known != one), one]
         known = self.versions.get(one)
         if known is None or not self._complete(one) or (told.whole and told.sum == known.told.sum):
             self.versions[one] = heard
+        if keyed:
+            return
         self.last[told.model] = max(self.last.get(told.model, 0), told.position)
         newest = self.newest.get(told.model, 0)
         later = [one for one in self.versions if one[0] == told.model and one[1] > newest and self._complete(one)]
