@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from eddyline.models.fingerprint import describe_difference, fingerprint
+from eddyline.models.fingerprint import fingerprint
 
 PROGRAM = "from eddyline.models.fingerprint import fingerprint; print(fingerprint())"
 
@@ -41,12 +41,4 @@ def test_a_processor_without_fma_is_noticed() -> None:
     plain = fingerprint_elsewhere(OPENBLAS_CORETYPE="Prescott", NPY_DISABLE_CPU_FEATURES="AVX2 FMA3 AVX512F AVX512_SKX")
     here = fingerprint_elsewhere()
     assert plain != here
-    assert "last bits" in (describe_difference(plain, here) or "")
-
-
-def test_every_difference_is_named() -> None:
-    words = describe_difference("cp311-np2.4.6-river0.26.1-aaaaaaaa", "cp312-np2.5-river0.26.1-sklearn1.9-bbbbbbbb")
-    assert words is not None
-    for part in ("Python 311 and 312", "numpy 2.4.6 and 2.5", "scikit-learn absent and 1.9", "last bits"):
-        assert part in words
-    assert "River" not in words
+    assert plain.rpartition("-")[0] == here.rpartition("-")[0]

@@ -20,15 +20,8 @@ from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 ADAPTERS = 1
 """Our own part in the arithmetic: raised whenever an adapter would answer or learn in other bits."""
 
-_WORDS = {
-    "eddy": "Eddyline's adapters",
-    "cp": "Python",
-    "np": "numpy",
-    "river": "River",
-    "sklearn": "scikit-learn",
-    "skops": "skops",
-    "ort": "ONNX Runtime",
-}
+_NAMES = ("eddy", "cp", "np", "river", "sklearn", "skops", "ort")
+"""What a fingerprint calls our adapters, Python and the libraries."""
 _BESIDE = {"skops": "skops", "onnxruntime": "ort"}
 """Libraries that count where a model of the pipeline says it is answered by them, and how the fingerprint calls them."""
 
@@ -85,32 +78,11 @@ def covers(written: str, here: str) -> bool:
     return all(mine.get(name) == part for name, part in there.items())
 
 
-def describe_difference(one: str, other: str) -> str | None:
-    """What differs between two fingerprints, in words; None when nothing does.
-
-    >>> describe_difference("cp311-np2.4.6-river0.26.1-aaaaaaaa", "cp312-np2.4.6-river0.26.1-aaaaaaaa")
-    'Python 311 and 312'
-    >>> describe_difference("cp311-np2.4.6-aaaaaaaa", "cp311-np2.4.6-bbbbbbbb")
-    'the last bits of floating point results (another processor, BLAS library or number of BLAS threads)'
-    >>> describe_difference("cp311-np2.4.6-aaaaaaaa", "cp311-np2.4.6-aaaaaaaa") is None
-    True
-    """
-    here, there = _parts(one), _parts(other)
-    found = [
-        f"{word} {here.get(name, 'absent')} and {there.get(name, 'absent')}"
-        for name, word in _WORDS.items()
-        if here.get(name) != there.get(name)
-    ]
-    if here.get("") != there.get(""):
-        found.append("the last bits of floating point results (another processor, BLAS library or number of BLAS threads)")
-    return "; ".join(found) or None
-
-
 def _parts(text: str) -> dict[str, str]:
     *versions, numeric = text.split("-")
     found = {"": numeric}
     for part in versions:
-        name = next((name for name in _WORDS if part.startswith(name)), part)
+        name = next((name for name in _NAMES if part.startswith(name)), part)
         found[name] = part.removeprefix(name)
     return found
 
