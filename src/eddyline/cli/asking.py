@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from eddyline.cli.options import as_json, pipeline_file
+from eddyline.cli.options import as_json, kafka_for, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from eddyline.views.operate import Registered
 
 F = TypeVar("F", bound=Callable[..., Any])
+INSTEAD = "Ask the job on Flink that reads from this Kafka, not the store."
 
 
 def by(function: F) -> F:
@@ -34,20 +35,7 @@ def on_flink_too(function: F) -> F:
     def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
         context.meta[f"eddyline.{option.name}"] = value
 
-    function = click.option(
-        "--kafka-config",
-        metavar="FILE",
-        expose_value=False,
-        callback=keep,
-        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
-    )(function)
-    return click.option(
-        "--brokers",
-        metavar="HOST:PORT,...",
-        expose_value=False,
-        callback=keep,
-        help="Ask the job on Flink that reads from this Kafka, not the store.",
-    )(function)
+    return kafka_for(INSTEAD, expose_value=False, callback=keep)(function)
 
 
 def who(author: str | None) -> str:
@@ -58,8 +46,8 @@ def who(author: str | None) -> str:
 def carry_out(file: str, store: str | None, command: Command, as_json: bool, version: Registered | None = None) -> None:
     """Has a command taken, and prints what it came to. `version` is registered with it, for a newcomer."""
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.engines.embedded.watchdog import Watchdog
+    from eddyline.pipeline.loading import load
     from eddyline.views.operate import ask
 
     loaded = load(file, store)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from eddyline.cli.load import Loaded
+    from eddyline.pipeline.loading import Loaded
     from eddyline.policies.policy import Policy
     from eddyline.views.backtest import Backtest, Tried
 
@@ -40,7 +40,7 @@ def command(policy: str, file: str, store: str | None, since: str | None, as_jso
     from pathlib import Path
 
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.views.backtest import policies_of
     from eddyline.views.retraining import span
 

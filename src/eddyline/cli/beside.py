@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from eddyline.cli.options import kafka_for
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eddyline.cli.load import Loaded
     from eddyline.engines.flink.beside import KafkaJob
+    from eddyline.pipeline.loading import Loaded
     from eddyline.records import Place
     from eddyline.views.beside import Workshop
 
@@ -33,15 +35,7 @@ def beside(function: F) -> F:
         "--work", metavar="DIR", type=click.Path(file_okay=False),
         help="With --brokers: where the copy of the log and the trainings lie.  [default: <pipeline>.beside, next to FILE]",
     )(function)  # fmt: skip
-    function = click.option(
-        "--kafka-config",
-        metavar="FILE",
-        type=click.Path(dir_okay=False),
-        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
-    )(function)
-    return click.option(
-        "--brokers", metavar="HOST:PORT,...", help="Beside the job on Flink that reads from this Kafka, not on the store."
-    )(function)
+    return kafka_for("Beside the job on Flink that reads from this Kafka, not on the store.")(function)
 
 
 def trainer_hint(loaded: Loaded) -> str | None:

@@ -52,7 +52,7 @@ def command(
     """
     from eddyline.cli import show
     from eddyline.cli.asking import carry_out, who
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.stages.commands import Command
     from eddyline.store.database import Store
     from eddyline.views.entering import entering, folder_of

@@ -13,7 +13,7 @@ from eddyline.cli.asking import on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
+    from eddyline.pipeline.loading import Loaded
     from eddyline.records import DeadLetter
     from eddyline.views.letters import Pile, Redriven
 
@@ -47,7 +47,7 @@ def command(
     With --brokers they are those of the job on Flink, from its topic. To drive one again, send its bytes to the topic of
     events or labels once more.
     """
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
     from eddyline.views.letters import letters
 

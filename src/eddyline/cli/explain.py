@@ -12,7 +12,7 @@ from eddyline.cli.asking import on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
+    from eddyline.pipeline.loading import Loaded
     from eddyline.views.explain import Beside, Explanation
 
 
@@ -36,7 +36,7 @@ def command(file: str, store: str | None, event_id: str, work: str | None, as_js
     is copied to DIR first, as for `retrain`; the next time only what came since.
     """  # fmt: skip
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
     from eddyline.views.explain import explain
 

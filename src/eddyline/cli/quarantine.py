@@ -17,7 +17,7 @@ def command(file: str, store: str | None, segment: str, author: str | None, reas
     Segments are those of Watch(segment=...); "" is all of them. One that no answer was of is taken too, with a note.
     """
     from eddyline.cli.asking import carry_out, who
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.stages.commands import Command
     from eddyline.views.segments import stranger
 
