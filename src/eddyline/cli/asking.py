@@ -14,7 +14,7 @@ from eddyline.cli.options import as_json, kafka_for, pipeline_file
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded
     from eddyline.stages.commands import Command
-    from eddyline.views.operate import Registered
+    from eddyline.store.database import Registered
 
 F = TypeVar("F", bound=Callable[..., Any])
 INSTEAD = "Ask the job on Flink that reads from this Kafka, not the store."

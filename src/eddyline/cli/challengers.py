@@ -160,15 +160,14 @@ def _left(one: Unseated) -> None:
     from eddyline.cli import show
 
     decision, name = one.decision, one.line.partition(".")[2]
-    by = decision.policy if decision.author == "eddyline" else decision.author
     again = f"it learns no more; as it was then, it can be asked: eddyline challengers FILE --enter {one.version}"
     if one.failed:
         again = (
             "what it raises: eddyline check FILE; mended, it is another recipe and needs a name of its own, "
             f'such as Challenger("{name}-2", ...): eddyline change FILE'
         )
-    told = f"{one.line} has no seat: {decision.action} by {by} (decision {decision.number}): {decision.reason}".rstrip(": ")
-    show.console().print(f"{told}; {again}", soft_wrap=True)
+    who = f"{decision.made_by} (decision {decision.number}): {decision.reason}".rstrip(": ")
+    show.console().print(f"{one.line} has no seat: {decision.action} by {who}; {again}", soft_wrap=True)
 
 
 def _contest(contest: Standing) -> list[tuple[str, str]]:
