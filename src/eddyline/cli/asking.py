@@ -12,6 +12,7 @@ import click
 from eddyline.cli.options import as_json, kafka_for, pipeline_file
 
 if TYPE_CHECKING:
+    from eddyline.connectors.kafka import Connection
     from eddyline.pipeline.loading import Loaded
     from eddyline.stages.commands import Command
     from eddyline.store.database import Registered
@@ -38,6 +39,15 @@ def on_flink_too(function: F) -> F:
     return kafka_for(INSTEAD, expose_value=False, callback=keep)(function)
 
 
+def job_asked(loaded: Loaded) -> Connection | None:
+    """How the job is reached that is asked instead of the store; None where the store is."""
+    from eddyline.cli.flink_options import connection_for
+
+    meta = click.get_current_context().meta
+    brokers = meta.get("eddyline.brokers")
+    return None if brokers is None else connection_for(loaded, brokers, meta["eddyline.kafka_config"])
+
+
 def who(author: str | None) -> str:
     """The person that asks."""
     return author if author is not None else getpass.getuser()
@@ -51,9 +61,9 @@ def carry_out(file: str, store: str | None, command: Command, as_json: bool, ver
     from eddyline.views.operate import ask
 
     loaded = load(file, store)
-    meta = click.get_current_context().meta
-    if meta.get("eddyline.brokers") is not None:
-        _on_flink(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], command, as_json)
+    connection = job_asked(loaded)
+    if connection is not None:
+        _on_flink(loaded, connection, command, as_json)
         return
     with Watchdog(lambda said: click.echo(said, err=True)):  # where nobody runs, what was since the checkpoint is played again
         came = ask(loaded.pipeline, loaded.store, command, version=version)
@@ -71,12 +81,11 @@ def carry_out(file: str, store: str | None, command: Command, as_json: bool, ver
         out.print(f"rollout {came.rollout.revision}: {champion} answers, beside it {beside}", soft_wrap=True)
 
 
-def _on_flink(loaded: Loaded, brokers: str, kafka_config: str | None, command: Command, as_json: bool) -> None:
+def _on_flink(loaded: Loaded, connection: Connection, command: Command, as_json: bool) -> None:
     from eddyline.cli import show
-    from eddyline.cli.flink_options import connection_for
     from eddyline.engines.flink.steering import ask
 
-    decision = ask(loaded.pipeline, connection_for(loaded, brokers, kafka_config), command)
+    decision = ask(loaded.pipeline, connection, command)
     if as_json:
         show.json_document({"decision": decision, "by_running_engine": True})
         return

@@ -16,6 +16,7 @@ from eddyline.cli.options import kafka_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from eddyline.connectors.kafka import Connection
     from eddyline.engines.flink.beside import KafkaJob
     from eddyline.pipeline.loading import Loaded
     from eddyline.records import Place
@@ -49,24 +50,24 @@ def trainer_hint(loaded: Loaded) -> str | None:
     )
 
 
-def job_and_folder(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None) -> tuple[KafkaJob, Path]:
+def job_and_folder(loaded: Loaded, connection: Connection, work: str | None) -> tuple[KafkaJob, Path]:
     """The job of a pipeline, and where the copy of its log lies."""
     from pathlib import Path
 
-    from eddyline.cli.flink_options import connection_for
     from eddyline.engines.flink.beside import KafkaJob
 
     folder = Path(work) if work is not None else loaded.base / f"{loaded.pipeline.name}.beside"
-    return KafkaJob(loaded.pipeline, connection_for(loaded, brokers, kafka_config)), folder
+    return KafkaJob(loaded.pipeline, connection), folder
 
 
 @contextmanager
 def workshop(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None, hold: int | None) -> Iterator[Workshop]:
     """Where models are made beside the job of a pipeline."""
+    from eddyline.cli.flink_options import connection_for
     from eddyline.engines.flink.copying import LogCopy
     from eddyline.views.beside import COPY, Workshop
 
-    job, folder = job_and_folder(loaded, brokers, kafka_config, work)
+    job, folder = job_and_folder(loaded, connection_for(loaded, brokers, kafka_config), work)
     with LogCopy(loaded.pipeline, folder / COPY) as copy:
         yield Workshop(job, copy, loaded.base, folder, hold=hold or 0)
 

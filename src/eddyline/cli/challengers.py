@@ -51,7 +51,7 @@ def command(
     proposed and nobody approved yet stands below; approve it with `eddyline approve FILE NUMBER`.
     """
     from eddyline.cli import show
-    from eddyline.cli.asking import carry_out, who
+    from eddyline.cli.asking import carry_out, job_asked, who
     from eddyline.pipeline.loading import load
     from eddyline.stages.commands import Command
     from eddyline.store.database import Store
@@ -61,7 +61,7 @@ def command(
     if enter is None and (shadow or canary is not None or split is not None):
         raise click.UsageError("--shadow, --canary and --split say how somebody is asked: name who, with --enter NAME")
     loaded = load(file, store)
-    on_flink = click.get_current_context().meta.get("eddyline.brokers") is not None
+    on_flink = job_asked(loaded) is not None
     if on_flink and enter is None and leave is None:
         raise click.UsageError("--brokers goes with --enter or --leave; who sits in a job: eddyline history FILE --brokers ...")
     if enter is None and leave is None:

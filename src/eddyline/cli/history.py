@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.asking import on_flink_too
+from eddyline.cli.asking import job_asked, on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
+    from eddyline.connectors.kafka import Connection
     from eddyline.pipeline import Pipeline
     from eddyline.pipeline.loading import Loaded
     from eddyline.store.database import Store
@@ -43,9 +44,9 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
     from eddyline.views import ledger
 
     loaded = load(file, store)
-    meta = click.get_current_context().meta
-    if meta.get("eddyline.brokers") is not None:
-        return _of_job(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], at, wall, decisions, check, as_json)
+    connection = job_asked(loaded)
+    if connection is not None:
+        return _of_job(loaded, connection, at, wall, decisions, check, as_json)
     with closing(Store.read(loaded.store)) as opened:
         if check:
             return _check(opened, loaded.pipeline, as_json)
@@ -58,14 +59,11 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
 
 
 def _of_job(
-    loaded: Loaded, brokers: str, kafka_config: str | None, at: str | None, wall: bool, decisions: bool, check: bool,
-    as_json: bool,
-) -> int:  # fmt: skip
+    loaded: Loaded, connection: Connection, at: str | None, wall: bool, decisions: bool, check: bool, as_json: bool
+) -> int:
     """The same, from the topics of a job on Flink."""
-    from eddyline.cli.flink_options import connection_for
     from eddyline.views import ledger_of_job as ledger
 
-    connection = connection_for(loaded, brokers, kafka_config)
     if check:
         return _verdict(ledger.check(loaded.pipeline, connection), as_json)
     told = ledger.annals(loaded.pipeline, connection)
