@@ -42,7 +42,7 @@ def as_json(function: F) -> F:
 
 
 def kafka_for(wanted: str, envvar: str | None = None, **both: Any) -> Callable[[F], F]:
-    """--brokers, with what is `wanted` of them, and --kafka-config. What click is told of `both` is in `both`."""
+    """--brokers, whose help says what is `wanted`, and --kafka-config. `both` is told to click of each."""
 
     def add(function: F) -> F:
         function = click.option(
