@@ -1,4 +1,4 @@
-"""Visits to a shop and the sales that come of them, as most tests declare them: enough to learn from."""
+"""What most tests declare: visits to a shop and the sales that come of them, or payments and chargebacks."""
 
 from __future__ import annotations
 
@@ -29,3 +29,16 @@ class Sale(Label):
     id: Id
     at: EpochSeconds
     bought: Truth[bool]
+
+
+class Payment(Event):
+    id: Id
+    card: Key
+    at: EpochSeconds
+    amount: float
+
+
+class Chargeback(Label):
+    id: Id
+    at: EpochSeconds
+    fraud: Truth[bool]
