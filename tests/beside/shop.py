@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from river import linear_model, preprocessing
+from tests.shops import LongVisit, Sale
 
-from eddyline import EpochSeconds, Event, Floor, Id, Label, NotFound, Pipeline, Promote, Retrain, Truth, Versions, memory
+from eddyline import Event, Floor, Label, NotFound, Pipeline, Promote, Retrain, Versions, memory
 from eddyline.engines.flink.audit import examine
 from eddyline.engines.flink.copying import STREAMS, LogCopy, Sent
 from eddyline.engines.flink.fetching import Answered
@@ -25,19 +26,6 @@ from eddyline.records import DeadLetter, Decision
 from eddyline.stages.commands import Command
 from eddyline.testing.hosted import Hosted
 from eddyline.views.beside import COPY, Workshop
-
-
-class Visit(Event):
-    id: Id
-    at: EpochSeconds
-    pages: float
-    minutes: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +39,7 @@ def shop(**more: Any) -> Pipeline:
     """The pipeline; somebody decides in it, so newcomers may have seats."""
     declared: dict[str, Any] = {
         "name": "shop",
-        "events": memory([], Visit),
+        "events": memory([], LongVisit),
         "labels": memory([], Sale),
         "model": preprocessing.StandardScaler() | linear_model.LogisticRegression(),
         "versions": Versions(every=50),
@@ -66,7 +54,7 @@ def visits(start: int = 0, leave_out: Collection[str] = (), *, turned_at: int = 
         drawn = random.Random(n)
         pages, minutes = drawn.random() * 9, drawn.random() * 20
         if f"v-{n}" not in leave_out:
-            yield Visit(id=f"v-{n}", at=10 * n, pages=pages, minutes=minutes)
+            yield LongVisit(id=f"v-{n}", at=10 * n, pages=pages, minutes=minutes)
             yield Sale(id=f"v-{n}", at=10 * n + 5, bought=(pages * 2 + minutes > 20) == (n < turned_at))
 
 

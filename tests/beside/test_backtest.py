@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.beside.shop import HostedJob, Visit, shop, visits
+from tests.beside.shop import HostedJob, shop, visits
+from tests.shops import LongVisit
 
 from eddyline import Challenger, DeclarationError, Promote, RollBack, SourceError
 from eddyline.engines.flink.audit_topics import Message
@@ -16,11 +17,11 @@ from eddyline.views.backtest_of_job import backtest_recorded
 OWN = (Promote(evidence=20), RollBack(evidence=50))
 
 
-def narrow(visit: Visit) -> dict[str, float]:
+def narrow(visit: LongVisit) -> dict[str, float]:
     return {"pages": visit.pages}
 
 
-def nothing(visit: Visit) -> dict[str, float]:
+def nothing(visit: LongVisit) -> dict[str, float]:
     return {"one": 1.0}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 from river import naive_bayes
-from tests.beside.shop import HostedJob, Sale, shop, visits, workshop
+from tests.beside.shop import HostedJob, shop, visits, workshop
+from tests.shops import Sale
 
 from eddyline import Challenger, NotFound, Shadow
 from eddyline.views.explain import Explanation

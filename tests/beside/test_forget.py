@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from river import forest, naive_bayes, tree
-from tests.beside.shop import Easy, HostedJob, Sale, Visit, shop, visits, workshop
+from tests.beside.shop import Easy, HostedJob, shop, visits, workshop
+from tests.shops import LongVisit, Sale
 
 from eddyline import Challenger, EddylineError, Engine, Event, NotFound, days
 from eddyline.records import Place
@@ -55,7 +56,7 @@ def test_after_forgetting_the_job_is_one_that_never_saw_the_events(tmp_path: Pat
         forgot = forget_beside(made, BAD, author="ann", reason="poisoned")
     assert [(one.line, one.successor, one.examples, one.proved) for one in forgot] == [("shop", "shop.f1", 3, True)]
     job.run(40)
-    records = sum(isinstance(one, Visit | Sale) for one in job.log)
+    records = sum(isinstance(one, LongVisit | Sale) for one in job.log)
     assert job.hosted.written.predictions[-1].model == "shop.f1"
     assert job.model("shop.f1").digest() == without(tmp_path / "never", records, model=MODELS[model]())
     job.sound()
@@ -88,7 +89,7 @@ def test_challengers_forget_too_and_versions_that_learned_leave(tmp_path: Path) 
 def test_an_event_whose_truth_is_still_to_come_is_never_learned(tmp_path: Path) -> None:
     job = HostedJob(shop(), visits())
     job.run(100)
-    job.take(Visit(id="late", at=520, pages=1.0, minutes=1.0))
+    job.take(LongVisit(id="late", at=520, pages=1.0, minutes=1.0))
     job.flow = 2
     with beside(job, tmp_path) as made:
         (one,) = forget_beside(made, ["late"], author="ann")

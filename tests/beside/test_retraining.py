@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.beside.shop import Easy, HostedJob, Visit, shop, visits, workshop
+from tests.beside.shop import Easy, HostedJob, shop, visits, workshop
+from tests.shops import LongVisit
 
 from eddyline import Challenger, DeclarationError, Engine, Event, Floor, Label, NotFound, Retrain, days, hours
 from eddyline.connectors.kafka import wire
@@ -129,7 +130,7 @@ def test_a_newcomer_takes_the_seat_that_it_was_given(tmp_path: Path, place: Plac
     job.sound()
 
 
-def narrow(visit: Visit) -> dict[str, float]:
+def narrow(visit: LongVisit) -> dict[str, float]:
     return {"pages": visit.pages}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from river import linear_model, preprocessing
+from tests.shops import Sale
 
 from eddyline import (
     Canary,
@@ -20,7 +21,6 @@ from eddyline import (
     Event,
     Id,
     Key,
-    Label,
     NotFound,
     OnnxModel,
     Pipeline,
@@ -28,7 +28,6 @@ from eddyline import (
     RollBack,
     Split,
     Task,
-    Truth,
     Versions,
     memory,
 )
@@ -44,12 +43,6 @@ class Visit(Event):
     at: EpochSeconds
     pages: float
     minutes: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 def crossed(visit: Visit) -> dict[str, float]:

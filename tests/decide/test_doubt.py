@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from tests.shops import Sale
 
 from eddyline import (
     Alert,
@@ -22,7 +23,6 @@ from eddyline import (
     FreezeLearning,
     Id,
     Join,
-    Label,
     Missing,
     Notify,
     Pipeline,
@@ -31,7 +31,6 @@ from eddyline import (
     RollBack,
     Split,
     Task,
-    Truth,
     Watch,
     days,
     memory,
@@ -54,12 +53,6 @@ class Visit(Event):
     at: EpochSeconds
     pages: float
     shop: str = "north"
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 class Says(CustomModel):

@@ -10,17 +10,13 @@ from typing import Any
 
 import pytest
 from river import ensemble, forest, linear_model, naive_bayes, preprocessing, tree
+from tests.shops import LongVisit, Sale
 
 from eddyline import (
     Challenger,
     Engine,
-    EpochSeconds,
-    Event,
-    Id,
-    Label,
     NotFound,
     Pipeline,
-    Truth,
     Versions,
     memory,
 )
@@ -32,20 +28,6 @@ from eddyline.views.dropping import drop_back
 from eddyline.views.forget import forget
 from eddyline.views.operate import roll_back
 from eddyline.views.verify import verify
-
-
-class Visit(Event):
-    id: Id
-    at: EpochSeconds
-    pages: float
-    minutes: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
-
 
 MODELS: dict[str, Callable[[], Any]] = {
     "linear": lambda: preprocessing.StandardScaler() | linear_model.LogisticRegression(),
@@ -60,7 +42,7 @@ BAD = {"v-40", "v-41", "v-160"}
 def shop(model: str, **more: Any) -> Pipeline:
     return Pipeline(
         name="shop",
-        events=memory([], Visit),
+        events=memory([], LongVisit),
         labels=memory([], Sale),
         model=MODELS[model](),
         versions=Versions(every=50),
@@ -73,7 +55,7 @@ def feed(engine: Engine, start: int, stop: int, leave_out: set[str] | frozenset[
         drawn = random.Random(i)
         pages, minutes = drawn.random() * 9, drawn.random() * 20
         if f"v-{i}" not in leave_out:
-            engine.answer(Visit(id=f"v-{i}", at=10 * i, pages=pages, minutes=minutes))
+            engine.answer(LongVisit(id=f"v-{i}", at=10 * i, pages=pages, minutes=minutes))
             engine.tell(Sale(id=f"v-{i}", at=10 * i + 5, bought=pages * 2 + minutes > 20))
 
 
@@ -87,7 +69,7 @@ def test_after_forgetting_the_model_is_that_of_a_run_that_never_saw_the_events(m
     with Engine(shop(model), path) as engine:
         feed(engine, 200, 260)
         after = engine.loop.states.rivals["shop.f1"].model.digest()
-        assert engine.answer(Visit(id="last", at=9_000, pages=1.0, minutes=1.0)).version == "shop.f1@257"
+        assert engine.answer(LongVisit(id="last", at=9_000, pages=1.0, minutes=1.0)).version == "shop.f1@257"
     with Engine(shop(model), tmp_path / "never.eddyline") as engine:
         feed(engine, 0, 260, leave_out=BAD)
         assert engine.loop.states.learn.model.digest() == after
@@ -99,7 +81,7 @@ def test_what_is_told_later_about_a_forgotten_event_is_never_learned(tmp_path: P
     path, declared = tmp_path / "shop.eddyline", shop("linear")
     with Engine(declared, path) as engine:
         feed(engine, 0, 50)
-        engine.answer(Visit(id="late", at=600, pages=1.0, minutes=1.0))
+        engine.answer(LongVisit(id="late", at=600, pages=1.0, minutes=1.0))
     forget(declared, path, {"late", "v-3"}, author="ana")
     with Engine(declared, path) as engine:
         before = engine.loop.states.rivals["shop.f1"].position
@@ -157,7 +139,7 @@ def test_a_branch_of_a_line_that_forgot_never_learns_what_it_forgot(tmp_path: Pa
     path, declared = tmp_path / "shop.eddyline", shop("linear")
     with Engine(declared, path) as engine:
         feed(engine, 0, 50)
-        engine.answer(Visit(id="late", at=600, pages=1.0, minutes=1.0))
+        engine.answer(LongVisit(id="late", at=600, pages=1.0, minutes=1.0))
     forget(declared, path, {"late", "v-3"}, author="ana")
     with Engine(declared, path) as engine:
         feed(engine, 61, 70)
@@ -190,7 +172,7 @@ def test_a_version_that_answers_and_learned_a_forgotten_event_gives_way_to_its_l
     with Engine(declared, path) as engine:
         rollout = engine.loop.states.rollout
         assert (rollout.champion, rollout.former, rollout.places) == ("shop.f1", None, ())
-        assert engine.answer(Visit(id="last", at=9_000, pages=1.0, minutes=1.0)).version == "shop.f1@49"
+        assert engine.answer(LongVisit(id="last", at=9_000, pages=1.0, minutes=1.0)).version == "shop.f1@49"
 
 
 def test_a_line_that_was_rolled_back_to_forgets_again_all_that_was_ever_forgotten(tmp_path: Path) -> None:
@@ -239,7 +221,7 @@ def test_an_event_that_waits_for_its_truth_is_forgotten_before_anybody_learned_i
     declared = shop("linear", challengers=(Challenger("tree", model=MODELS["tree"]()), still))
     with Engine(declared, path) as engine:
         feed(engine, 0, 50)
-        engine.answer(Visit(id="late", at=600, pages=1.0, minutes=1.0))
+        engine.answer(LongVisit(id="late", at=600, pages=1.0, minutes=1.0))
     forgot = forget(declared, path, {"late"}, author="ana")
     assert [(one.line, one.successor, one.examples, one.proved) for one in forgot] == [
         ("shop", "shop.f1", 0, True),

@@ -10,39 +10,23 @@ from typing import Any
 
 import pytest
 from river import linear_model
+from tests.shops import Sale, Visit
 
 from eddyline import (
     Canary,
     Challenger,
     CustomModel,
     Engine,
-    EpochSeconds,
-    Event,
-    Id,
-    Label,
     Pipeline,
     Promote,
     Rejected,
     RollBack,
     Task,
-    Truth,
     memory,
 )
 from eddyline.store.database import Store
 from eddyline.views.seats import seats
 from eddyline.views.verify import verify
-
-
-class Visit(Event):
-    id: Id
-    at: EpochSeconds
-    pages: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 class Raises(CustomModel):

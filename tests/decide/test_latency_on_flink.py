@@ -6,23 +6,12 @@ import time
 from typing import Any
 
 from river import linear_model
+from tests.shops import Sale, Visit
 
-from eddyline import Challenger, CustomModel, EpochSeconds, Event, Id, Label, Pipeline, RollBack, Shadow, Task, Truth, memory
+from eddyline import Challenger, CustomModel, Pipeline, RollBack, Shadow, Task, memory
 from eddyline.engines.flink import taken
 from eddyline.engines.flink.audit import examine
 from eddyline.testing.hosted import Hosted
-
-
-class Visit(Event):
-    id: Id
-    at: EpochSeconds
-    pages: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 class Slow(CustomModel):

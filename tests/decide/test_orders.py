@@ -10,45 +10,30 @@ from typing import Any
 import msgspec
 import pytest
 from river import linear_model
+from tests.shops import Sale, Visit
+from tests.views.contested import decisions
 
 from eddyline import (
     Challenger,
     CustomModel,
     DeclarationError,
     Engine,
-    EpochSeconds,
-    Event,
-    Id,
     Join,
-    Label,
     NotFound,
     Pipeline,
     Promote,
     RollBack,
     Split,
     Task,
-    Truth,
     Watch,
     days,
     memory,
 )
-from eddyline.records import Decision, ModelVersion, Place
+from eddyline.records import ModelVersion, Place
 from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
 from eddyline.store.database import Store, post
 from eddyline.views.verify import verify
-
-
-class Visit(Event):
-    id: Id
-    at: EpochSeconds
-    pages: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 class Says(CustomModel):
@@ -83,11 +68,6 @@ def feed(engine: Engine, start: int, stop: int, *, bought: Any = lambda i: i % 2
         engine.answer(Visit(id=f"v-{i}", at=from_s + i, pages=float(i % 7)))
         if (truth := bought(i)) is not None:
             engine.tell(Sale(id=f"v-{i}", at=from_s + i, bought=truth))
-
-
-def decisions(path: Path) -> list[Decision]:
-    with closing(Store.read(path)) as store:
-        return [decision for block in store.blocks() for decision in block.notes.decisions]
 
 
 def newcomer(name: str, like: str = "shop", start: str = "shop@5", **more: Any) -> Command:

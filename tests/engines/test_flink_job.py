@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from river import linear_model, metrics, preprocessing
+from tests.shops import Chargeback
 
 from eddyline import (
     Challenger,
@@ -19,11 +20,9 @@ from eddyline import (
     Id,
     Join,
     Key,
-    Label,
     Pipeline,
     RollBack,
     Sum,
-    Truth,
     Versions,
     Watch,
     hours,
@@ -53,14 +52,6 @@ class Payment(Event):
     shop: str
     at: EpochSeconds
     amount: float
-
-
-class Chargeback(Label):
-    """What is found out."""
-
-    id: Id
-    at: EpochSeconds
-    fraud: Truth[bool]
 
 
 pay = Pipeline(

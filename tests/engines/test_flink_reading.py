@@ -9,8 +9,9 @@ from typing import Literal
 import msgspec
 import pytest
 from river import linear_model
+from tests.shops import Sale
 
-from eddyline import EpochSeconds, Event, Id, Join, Label, Pipeline, Truth, hours, kafka
+from eddyline import EpochSeconds, Event, Id, Join, Pipeline, hours, kafka
 from eddyline.connectors.kafka.codecs import Decode, UnreadableError
 from eddyline.engines.flink.reading import FAULT, Door, Reader
 from eddyline.ports import Line
@@ -22,14 +23,6 @@ class Visit(Event):
 
     id: Id
     at: EpochSeconds
-
-
-class Sale(Label):
-    """What is found out."""
-
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 class Reversed:

@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from river import linear_model
+from tests.shops import KeyedVisit, Sale
 
-from eddyline import EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Truth, hours, kafka, memory
+from eddyline import Join, Pipeline, hours, kafka, memory
 from eddyline.connectors.kafka import Connection, wire
 from eddyline.connectors.kafka.deltas import Chain, links
 from eddyline.engines.flink import job, shipping
@@ -34,35 +35,17 @@ from eddyline.records import ModelVersion
 from eddyline.records.errors import DeclarationError, Rejected, SourceError, StoreMismatch
 from eddyline.testing.hosted import Hosted
 
-
-class Visit(Event):
-    """What happens."""
-
-    id: Id
-    who: Key
-    at: EpochSeconds
-    pages: float
-
-
-class Sale(Label):
-    """What is found out."""
-
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
-
-
 shop = Pipeline(
     name="shop",
-    events=memory([], Visit),
+    events=memory([], KeyedVisit),
     labels=memory([], Sale),
     model=linear_model.LogisticRegression(),
     join=Join(wait=hours(1)),
 )
 
 
-def visit(number: int) -> Visit:
-    return Visit(id=f"v-{number}", who=f"w-{number % 5}", at=number, pages=float(number % 3))
+def visit(number: int) -> KeyedVisit:
+    return KeyedVisit(id=f"v-{number}", who=f"w-{number % 5}", at=number, pages=float(number % 3))
 
 
 def sale(number: int) -> Sale:
@@ -103,7 +86,7 @@ def test_what_is_no_answer_in_the_topic_of_answers_is_a_dead_letter_and_watch_pa
 
 
 def test_a_json_message_that_is_too_long_is_refused_on_flink_as_in_one_process() -> None:
-    short = shop.replace(events=kafka("visits", Visit, max_message=100))
+    short = shop.replace(events=kafka("visits", KeyedVisit, max_message=100))
     body = msgspec.json.encode({"id": "v-1", "who": "w" * 100, "at": 1, "pages": 1})
     door = Door(short, "events")
     with pytest.raises(Rejected, match="longer than 100 bytes") as caught:

@@ -9,16 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from river import linear_model
 from tests.cluster.fixtures import need_jars, worker_python
 

@@ -5,34 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 from river import linear_model, preprocessing
+from tests.shops import KeyedVisit, Sale
 
-from eddyline import EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Sum, Truth, hours, memory
+from eddyline import Join, Pipeline, Sum, hours, memory
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink.batch import DEAD, EVENT, PREDICTION, Given, Remembered, Saved, Taken
 from eddyline.engines.flink.hosts import host_of
 from eddyline.engines.flink.serve import TOGETHER
 
-
-class Visit(Event):
-    """What happens."""
-
-    id: Id
-    who: Key
-    at: EpochSeconds
-    pages: float
-
-
-class Sale(Label):
-    """What is found out."""
-
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
-
-
 shop = Pipeline(
     name="shop",
-    events=memory([], Visit),
+    events=memory([], KeyedVisit),
     labels=memory([], Sale),
     aggregates={"read": Sum("pages", over=hours(1))},
     features=lambda visit, read: {"pages": visit.pages, "read": read},

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from eddyline import Engine, Pipeline
-from eddyline.cli.load import load
 from eddyline.engines.embedded import replay
+from eddyline.pipeline.loading import load
 from eddyline.store.database import Store
 from eddyline.views.summary import Summary, summarize
 from eddyline.views.verify import Verdict, verify

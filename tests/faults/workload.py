@@ -15,19 +15,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 from river import linear_model, preprocessing
+from tests.shops import Chargeback, Payment
 
 from eddyline import (
     Count,
     Engine,
-    EpochSeconds,
-    Event,
-    Id,
     Join,
-    Key,
-    Label,
     Pipeline,
     Sum,
-    Truth,
     Versions,
     hours,
     memory,
@@ -39,23 +34,6 @@ from eddyline.views.history import changes
 from eddyline.views.verify import verify
 
 EVENTS = 200
-
-
-class Payment(Event):
-    """What happens."""
-
-    id: Id
-    card: Key
-    at: EpochSeconds
-    amount: float
-
-
-class Chargeback(Label):
-    """What is found out, minutes later."""
-
-    id: Id
-    at: EpochSeconds
-    fraud: Truth[bool]
 
 
 def features(payment: Payment, spent: float, often: int) -> dict[str, float]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from tests.cluster.fixtures import flink_cluster, kafka_broker
 
 from eddyline.cluster.flink import Flink

@@ -1,12 +1,8 @@
 """How hard the laws are tried: `EDDYLINE_EXAMPLES` streams each (default 12), any failure with the line that repeats it."""
 
 import os
-import sys
-from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 settings.register_profile(
     "laws",

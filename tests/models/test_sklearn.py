@@ -168,7 +168,7 @@ def test_a_model_that_cannot_answer_yet_says_nothing_learns_on_and_answers_when_
             features: Features = {"a": float(number % 3), "b": number + 5.0 * truth}
             said.append(state.model.predict(features).value)
             told = Prediction(str(number), "", 0, features, None, said[-1], None, "m", state.position, 0)
-            assert learn.step(state, [Example(told, truth, "label", 0)]) == [number + 1]
+            assert learn.one(state, Example(told, truth, "label", 0), []) == number + 1
     assert said == [None, None, None, None, False, True]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from river import forest, linear_model, preprocessing
+from tests.shops import Chargeback, Payment
 
 from eddyline import (
     Count,
@@ -18,11 +19,8 @@ from eddyline import (
     Event,
     Id,
     Join,
-    Key,
-    Label,
     Pipeline,
     Sum,
-    Truth,
     Versions,
     Watch,
     days,
@@ -30,19 +28,6 @@ from eddyline import (
     hours,
     memory,
 )
-
-
-class Payment(Event):
-    id: Id
-    card: Key
-    at: EpochSeconds
-    amount: float
-
-
-class Chargeback(Label):
-    id: Id
-    at: EpochSeconds
-    fraud: Truth[bool]
 
 
 class Keyless(Event):

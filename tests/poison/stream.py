@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 from river import linear_model, naive_bayes, preprocessing, tree
+from tests.shops import Chargeback
 
 from eddyline import (
     Count,
@@ -59,14 +60,6 @@ class Payment(Event):
     amount: float
     hour: float
     mood: str = ""
-
-
-class Chargeback(Label):
-    """What is found out, where the truth is a class."""
-
-    id: Id
-    at: EpochSeconds
-    fraud: Truth[bool]
 
 
 class Settled(Label):

@@ -12,7 +12,6 @@ import pytest
 from river import linear_model, preprocessing
 from tests.poison.stream import (
     POISON_AT,
-    Chargeback,
     Payment,
     by_call,
     by_file,
@@ -21,6 +20,7 @@ from tests.poison.stream import (
     poisoned,
     truth,
 )
+from tests.shops import Chargeback
 
 from eddyline import CustomModel, Engine, Output, Pipeline, Task
 from eddyline.records import Features

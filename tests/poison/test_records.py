@@ -11,7 +11,6 @@ from tests.poison.stream import (
     CARD,
     MODELS,
     POISON_AT,
-    Chargeback,
     Payment,
     Settled,
     by_call,
@@ -21,6 +20,7 @@ from tests.poison.stream import (
     undisturbed,
     with_a_payment,
 )
+from tests.shops import Chargeback
 
 GOOD: dict[str, Any] = {"id": "poison", "card": CARD, "at": POISON_AT, "amount": 20.0, "hour": 1.0}
 

@@ -242,7 +242,6 @@ def test_fields_and_roles_are_inherited() -> None:
     schema = Schema.of(Payment)
     assert (schema.id_field, schema.key_field, schema.time_field) == ("id", "card", "at")
     assert schema.roles == {"id", "card", "at"}
-    assert schema.numeric_fields == ("amount",)
     assert set(schema.fields) == {"id", "at", "card", "amount"}
 
 

@@ -35,7 +35,7 @@ def published(publish: Publish, times: list[int]) -> list[int]:
     learn, state = learning(publish)
     found = [0]
     for number, at in enumerate(times):
-        learn.step(state, [example(number, at)])
+        learn.one(state, example(number, at), [])
         if state.published_position != found[-1]:
             found.append(state.published_position)
     return found[1:]
@@ -59,24 +59,11 @@ def test_of_examples_and_time_each_publishes() -> None:
 
 def test_what_is_not_learned_publishes_nothing() -> None:
     learn, state = learning(every(seconds(10)))
-    learn.step(state, [example(0, 0), example(1, 30, truth=float("inf")), example(2, 9)])
+    for number, at, truth in ((0, 0, True), (1, 30, float("inf")), (2, 9, True)):
+        learn.one(state, example(number, at, truth), [])
     assert (state.position, state.published_position) == (2, 0)
-    learn.step(state, [example(3, 31)])
+    learn.one(state, example(3, 31), [])
     assert (state.position, state.published_position) == (3, 3)
-
-
-@given(TIMES, PUBLISH, st.integers(1, 7))
-def test_how_examples_were_cut_into_batches_changes_nothing(times: list[int], publish: Publish, size: int) -> None:
-    examples = [example(number, at) for number, at in enumerate(times)]
-    (one, single), (_, cut) = learning(publish), learning(publish)
-    for start in range(0, len(examples), size):
-        one.step(cut, examples[start : start + size])
-    for each in examples:
-        one.step(single, [each])
-    assert (cut.published_position, cut.published_at) == (single.published_position, single.published_at)
-    assert cut.published is not None
-    assert single.published is not None
-    assert cut.published.digest() == single.published.digest()
 
 
 @given(TIMES, PUBLISH)

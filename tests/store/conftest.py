@@ -1,14 +1,11 @@
-"""A store with a past, made once and copied for each test; and the way to import `tests.store.shop`."""
+"""A store with a past, made once and copied for each test."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 @pytest.fixture(scope="session")

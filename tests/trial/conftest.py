@@ -1,15 +1,12 @@
-"""The shop, made once; and the way to import `tests.trial.shop`."""
+"""The shop, made once."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from river import linear_model, preprocessing
+from tests.shops import LongVisit, Sale
 
-from eddyline import Challenger, Engine, EpochSeconds, Event, Id, Label, Pipeline, Truth, Versions, memory
+from eddyline import Challenger, Engine, Pipeline, Versions, memory
 from eddyline.engines.embedded import replay
 from eddyline.records.errors import NotFound
 from eddyline.stages.commands import Command
@@ -24,31 +25,18 @@ from eddyline.views.trial import Candidate, Tried, _as_answered, try_candidate
 from eddyline.views.trial_report import facts
 
 
-class Visit(Event):
-    id: Id
-    at: EpochSeconds
-    pages: float
-    minutes: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
-
-
-def only_pages(visit: Visit) -> dict[str, float]:
+def only_pages(visit: LongVisit) -> dict[str, float]:
     return {"pages": visit.pages}
 
 
-def both(visit: Visit) -> dict[str, float]:
+def both(visit: LongVisit) -> dict[str, float]:
     return {"pages": visit.pages, "minutes": visit.minutes}
 
 
-def shop(visits: list[Visit], sales: list[Sale]) -> Pipeline:
+def shop(visits: list[LongVisit], sales: list[Sale]) -> Pipeline:
     return Pipeline(
         name="shop",
-        events=memory(visits, Visit),
+        events=memory(visits, LongVisit),
         labels=memory(sales, Sale),
         features=only_pages,
         model=preprocessing.StandardScaler() | linear_model.LogisticRegression(),
@@ -57,9 +45,9 @@ def shop(visits: list[Visit], sales: list[Sale]) -> Pipeline:
     )
 
 
-def stream(many: int) -> tuple[list[Visit], list[Sale]]:
+def stream(many: int) -> tuple[list[LongVisit], list[Sale]]:
     dice = random.Random(3)
-    visits = [Visit(id=f"v-{i}", at=10 * i, pages=dice.gauss(0, 1), minutes=dice.gauss(0, 1)) for i in range(many)]
+    visits = [LongVisit(id=f"v-{i}", at=10 * i, pages=dice.gauss(0, 1), minutes=dice.gauss(0, 1)) for i in range(many)]
     sales = [Sale(id=visit.id, at=10 * i + 5, bought=visit.minutes > 0) for i, visit in enumerate(visits)]
     return visits, sales
 

@@ -6,28 +6,16 @@ from pathlib import Path
 
 import pytest
 from river import linear_model
+from tests.shops import KeyedVisit, Sale
 
-from eddyline import Count, Engine, EpochSeconds, Event, Id, Join, Key, Label, Pipeline, Truth, hours, memory, minutes
+from eddyline import Count, Engine, Join, Pipeline, hours, memory, minutes
 from eddyline.records.errors import Rejected
 from eddyline.testing.account import account_of
 from eddyline.views.letters import Redriven, letters, redrive
 from eddyline.views.refused_again import refused_again
 
 
-class Visit(Event):
-    id: Id
-    who: Key
-    at: EpochSeconds
-    pages: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
-
-
-def features(visit: Visit, often: int) -> dict[str, float]:
+def features(visit: KeyedVisit, often: int) -> dict[str, float]:
     if visit.pages < 0:
         raise ValueError("no pages")
     return {"often": often, "pages": visit.pages}
@@ -35,7 +23,7 @@ def features(visit: Visit, often: int) -> dict[str, float]:
 
 SHOP = Pipeline(
     name="shop",
-    events=memory([], Visit),
+    events=memory([], KeyedVisit),
     labels=memory([], Sale),
     features=features,
     aggregates={"often": Count(over=hours(1))},
@@ -46,9 +34,9 @@ SHOP = Pipeline(
 
 def test_a_record_that_would_be_refused_again_gets_no_second_letter(tmp_path: Path) -> None:
     with Engine(SHOP, tmp_path / "shop.eddyline") as engine:
-        engine.answer(Visit(id="a", who="w", at=0, pages=1.0))
+        engine.answer(KeyedVisit(id="a", who="w", at=0, pages=1.0))
         with pytest.raises(Rejected, match="features_failed"):
-            engine.answer(Visit(id="b", who="w", at=1, pages=-1.0))
+            engine.answer(KeyedVisit(id="b", who="w", at=1, pages=-1.0))
         with pytest.raises(Rejected, match="label_late"):
             engine.tell(Sale(id="a", at=10_000, bought=True))
         engine.tell(Sale(id="c", at=20, bought=True))
@@ -65,7 +53,7 @@ def test_what_can_be_taken_now_is_taken_and_its_label_after_it(tmp_path: Path) -
         engine.tell(Sale(id="c", at=20, bought=True))
         with pytest.raises(Rejected, match="too_many_early"):
             engine.tell(Sale(id="d", at=20, bought=True))
-        engine.answer(Visit(id="d", who="w", at=10, pages=1.0))
+        engine.answer(KeyedVisit(id="d", who="w", at=10, pages=1.0))
         assert redrive(engine, list(letters(engine.store))) == Redriven(accepted=1)
         assert redrive(engine, list(letters(engine.store))) == Redriven(settled=1)
         assert engine.loop.states.learn.position == 1
@@ -75,11 +63,11 @@ def test_asking_whether_a_record_would_be_refused_changes_nothing(tmp_path: Path
     path = tmp_path / "shop.eddyline"
     with Engine(SHOP, path) as engine:
         for number in range(20):
-            engine.answer(Visit(id=f"v{number}", who="w", at=number, pages=1.0))
+            engine.answer(KeyedVisit(id=f"v{number}", who="w", at=number, pages=1.0))
         before = account_of(engine)
         schemas = SHOP.event_schema, SHOP.label_schema
         for record in (
-            schemas[0].arrival(Visit(id="new", who="w", at=9000, pages=1.0)),
+            schemas[0].arrival(KeyedVisit(id="new", who="w", at=9000, pages=1.0)),
             schemas[1].arrival(Sale(id="v3", at=30, bought=True)),
             schemas[1].arrival(Sale(id="new", at=30, bought=True)),
         ):

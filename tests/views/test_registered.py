@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from river import linear_model
+from tests.shops import Sale, Visit
 
-from eddyline import Challenger, Engine, EpochSeconds, Event, Id, Label, NotFound, Pipeline, Truth, memory
+from eddyline import Challenger, Engine, NotFound, Pipeline, memory
 from eddyline.models.fingerprint import fingerprint
 from eddyline.ports import Model
 from eddyline.records import ModelVersion
@@ -20,18 +21,6 @@ from eddyline.stages.lines import Entry
 from eddyline.store import blocks
 from eddyline.store.database import Store, content_digest, content_name, post
 from eddyline.views.verify import Verdict, verify
-
-
-class Visit(Event):
-    id: Id
-    at: EpochSeconds
-    pages: float
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 def shop() -> Pipeline:

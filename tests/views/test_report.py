@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from river import linear_model
+from tests.shops import Sale
 
 from eddyline import (
     Engine,
@@ -20,11 +21,9 @@ from eddyline import (
     Event,
     Id,
     Join,
-    Label,
     Pipeline,
     Rejected,
     StoreMismatch,
-    Truth,
     Versions,
     Watch,
     hours,
@@ -45,12 +44,6 @@ class Visit(Event):
     at: EpochSeconds
     pages: float
     shop: str
-
-
-class Sale(Label):
-    id: Id
-    at: EpochSeconds
-    bought: Truth[bool]
 
 
 class Shouter:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from eddyline.cli.options import as_json, pipeline_file
+from eddyline.cli.options import as_json, kafka_for, pipeline_file
 
 if TYPE_CHECKING:
+    from eddyline.connectors.kafka import Connection
     from eddyline.pipeline.loading import Loaded
     from eddyline.stages.commands import Command
-    from eddyline.views.operate import Registered
+    from eddyline.store.database import Registered
 
 F = TypeVar("F", bound=Callable[..., Any])
+INSTEAD = "Ask the job on Flink that reads from this Kafka, not the store."
 
 
 def by(function: F) -> F:
@@ -34,20 +36,16 @@ def on_flink_too(function: F) -> F:
     def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
         context.meta[f"eddyline.{option.name}"] = value
 
-    function = click.option(
-        "--kafka-config",
-        metavar="FILE",
-        expose_value=False,
-        callback=keep,
-        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
-    )(function)
-    return click.option(
-        "--brokers",
-        metavar="HOST:PORT,...",
-        expose_value=False,
-        callback=keep,
-        help="Ask the job on Flink that reads from this Kafka, not the store.",
-    )(function)
+    return kafka_for(INSTEAD, expose_value=False, callback=keep)(function)
+
+
+def job_asked(loaded: Loaded) -> Connection | None:
+    """How the job is reached that is asked instead of the store; None where the store is."""
+    from eddyline.cli.flink_options import connection_for
+
+    meta = click.get_current_context().meta
+    brokers = meta.get("eddyline.brokers")
+    return None if brokers is None else connection_for(loaded, brokers, meta["eddyline.kafka_config"])
 
 
 def who(author: str | None) -> str:
@@ -58,14 +56,14 @@ def who(author: str | None) -> str:
 def carry_out(file: str, store: str | None, command: Command, as_json: bool, version: Registered | None = None) -> None:
     """Has a command taken, and prints what it came to. `version` is registered with it, for a newcomer."""
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.engines.embedded.watchdog import Watchdog
+    from eddyline.pipeline.loading import load
     from eddyline.views.operate import ask
 
     loaded = load(file, store)
-    meta = click.get_current_context().meta
-    if meta.get("eddyline.brokers") is not None:
-        _on_flink(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], command, as_json)
+    connection = job_asked(loaded)
+    if connection is not None:
+        _on_flink(loaded, connection, command, as_json)
         return
     with Watchdog(lambda said: click.echo(said, err=True)):  # where nobody runs, what was since the checkpoint is played again
         came = ask(loaded.pipeline, loaded.store, command, version=version)
@@ -83,12 +81,11 @@ def carry_out(file: str, store: str | None, command: Command, as_json: bool, ver
         out.print(f"rollout {came.rollout.revision}: {champion} answers, beside it {beside}", soft_wrap=True)
 
 
-def _on_flink(loaded: Loaded, brokers: str, kafka_config: str | None, command: Command, as_json: bool) -> None:
+def _on_flink(loaded: Loaded, connection: Connection, command: Command, as_json: bool) -> None:
     from eddyline.cli import show
-    from eddyline.cli.flink_options import connection_for
     from eddyline.engines.flink.steering import ask
 
-    decision = ask(loaded.pipeline, connection_for(loaded, brokers, kafka_config), command)
+    decision = ask(loaded.pipeline, connection, command)
     if as_json:
         show.json_document({"decision": decision, "by_running_engine": True})
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.asking import on_flink_too
+from eddyline.cli.asking import job_asked, on_flink_too
 from eddyline.cli.options import as_json
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from eddyline.cli.load import Loaded
+    from eddyline.pipeline.loading import Loaded
     from eddyline.policies.policy import Policy
     from eddyline.views.backtest import Backtest, Tried
 
@@ -40,18 +40,20 @@ def command(policy: str, file: str, store: str | None, since: str | None, as_jso
     from pathlib import Path
 
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.views.backtest import policies_of
     from eddyline.views.retraining import span
 
     loaded = load(file, store)
     policies = policies_of(Path(policy).absolute())
     back = None if since is None else span(since)
-    meta = click.get_current_context().meta
-    if meta.get("eddyline.brokers") is None:
+    connection = job_asked(loaded)
+    if connection is None:
         found = _on_store(loaded, policies, back, silent=as_json)
     else:
-        found = _on_topics(loaded, policies, back, meta["eddyline.brokers"], meta["eddyline.kafka_config"])
+        from eddyline.views.backtest_of_job import backtest_job
+
+        found = backtest_job(loaded.pipeline, connection, policies, since=back)
     if as_json:
         regret = None if found.sums is None else found.sums.regret
         show.json_document({**show.plain(found), "false_alarms": len(found.false_alarms), "regret": regret})
@@ -79,15 +81,6 @@ def _on_store(loaded: Loaded, policies: tuple[Policy, ...], back: timedelta | No
             since=back,
             on_progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
-
-
-def _on_topics(
-    loaded: Loaded, policies: tuple[Policy, ...], back: timedelta | None, brokers: str, kafka_config: str | None
-) -> Backtest:
-    from eddyline.cli.flink_options import connection_for
-    from eddyline.views.backtest_of_job import backtest_job
-
-    return backtest_job(loaded.pipeline, connection_for(loaded, brokers, kafka_config), policies, since=back)
 
 
 def _page(found: Backtest) -> None:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from eddyline.cli.options import kafka_for
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eddyline.cli.load import Loaded
+    from eddyline.connectors.kafka import Connection
     from eddyline.engines.flink.beside import KafkaJob
+    from eddyline.pipeline.loading import Loaded
     from eddyline.records import Place
     from eddyline.views.beside import Workshop
 
@@ -33,15 +36,7 @@ def beside(function: F) -> F:
         "--work", metavar="DIR", type=click.Path(file_okay=False),
         help="With --brokers: where the copy of the log and the trainings lie.  [default: <pipeline>.beside, next to FILE]",
     )(function)  # fmt: skip
-    function = click.option(
-        "--kafka-config",
-        metavar="FILE",
-        type=click.Path(dir_okay=False),
-        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
-    )(function)
-    return click.option(
-        "--brokers", metavar="HOST:PORT,...", help="Beside the job on Flink that reads from this Kafka, not on the store."
-    )(function)
+    return kafka_for("Beside the job on Flink that reads from this Kafka, not on the store.")(function)
 
 
 def trainer_hint(loaded: Loaded) -> str | None:
@@ -55,24 +50,24 @@ def trainer_hint(loaded: Loaded) -> str | None:
     )
 
 
-def job_and_folder(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None) -> tuple[KafkaJob, Path]:
+def job_and_folder(loaded: Loaded, connection: Connection, work: str | None) -> tuple[KafkaJob, Path]:
     """The job of a pipeline, and where the copy of its log lies."""
     from pathlib import Path
 
-    from eddyline.cli.flink_options import connection_for
     from eddyline.engines.flink.beside import KafkaJob
 
     folder = Path(work) if work is not None else loaded.base / f"{loaded.pipeline.name}.beside"
-    return KafkaJob(loaded.pipeline, connection_for(loaded, brokers, kafka_config)), folder
+    return KafkaJob(loaded.pipeline, connection), folder
 
 
 @contextmanager
 def workshop(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None, hold: int | None) -> Iterator[Workshop]:
     """Where models are made beside the job of a pipeline."""
+    from eddyline.cli.flink_options import connection_for
     from eddyline.engines.flink.copying import LogCopy
     from eddyline.views.beside import COPY, Workshop
 
-    job, folder = job_and_folder(loaded, brokers, kafka_config, work)
+    job, folder = job_and_folder(loaded, connection_for(loaded, brokers, kafka_config), work)
     with LogCopy(loaded.pipeline, folder / COPY) as copy:
         yield Workshop(job, copy, loaded.base, folder, hold=hold or 0)
 

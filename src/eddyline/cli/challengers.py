@@ -51,8 +51,8 @@ def command(
     proposed and nobody approved yet stands below; approve it with `eddyline approve FILE NUMBER`.
     """
     from eddyline.cli import show
-    from eddyline.cli.asking import carry_out, who
-    from eddyline.cli.load import load
+    from eddyline.cli.asking import carry_out, job_asked, who
+    from eddyline.pipeline.loading import load
     from eddyline.stages.commands import Command
     from eddyline.store.database import Store
     from eddyline.views.entering import entering, folder_of
@@ -61,7 +61,7 @@ def command(
     if enter is None and (shadow or canary is not None or split is not None):
         raise click.UsageError("--shadow, --canary and --split say how somebody is asked: name who, with --enter NAME")
     loaded = load(file, store)
-    on_flink = click.get_current_context().meta.get("eddyline.brokers") is not None
+    on_flink = job_asked(loaded) is not None
     if on_flink and enter is None and leave is None:
         raise click.UsageError("--brokers goes with --enter or --leave; who sits in a job: eddyline history FILE --brokers ...")
     if enter is None and leave is None:
@@ -160,15 +160,14 @@ def _left(one: Unseated) -> None:
     from eddyline.cli import show
 
     decision, name = one.decision, one.line.partition(".")[2]
-    by = decision.policy if decision.author == "eddyline" else decision.author
     again = f"it learns no more; as it was then, it can be asked: eddyline challengers FILE --enter {one.version}"
     if one.failed:
         again = (
             "what it raises: eddyline check FILE; mended, it is another recipe and needs a name of its own, "
             f'such as Challenger("{name}-2", ...): eddyline change FILE'
         )
-    told = f"{one.line} has no seat: {decision.action} by {by} (decision {decision.number}): {decision.reason}".rstrip(": ")
-    show.console().print(f"{told}; {again}", soft_wrap=True)
+    who = f"{decision.made_by} (decision {decision.number}): {decision.reason}".rstrip(": ")
+    show.console().print(f"{one.line} has no seat: {decision.action} by {who}; {again}", soft_wrap=True)
 
 
 def _contest(contest: Standing) -> list[tuple[str, str]]:

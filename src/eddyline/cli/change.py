@@ -25,8 +25,8 @@ def command(file: str, store: str | None, dry_run: bool, author: str | None, rea
     """
     from eddyline.cli import show
     from eddyline.cli.asking import who
-    from eddyline.cli.load import load
     from eddyline.engines.embedded.change import change
+    from eddyline.pipeline.loading import load
 
     loaded = load(file, store)
     done = change(loaded.pipeline, loaded.store, author=who(author), reason=reason, dry_run=dry_run)

@@ -9,7 +9,7 @@ import click
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
+    from eddyline.pipeline.loading import Loaded
     from eddyline.views.rehearse import Rehearsal, Tryout
 
 
@@ -24,8 +24,8 @@ def command(file: str, store: str | None, as_json: bool) -> int:
     each challenger answers and learns it, too. Exit code 5 when the first record of a source is refused, or one of them fails.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.models.compiled import form
+    from eddyline.pipeline.loading import load
     from eddyline.records.errors import Rejected
     from eddyline.views import unmade
     from eddyline.views.rehearse import odd_times, other_names, rehearse, tryouts

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eddyline.cli.asking import on_flink_too
+from eddyline.cli.asking import job_asked, on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
+    from eddyline.connectors.kafka import Connection
+    from eddyline.pipeline.loading import Loaded
     from eddyline.records import DeadLetter
     from eddyline.views.letters import Pile, Redriven
 
@@ -47,19 +48,19 @@ def command(
     With --brokers they are those of the job on Flink, from its topic. To drive one again, send its bytes to the topic of
     events or labels once more.
     """
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
     from eddyline.views.letters import letters
 
     _check_words(reason, stream)
     loaded = load(file, store)
-    meta = click.get_current_context().meta
-    if meta.get("eddyline.brokers") is not None:
+    connection = job_asked(loaded)
+    if connection is not None:
         if redrive:
             raise click.UsageError(
                 "--redrive is for a store; a job takes what is sent to its topics again: see the bytes with --show"
             )
-        found = _of_job(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], stream, reason)
+        found = _of_job(loaded, connection, stream, reason)
         _print(loaded, islice(found, limit), shown, as_json=as_json)
         return
     if redrive:
@@ -69,13 +70,10 @@ def command(
         _print(loaded, islice(letters(opened, stream=stream, reason=reason), limit), shown, as_json=as_json)
 
 
-def _of_job(
-    loaded: Loaded, brokers: str, kafka_config: str | None, stream: str | None, reason: str | None
-) -> Iterator[DeadLetter]:
-    from eddyline.cli.flink_options import connection_for
+def _of_job(loaded: Loaded, connection: Connection, stream: str | None, reason: str | None) -> Iterator[DeadLetter]:
     from eddyline.engines.flink.fetching import refused
 
-    for letter in refused(loaded.pipeline, connection_for(loaded, brokers, kafka_config)):
+    for letter in refused(loaded.pipeline, connection):
         if stream in (None, letter.stream) and reason in (None, letter.reason):
             yield letter
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eddyline.cli.asking import on_flink_too
+from eddyline.cli.asking import job_asked, on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
+    from eddyline.connectors.kafka import Connection
+    from eddyline.pipeline.loading import Loaded
     from eddyline.views.explain import Beside, Explanation
 
 
@@ -36,14 +37,14 @@ def command(file: str, store: str | None, event_id: str, work: str | None, as_js
     is copied to DIR first, as for `retrain`; the next time only what came since.
     """  # fmt: skip
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
     from eddyline.views.explain import explain
 
     loaded = load(file, store)
-    meta = click.get_current_context().meta
-    if meta.get("eddyline.brokers") is not None:
-        found = _of_job(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], work, event_id)
+    connection = job_asked(loaded)
+    if connection is not None:
+        found = _of_job(loaded, connection, work, event_id)
     elif work is not None:
         raise click.UsageError("--work is for a job on Flink: add --brokers")
     else:
@@ -55,7 +56,7 @@ def command(file: str, store: str | None, event_id: str, work: str | None, as_js
         _page(found)
 
 
-def _of_job(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | None, event_id: str) -> Explanation:
+def _of_job(loaded: Loaded, connection: Connection, work: str | None, event_id: str) -> Explanation:
     """The same, of an answer of a job on Flink."""
     from eddyline.cli.beside import job_and_folder
     from eddyline.engines.flink.copying import LogCopy
@@ -64,7 +65,7 @@ def _of_job(loaded: Loaded, brokers: str, kafka_config: str | None, work: str | 
     from eddyline.views.beside import COPY
     from eddyline.views.explain_beside import explain_beside
 
-    job, folder = job_and_folder(loaded, brokers, kafka_config, work)
+    job, folder = job_and_folder(loaded, connection, work)
     with suppress(StoreLocked), LogCopy(loaded.pipeline, folder / COPY) as copy:  # who works there keeps it up to date
         job.fetch(copy)
     with closing(Store.read(folder / COPY)) as log:

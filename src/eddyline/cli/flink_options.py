@@ -141,7 +141,7 @@ def named(name: str) -> str:
     """The pipeline's name where a FILE was given; else what was given."""
     if not name.rpartition(":")[0].endswith(".py") and not name.endswith(".py"):
         return name
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
 
     return load(name).pipeline.name
 

@@ -51,10 +51,10 @@ def command(
     from eddyline.cli.asking import who
     from eddyline.cli.beside import trainer_hint
     from eddyline.cli.flink_options import connection_for, given, say
-    from eddyline.cli.load import load
     from eddyline.engines.flink.job import Settings, argument, left_to_the_cluster, specification
     from eddyline.engines.flink.operate import submit
     from eddyline.engines.flink.rest import Rest
+    from eddyline.pipeline.loading import load
 
     loaded = load(file)
     connection, settings = connection_for(loaded, brokers, kafka_config), given(**options)

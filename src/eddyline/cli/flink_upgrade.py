@@ -46,8 +46,8 @@ def command(
     from eddyline.cli import show
     from eddyline.cli.asking import who
     from eddyline.cli.flink_options import connection_for, given, say
-    from eddyline.cli.load import load
     from eddyline.engines.flink.operate import upgrade
+    from eddyline.pipeline.loading import load
 
     loaded = load(file)
     connection, change = connection_for(loaded, brokers, kafka_config), given(**options)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from eddyline.cli.asking import who
 from eddyline.cli.beside import beside
 from eddyline.cli.options import as_json, pipeline_file
 
@@ -35,10 +36,8 @@ def command(
 
     With --brokers it is done in the job on Flink, beside it, while events flow; the proof is a fold of the topics.
     """
-    import getpass
-
     from eddyline.cli.beside import workshop
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.records.errors import EddylineError
     from eddyline.views.forget import forget
     from eddyline.views.forget_beside import forget_beside
@@ -47,7 +46,7 @@ def command(
     wanted += [line.strip() for line in listed or () if line.strip()]
     if not wanted:
         raise EddylineError("no events are named\nwrite --events p-1,p-2, or --from LIST with one id a line")
-    loaded, author = load(file, store), author or getpass.getuser()
+    loaded, author = load(file, store), who(author or None)
     if brokers is None:
         forgot = forget(loaded.pipeline, loaded.store, wanted, author=author, reason=reason)
     else:

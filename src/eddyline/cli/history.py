@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.asking import on_flink_too
+from eddyline.cli.asking import job_asked, on_flink_too
 from eddyline.cli.options import as_json, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
+    from eddyline.connectors.kafka import Connection
     from eddyline.pipeline import Pipeline
+    from eddyline.pipeline.loading import Loaded
     from eddyline.store.database import Store
-    from eddyline.views.ledger import Check, Declaration, Entered, Held, Tenure
+    from eddyline.views.ledger import Check, Clock, Declaration, Entered, Held, Tenure
 
 SOUND, CHANGED, NOT_CLAIMED = 0, 1, 7
 
@@ -38,55 +39,39 @@ def command(file: str, store: str | None, at: str | None, wall: bool, decisions:
     With --brokers it is the history of the job on Flink, from its topics: rollouts, decisions and --check, which plays what
     was taken again in its recorded order. Not there: which version gave the last answer before a time.
     """
-    from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
     from eddyline.views import ledger
 
     loaded = load(file, store)
-    meta = click.get_current_context().meta
-    if meta.get("eddyline.brokers") is not None:
-        return _of_job(loaded, meta["eddyline.brokers"], meta["eddyline.kafka_config"], at, wall, decisions, check, as_json)
+    connection = job_asked(loaded)
+    if connection is not None:
+        return _of_job(loaded, connection, at, wall, decisions, check, as_json)
     with closing(Store.read(loaded.store)) as opened:
         if check:
             return _check(opened, loaded.pipeline, as_json)
         if at is not None:
-            moment = _moment(at)
-            when = moment.timestamp() if wall else moment.timestamp() * 1e6
-            held = ledger.in_production(opened, loaded.pipeline, when, clock="wall" if wall else "event")
-            if as_json:
-                show.json_document(held)
-            else:
-                _held(held, at)
-            return SOUND
+            when, clock = _when(at, wall)
+            return _held(ledger.in_production(opened, loaded.pipeline, when, clock=clock), at, as_json)
         past, made, held_by = ledger.tenures(opened, loaded.pipeline), ledger.decisions(opened), ledger.declarations(opened)
     _told(past, made, decisions, as_json, held_by)
     return SOUND
 
 
 def _of_job(
-    loaded: Loaded, brokers: str, kafka_config: str | None, at: str | None, wall: bool, decisions: bool, check: bool,
-    as_json: bool,
-) -> int:  # fmt: skip
+    loaded: Loaded, connection: Connection, at: str | None, wall: bool, decisions: bool, check: bool, as_json: bool
+) -> int:
     """The same, from the topics of a job on Flink."""
-    from eddyline.cli import show
-    from eddyline.cli.flink_options import connection_for
     from eddyline.views import ledger_of_job as ledger
 
-    connection = connection_for(loaded, brokers, kafka_config)
     if check:
         return _verdict(ledger.check(loaded.pipeline, connection), as_json)
     told = ledger.annals(loaded.pipeline, connection)
     if at is None:
         _told(ledger.tenures(told, loaded.pipeline), ledger.decisions(told), decisions, as_json)
         return SOUND
-    when = _moment(at).timestamp() * (1 if wall else 1e6)
-    held = ledger.in_production(told, loaded.pipeline, when, clock="wall" if wall else "event")
-    if as_json:
-        show.json_document(held)
-    else:
-        _held(held, at)
-    return SOUND
+    when, clock = _when(at, wall)
+    return _held(ledger.in_production(told, loaded.pipeline, when, clock=clock), at, as_json)
 
 
 def _told(
@@ -116,18 +101,23 @@ def _declarations(found: list[Declaration]) -> None:
     told("how it was watched and decided, by declaration", rows)
 
 
-def _moment(text: str) -> datetime:
+def _when(text: str, wall: bool) -> tuple[float, Clock]:
+    """A time as the ledger is asked about it: in s of the wall clock, or in µs of event time."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a time; write 2026-03-02 or 2026-03-02T14:30Z", param_hint="--at") from error
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    at = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    return (at, "wall") if wall else (at * 1e6, "event")
 
 
-def _held(held: Held, asked: str) -> None:
+def _held(held: Held, asked: str, as_json: bool) -> int:
     from eddyline.cli import show
     from eddyline.cli.asking import event_time, wall_clock
 
+    if as_json:
+        show.json_document(held)
+        return SOUND
     put = held.put_there
     decision, rollout = put.decision, put.rollout
     made = None if decision is None else f"{decision.number}: {decision.action} {decision.subject}, by {decision.policy}"
@@ -144,6 +134,7 @@ def _held(held: Held, asked: str) -> None:
         ("beside it", ", ".join(f"{place.who} ({place.mode})" for place in held.rollout.places) or "nobody"),
     ]
     show.facts(f"at {asked}", rows)
+    return SOUND
 
 
 def _in_block(block: int) -> str:

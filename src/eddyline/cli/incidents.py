@@ -30,8 +30,8 @@ def command(file: str, store: str | None, number: int | None, only_open: bool, m
     from pathlib import Path
 
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.cli.training import make_room
+    from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
     from eddyline.views.incident_page import markdown as page_of
     from eddyline.views.incidents import incident, incidents

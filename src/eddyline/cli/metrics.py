@@ -17,8 +17,8 @@ def command(file: str, store: str | None, as_json: bool) -> None:
     serves the same for Prometheus to scrape. With --json one list of series.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.outlets.exposition import readings_at_rest, text
+    from eddyline.pipeline.loading import load
 
     loaded = load(file, store)
     now = readings_at_rest(loaded.store, loaded.pipeline)

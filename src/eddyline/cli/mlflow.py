@@ -34,8 +34,8 @@ def push(file: str, store: str | None, tracking_uri: str | None, as_json: bool) 
     name one with --tracking-uri or MLFLOW_TRACKING_URI; sqlite:///mlflow.db is a file in this folder.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.outlets import mlflow
+    from eddyline.pipeline.loading import load
 
     if not tracking_uri:
         raise click.UsageError(

@@ -41,20 +41,27 @@ def as_json(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")(function)
 
 
-def kafka(function: F) -> F:
-    """--brokers and --kafka-config: read topics instead of files, and publish to topics."""
-    function = click.option(
-        "--kafka-config",
-        type=click.Path(dir_okay=False),
-        metavar="FILE",
-        help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
-    )(function)
-    return click.option(
-        "--brokers",
-        envvar="EDDYLINE_BROKERS",
-        metavar="HOST:PORT,...",
-        help="Read the topics <name>.events and <name>.labels of this Kafka instead of files, and publish to <name>.*.",
-    )(function)
+def kafka_for(wanted: str, envvar: str | None = None, **both: Any) -> Callable[[F], F]:
+    """--brokers, whose help says what is `wanted`, and --kafka-config. `both` is told to click of each."""
+
+    def add(function: F) -> F:
+        function = click.option(
+            "--kafka-config",
+            type=click.Path(dir_okay=False),
+            metavar="FILE",
+            help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
+            **both,
+        )(function)
+        return click.option("--brokers", envvar=envvar, metavar="HOST:PORT,...", help=wanted, **both)(function)
+
+    return add
+
+
+kafka = kafka_for(
+    "Read the topics <name>.events and <name>.labels of this Kafka instead of files, and publish to <name>.*.",
+    envvar="EDDYLINE_BROKERS",
+)
+"""--brokers and --kafka-config: read topics instead of files, and publish to topics."""
 
 
 def held_up(function: F) -> F:

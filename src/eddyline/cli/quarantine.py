@@ -16,14 +16,14 @@ def command(file: str, store: str | None, segment: str, author: str | None, reas
 
     Segments are those of Watch(segment=...); "" is all of them. One that no answer was of is taken too, with a note.
     """
-    from eddyline.cli.asking import carry_out, who
-    from eddyline.cli.load import load
+    from eddyline.cli.asking import carry_out, job_asked, who
+    from eddyline.pipeline.loading import load
     from eddyline.stages.commands import Command
     from eddyline.views.segments import stranger
 
     carry_out(file, store, Command(do="quarantine", to=segment, author=who(author), reason=reason), as_json)
-    if click.get_current_context().meta.get("eddyline.brokers") is None:
-        loaded = load(file, store)
+    loaded = load(file, store)
+    if job_asked(loaded) is None:
         note = stranger(loaded.pipeline, loaded.store, segment)
         if note is not None:
             click.echo(

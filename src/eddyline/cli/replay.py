@@ -51,7 +51,6 @@ def command(
     the stream stands still until it is done.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.cli.options import on_kafka
     from eddyline.cli.run import say_behind
     from eddyline.cli.stop import stopping
@@ -60,6 +59,7 @@ def command(
     from eddyline.engines.embedded.publish import publishing
     from eddyline.engines.embedded.trainer import Trainer
     from eddyline.engines.embedded.watchdog import Watchdog
+    from eddyline.pipeline.loading import load
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)

@@ -17,7 +17,7 @@ from eddyline.cli.options import as_json, pipeline_file
 def command(file: str, store: str | None, out: str | None, as_json: bool) -> None:
     """Write one page of HTML that needs no network: quality, coverage, versions, alerts, dead letters."""
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.records.errors import EddylineError
     from eddyline.store.database import Store
     from eddyline.views.report import write_report

@@ -10,7 +10,7 @@ from eddyline.cli.beside import beside
 from eddyline.cli.options import as_json, moment, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
+    from eddyline.pipeline.loading import Loaded
     from eddyline.views.beside import Workshop
 
 PASSED, CLOSED = 0, 1
@@ -66,7 +66,7 @@ def command(
     import os
 
     from eddyline.cli.beside import workshop
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
 
     os.nice(nice)
     loaded = load(file, store)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import getpass
 from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.options import as_json, pipeline_file
+from eddyline.cli.asking import INSTEAD, who
+from eddyline.cli.options import as_json, kafka_for, pipeline_file
 
 if TYPE_CHECKING:
     from eddyline.pipeline.loading import Loaded
@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 @click.option("--unforget", is_flag=True, help="Even if VERSION learned events that were to be forgotten.")
 @click.option("--author", metavar="NAME", help="Who decides.  [default: your user name]")
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the rollout.")
-@click.option("--brokers", metavar="HOST:PORT,...", help="Ask the job on Flink that reads from this Kafka, not the store.")
-@click.option(
-    "--kafka-config",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
-)
+@kafka_for(INSTEAD)
 @as_json
 def command(
     file: str,
@@ -57,23 +51,22 @@ def command(
     is one that was published, or, with one model per key, any position: it is made again from the examples.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.stages.commands import Command
     from eddyline.views.dropping import Dropped, drop_back
     from eddyline.views.operate import roll_back
 
     loaded = load(file, store)
-    who = author if author is not None else getpass.getuser()
     if brokers is not None and (drop or dry_run):
         raise click.UsageError("--drop and --dry-run are for a store; on Flink the line learns on behind who answers")
     if dry_run:
         _dry_run(loaded, version, drop, unforget, as_json)
         return
     if brokers is not None:
-        _on_flink(loaded, brokers, kafka_config, Command(to=version, author=who, reason=reason), as_json)
+        _on_flink(loaded, brokers, kafka_config, Command(to=version, author=who(author), reason=reason), as_json)
         return
     back = drop_back if drop else roll_back
-    change, running = back(loaded.pipeline, loaded.store, version, author=who, reason=reason, unforget=unforget)
+    change, running = back(loaded.pipeline, loaded.store, version, author=who(author), reason=reason, unforget=unforget)
     if as_json:
         show.json_document({**show.plain(change), "by_running_engine": running})
         return

@@ -54,7 +54,6 @@ def command(
     is named on stderr, with its line of code and what to type.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
     from eddyline.cli.options import on_kafka
     from eddyline.cli.run_on_flink import follow_on_flink
     from eddyline.cli.stop import stopping
@@ -63,6 +62,7 @@ def command(
     from eddyline.engines.embedded.publish import publishing
     from eddyline.engines.embedded.trainer import Trainer
     from eddyline.engines.embedded.watchdog import Watchdog
+    from eddyline.pipeline.loading import load
     from eddyline.views.summary import summarize
 
     loaded = load(file, store)

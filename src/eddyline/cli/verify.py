@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eddyline.cli.options import as_json, pipeline_file
+from eddyline.cli.options import as_json, kafka_for, pipeline_file
 
 if TYPE_CHECKING:
-    from eddyline.cli.load import Loaded
     from eddyline.engines.flink.audit import Audit
+    from eddyline.pipeline.loading import Loaded
     from eddyline.views.verify import Verdict
 
 SOUND, FAULTS, NOT_CLAIMED = 0, 1, 7
@@ -20,13 +20,7 @@ SOUND, FAULTS, NOT_CLAIMED = 0, 1, 7
 @click.command("verify", short_help="Prove the chain, every kept version and every answer.")
 @pipeline_file
 @click.option("--head", metavar="HASH", help="A chain head noted earlier: what was there then must still be there.")
-@click.option("--brokers", metavar="HOST:PORT,...", help="Audit the topics <name>.* of a run on Flink instead of a store.")
-@click.option(
-    "--kafka-config",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Settings of the Kafka client (librdkafka's), name=value a line: security.protocol, sasl.*, ssl.*.",
-)
+@kafka_for("Audit the topics <name>.* of a run on Flink instead of a store.")
 @as_json
 def command(
     file: str, store: str | None, head: str | None, brokers: str | None, kafka_config: str | None, as_json: bool
@@ -41,7 +35,7 @@ def command(
     one that wrote: then nothing is claimed about equal answers.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
 
     loaded = load(file, store)
     if brokers is not None:

@@ -24,7 +24,7 @@ def command(file: str, store: str | None, as_json: bool) -> None:
     the others have stood still, is told below. With --json also their recipes, and every change of who answers.
     """
     from eddyline.cli import show
-    from eddyline.cli.load import load
+    from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
     from eddyline.views.history import changes, kept_versions, standing
     from eddyline.views.lines import lines

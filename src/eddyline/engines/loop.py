@@ -32,7 +32,7 @@ from eddyline.stages.deciding import DecideState
 from eddyline.stages.features import Maker
 from eddyline.stages.join import Joined, JoinState
 from eddyline.stages.learn import ENTERED, LearnState, Snapshot
-from eddyline.stages.lines import Entry, Step, seen_by
+from eddyline.stages.lines import Entry, Step
 from eddyline.stages.serve import ServeState
 from eddyline.stages.voices import Seat, Voice
 from eddyline.stages.watch import WatchState
@@ -137,8 +137,8 @@ class Loop:
         self.former = dict(lines.former())
         self.makers: dict[str, Maker | None] = {**self.former, **{name: line.maker for name, line in plan.lines.items()}}
         self.forgotten: dict[str, frozenset[str]] = dict(lines.skipped())
-        self.alike = len({id(maker) for maker in self.makers.values()}) == 1
-        """whether all lines see the same features; newcomers see as a line that is there"""
+        self.seeing = self.makers if len({id(maker) for maker in self.makers.values()}) > 1 else None
+        """the makers, where not all lines see the same features; newcomers see as a line that is there"""
         for entry in states.decide.entries.values():
             self._know(entry)
         self.voice = Voice(states.learn.model, self.name, states.learn.position, states.rollout.revision)
@@ -234,13 +234,14 @@ class Loop:
     # Learning --------------------------------------------------------------------------------------------------------
 
     def _joined(self, joined: Sequence[Joined], out: Outcome) -> None:
-        extras, decide = self.extras, self.states.decide
+        extras, decide, learn, own = self.extras, self.states.decide, self.plan.learn, self.states.learn
         for record in joined:
             if type(record) is Example:
                 out.examples.append(record)
                 out.watched.append(record)
                 held = decide.holding and decide.held(record)
-                out.positions.append(-1 if held else self._own(record))
+                still = held or own.name in decide.still
+                out.positions.append(-1 if still else learn.as_seen(own, record, extras, self.seeing))
                 out.also.append(self._rivals(record, out) if self.states.rivals and not held else None)
                 for extra in extras:
                     if type(extra) is Snapshot:
@@ -254,40 +255,18 @@ class Loop:
                 out.dead.append(record)  # type: ignore[arg-type]
         self._refresh()
 
-    def _own(self, example: Example) -> int:
-        """Lets the pipeline's own line learn an example; the position that it reached, or -1."""
-        learn, features = self.states.learn, None
-        if example.prediction.model != learn.name:
-            features = seen_by(example.prediction, learn.name, self.makers)
-            if features is None:
-                return -1  # it was not asked, and sees other features than those who were
-        if learn.name in self.states.decide.still:
-            return -1
-        return self.plan.learn.one(learn, example, self.extras, features)
-
     def _rivals(self, example: Example, out: Outcome) -> dict[str, int] | None:
-        """Lets every other line learn an example, from the features as it saw them; where each stands after it."""
-        reached: dict[str, int] = {}
-        extras: list[Snapshot | DeadLetter] = []
-        decide = self.states.decide
-        for name, state in self.states.rivals.items():
-            if name in decide.still or (self.forgotten and example.prediction.event_id in self.forgotten.get(name, ())):
-                continue
-            features = None if self.alike else seen_by(example.prediction, name, self.makers)
-            if features is None and not self.alike:
-                continue
-            position = self.plan.learn.one(state, example, extras, features)
-            if position >= 0:
-                reached[name] = position
-            for extra in extras:
-                if isinstance(extra, Snapshot):
-                    out.snapshots.append(extra)
-                else:
-                    decide.failed(
-                        name, extra.reason
-                    )  # a challenger's failure to learn is its own: the champion has the example
-            extras.clear()
-        return reached or None
+        """Lets every other line that learns it have an example; where each stands after it."""
+        decide, event_id, failed = self.states.decide, example.prediction.event_id, list[tuple[str, str]]()
+        learning = [
+            state
+            for name, state in self.states.rivals.items()
+            if name not in decide.still and event_id not in self.forgotten.get(name, ())
+        ]
+        reached = self.plan.learn.beside(learning, example, self.seeing, out.snapshots, failed)
+        for name, reason in failed:
+            decide.failed(name, reason)
+        return reached
 
     # Commands and decisions ------------------------------------------------------------------------------------------
 
@@ -321,7 +300,7 @@ class Loop:
             else:
                 out.dead.append(one)  # type: ignore[arg-type]
         if any(type(one) is Rollout for one in decided):
-            self._leave()
+            self.states.decide.end(self.states.rivals)
             self.take_voice()
 
     def _prepared(self, command: Command, positions: Mapping[str, int]) -> str | None:
@@ -407,12 +386,6 @@ class Loop:
             self.former[entry.name] = self.former[entry.like]
         if entry.skip:
             self.forgotten[entry.name] = frozenset(entry.skip)
-
-    def _leave(self) -> None:
-        """Lines that nobody asks any more end where they stand; any of their versions can still be made again."""
-        asked = self.states.decide.asked()
-        for name in [name for name in self.states.rivals if name not in asked]:
-            self.states.decide.ended[name] = self.states.rivals.pop(name).position
 
     # Voices ----------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ fingerprint are the same model. It describes what was declared, never what was l
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from river import base, compose
 from river.__version__ import __version__ as RIVER_VERSION  # noqa: N812
 
 from eddyline.models.river_refusals import SEEDS, declared, parameters
+from eddyline.models.river_steps import leaves
 from eddyline.models.river_still import copied
 
 
@@ -31,7 +31,7 @@ def recipe_of(estimator: Any, initial: str) -> dict[str, Any]:
         "model": _describe(estimator),
         "seeds": seeds(estimator),
         "initial_digest": initial,
-        "predicts_on_a_copy": sorted({type(step).__name__ for step in _leaves(estimator) if copied(step)}),
+        "predicts_on_a_copy": sorted({type(step).__name__ for step in leaves(estimator) if copied(step)}),
         "libraries": {
             "river": RIVER_VERSION,
             "numpy": np.__version__,
@@ -56,15 +56,6 @@ def seeds(estimator: Any) -> dict[str, int]:
                 count = sum(1 for known in found if known.split("#")[0] == key)
                 found[f"{key}#{count + 1}" if count else key] = value
     return found
-
-
-def _leaves(step: Any) -> Iterator[Any]:
-    held = getattr(step, "steps" if isinstance(step, compose.Pipeline) else "transformers", None)
-    if type(step) in (compose.Pipeline, compose.TransformerUnion) and held:
-        for inner in held.values():
-            yield from _leaves(inner)
-    else:
-        yield step
 
 
 def _describe(value: Any) -> Any:

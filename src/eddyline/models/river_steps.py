@@ -90,7 +90,7 @@ def mends(estimator: Any) -> bool:
     """Whether a pipeline is made of steps that can be called straight: no anomaly filter stops the learning
     midway.
     """
-    return not any(isinstance(step, base.AnomalyFilter) for step in _leaves(estimator))
+    return not any(isinstance(step, base.AnomalyFilter) for step in leaves(estimator))
 
 
 def _learned_transform(step: Any) -> Transform:
@@ -184,9 +184,10 @@ def _learn_each(learns: list[Learn]) -> Learn:
     return learn
 
 
-def _leaves(step: Any) -> list[Any]:
+def leaves(step: Any) -> list[Any]:
+    """The steps of a pipeline or a union that are neither, in order."""
     if type(step) is compose.Pipeline:
-        return [inner for part in step.steps.values() for inner in _leaves(part)]
+        return [inner for part in step.steps.values() for inner in leaves(part)]
     if type(step) is compose.TransformerUnion:
-        return [inner for part in step.transformers.values() for inner in _leaves(part)]
+        return [inner for part in step.transformers.values() for inner in leaves(part)]
     return [step]

@@ -22,10 +22,8 @@ from eddyline.records.stream import LIMIT
 
 SURE = LIMIT / 2
 """Below this the length of a vector proves that each of its numbers is within `LIMIT`, rounding or not."""
-WITHOUT_NUMBERS = (
+QUOTED = (
     inspect.StrType,
-    inspect.BoolType,
-    inspect.NoneType,
     inspect.DateTimeType,
     inspect.DateType,
     inspect.TimeType,
@@ -33,9 +31,9 @@ WITHOUT_NUMBERS = (
     inspect.UUIDType,
     inspect.BytesType,
     inspect.ByteArrayType,
-    inspect.LiteralType,
-    inspect.EnumType,
 )
+"""Types that JSON always writes between two quotes."""
+WITHOUT_NUMBERS = (*QUOTED, inspect.BoolType, inspect.NoneType, inspect.LiteralType, inspect.EnumType)
 
 
 def plain(kind: inspect.Type) -> inspect.Type:

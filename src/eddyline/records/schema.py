@@ -21,7 +21,7 @@ from msgspec import inspect
 
 from eddyline.records.errors import Rejected
 from eddyline.records.fields import Field, read_fields, show_type, zone_of
-from eddyline.records.numbers import first_out_of_range, is_number, plain, within_limit
+from eddyline.records.numbers import QUOTED, first_out_of_range, is_number, plain, within_limit
 from eddyline.records.stream import LIMIT, Arrival, Reason
 from eddyline.records.strict import refusal, require_strict, require_utf8
 from eddyline.records.time import EPOCH, instant
@@ -30,17 +30,6 @@ from eddyline.records.types import Event, Label, Role
 FIRST = instant(datetime.min.replace(tzinfo=UTC))
 LAST = instant(datetime.max.replace(tzinfo=UTC))
 """Event time lies in the years 1 to 9999, so that every instant can be shown as a date."""
-QUOTED = (
-    inspect.StrType,
-    inspect.DateTimeType,
-    inspect.DateType,
-    inspect.TimeType,
-    inspect.TimeDeltaType,
-    inspect.UUIDType,
-    inspect.BytesType,
-    inspect.ByteArrayType,
-)
-"""Types that JSON always writes between two quotes."""
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -83,7 +72,6 @@ class Schema:
         "id_wire",
         "key_field",
         "kind",
-        "numeric_fields",
         "roles",
         "time_field",
         "truth_field",
@@ -105,7 +93,6 @@ class Schema:
         self.truth_field = by_role[Role.TRUTH].name if Role.TRUTH in by_role else None
         self.roles = frozenset(field.name for field in by_role.values())
         self.zone: str | None = cls.zone
-        self.numeric_fields = tuple(f.name for f in declared if f.role is None and is_number(f.kind))
         self._decode = msgspec.json.Decoder(cls).decode
         # Ids and keys are names, also where they are digits: their magnitude means nothing.
         self._measured = {f.name: f.kind for f in declared if f.role not in (Role.ID, Role.KEY)}

@@ -259,6 +259,16 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str
     evidence: dict[str, Any] = {}
 
+    @property
+    def carried_out(self) -> bool:
+        """Whether it happened: at once, or when somebody approved it."""
+        return self.status in ("done", "approved")
+
+    @property
+    def made_by(self) -> str:
+        """The person who asked for it, else the policy."""
+        return self.policy if self.author == "eddyline" else self.author
+
 
 class Watermark(msgspec.Struct, frozen=True, gc=False):
     """Event time has come this far: no record at or before `at` is expected any more."""

@@ -18,6 +18,7 @@ from eddyline.policies.losses import Loss
 from eddyline.policies.order import InOrder
 from eddyline.records import Alert, Decision, Example, Prediction, Reason, Rollout, Said
 from eddyline.stages.bouts import DROPPED, UNASKED, Bout, Roll
+from eddyline.stages.learn import LearnState
 from eddyline.stages.lines import Entry
 
 ALL = ""
@@ -126,6 +127,12 @@ class DecideState:
         """The lines that somebody asks: the champion's, those beside it, and those that a pinned version belongs to."""
         names = [self.rollout.champion, self.rollout.former, *(place.who for place in self.rollout.places)]
         return {name.rpartition("@")[0] or name for name in names if name is not None}
+
+    def end(self, learners: dict[str, LearnState], own: str = "") -> None:
+        """Learners of lines that nobody asks any more end where they stand, but the `own`; their versions can still be made."""
+        asked = self.asked()
+        for name in [name for name in learners if name != own and name not in asked]:
+            self.ended[name] = learners.pop(name).position
 
 
 def trial_of(who: str, generation: int) -> str:

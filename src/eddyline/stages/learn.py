@@ -10,7 +10,7 @@ Knows nothing of who answers, or of joins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -19,6 +19,8 @@ from eddyline.ports import Model
 from eddyline.records import LIMIT, DeadLetter, Example, Features, Reason, Task
 from eddyline.records.errors import DeclarationError
 from eddyline.records.time import show_duration, to_us
+from eddyline.stages.features import Maker
+from eddyline.stages.lines import seen_by
 from eddyline.stages.refuse import refuse_example
 
 
@@ -124,19 +126,6 @@ class Learn:
             state.published, state.published_position = model.restored(state.saved), position
         return state
 
-    def step(self, state: LearnState, batch: Sequence[Example]) -> list[int | Snapshot | DeadLetter]:
-        """Learns a batch in order.
-
-        Gives one whole number an example: the position the model reached by it, or -1 when it was not learned. Between
-        them stand the dead letters of what was refused and the snapshots that fell due.
-        """
-        out: list[int | Snapshot | DeadLetter] = []
-        for example in batch:
-            extras: list[Snapshot | DeadLetter] = []
-            out.append(self.one(state, example, extras))
-            out += extras
-        return out
-
     def one(
         self,
         state: LearnState,
@@ -144,9 +133,10 @@ class Learn:
         extras: list[Snapshot | DeadLetter],
         features: Features | None = None,
     ) -> int:
-        """Learns one example; gives the position it reached, or -1, and appends what else `step` gives to `extras`.
+        """Learns one example; gives the position that the model reached by it, or -1 when it was not learned.
 
-        `features` are those that this line saw, where they are not those of the answer.
+        `extras` takes the dead letter of what was refused, and the snapshot that fell due. `features` are those that this
+        line saw, where they are not those of the answer.
         """
         if example.revision and not self.learn_revisions:
             return -1
@@ -176,6 +166,50 @@ class Learn:
         if self.publish is not None:
             self._publish(self.publish, state, example.at)
         return position
+
+    def as_seen(
+        self,
+        state: LearnState,
+        example: Example,
+        extras: list[Snapshot | DeadLetter],
+        makers: Mapping[str, Maker | None] | None,
+    ) -> int:
+        """Learns one example as `one` does, from the features as this line saw them; -1 where it could not see any.
+
+        `makers` tells for each line how its features are made; None where all lines see the same.
+        """
+        features = None
+        if makers is not None and example.prediction.model != state.name:
+            features = seen_by(example.prediction, state.name, makers)
+            if features is None:
+                return -1
+        return self.one(state, example, extras, features)
+
+    def beside(
+        self,
+        states: Iterable[LearnState],
+        example: Example,
+        makers: Mapping[str, Maker | None] | None,
+        snapshots: list[Snapshot],
+        failed: list[tuple[str, str]],
+    ) -> dict[str, int] | None:
+        """Lets lines beside the pipeline's own learn an example; where each stands after it, None where none learned it.
+
+        A line's failure is its own, because the own line has the example: it goes to `failed`, with the reason.
+        """
+        reached: dict[str, int] = {}
+        extras: list[Snapshot | DeadLetter] = []
+        for state in states:
+            position = self.as_seen(state, example, extras, makers)
+            if position >= 0:
+                reached[state.name] = position
+            for extra in extras:
+                if isinstance(extra, Snapshot):
+                    snapshots.append(extra)
+                else:
+                    failed.append((state.name, extra.reason))
+            extras.clear()
+        return reached or None
 
     def _publish(self, publish: Publish, state: LearnState, at: int) -> None:
         """Publishes the version that was just learned, where it is due; `at` is event time as the example tells it."""

@@ -36,19 +36,18 @@ _BLOCKS = 64
 class Examples:
     """Which examples of the log: those of a `window` of event time or from an instant on, the `last` so many, a `sample`.
 
-        Only first truths count (revision 0), and only those that a learner learned, whichever; `unlearned=True` takes those of a
-        time when learning was frozen, too. Events that were forgotten are left out. What is given is applied in this order: `since`
-        (a position of the learner), `from_at` (event time in µs), `window` (back from the newest event with a known truth),
-        `last`, `sample` (a share of the event ids, by hash with `seed`). Of what is left, `held_back` is never learned: the last
-        share in the order of the log, or with `held_back_by="sample"` a share of the event ids.
+    Only first truths count (revision 0), and only those that a learner learned, whichever; `unlearned=True` takes those of a
+    time when learning was frozen, too. Events that were forgotten are left out. What is given is applied in this order: `since`
+    (a position of the learner), `from_at` (event time in µs), `window` (back from the newest event with a known truth),
+    `last`, `sample` (a share of the event ids, by hash with `seed`). Of what is left, `held_back` is never learned: the last
+    share in the order of the log, or with `held_back_by="sample"` a share of the event ids.
 
-        The last share is the honest default: it comes after everything that was learned. A sample tells whether the model
-        learned at all, and is too kind where the stream drifts.
+    The last share is the honest default: it comes after everything that was learned. A sample tells whether the model
+    learned at all, and is too kind where the stream drifts.
 
-        >>> from eddyline.records.schema import Schema
-    from eddyline.records.time import days
-        >>> Examples(window=days(30), sample=0.5).sentence()
-        'a 50 % sample of the examples of the last 30 days of event time; of these, the last 20 % are held back'
+    >>> from eddyline.records.time import days
+    >>> Examples(window=days(30), sample=0.5).sentence()
+    'a 50 % sample of the examples of the last 30 days of event time; of these, the last 20 % are held back'
     """
 
     window: timedelta | None = None

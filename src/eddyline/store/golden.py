@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from eddyline.policies.gates import Expected
-from eddyline.ports import Model
-from eddyline.records import Features
 from eddyline.records.errors import DeclarationError
 
 _decode = msgspec.json.Decoder(Expected).decode
@@ -49,17 +46,3 @@ def read_golden(path: Path) -> list[Expected]:
             )
         found.append(one)
     return found
-
-
-def golden_lines(model: Model, rows: Iterable[Features]) -> bytes:
-    """Golden answers as a model gives them now, to be kept and compared with: one line a row."""
-    lines = []
-    for features in rows:
-        said = model.predict(features)
-        scores = None if said.scores is None else {_text(name): float(score) for name, score in said.scores.items()}
-        lines.append(msgspec.json.encode(Expected(features, said.value, scores)) + b"\n")
-    return b"".join(lines)
-
-
-def _text(name: object) -> str:
-    return name if isinstance(name, str) else msgspec.json.encode(name).decode()

@@ -35,7 +35,6 @@ from eddyline.views.regret import Losses, Move, Sums, said_under
 from eddyline.views.retelling import OnProgress, Retelling, Teller
 
 MOVES = ("promote", "roll_back", "roll_out")
-CARRIED_OUT = ("done", "approved")
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -160,7 +159,7 @@ def _why_unsaid(decision: Decision, move: Move | None) -> str:
     """Why nobody can say what a move gained; nothing of what is no move."""
     if decision.action not in MOVES:
         return ""
-    if decision.status not in CARRIED_OUT:
+    if not decision.carried_out:
         return f"nobody moved: it was {decision.status}"
     if move is None:
         return "the champion stayed, or these policies name no loss"
@@ -297,7 +296,7 @@ class Hypothetical:
                 before = roll
             elif type(one) is Decision:
                 self.decisions.append((self.block, one))
-                if moved is not None and one.action in MOVES and one.status in CARRIED_OUT and self.losses is not None:
+                if moved is not None and one.action in MOVES and one.carried_out and self.losses is not None:
                     self.moves[one.number] = Move.of(self.losses.loss, self.own, *moved, self.slot)
                 moved = None
         if any(type(one) is Rollout for one in decided):

@@ -32,7 +32,6 @@ from eddyline.views.history import standing
 from eddyline.views.retraining import Request, declared, retrain, spec_of
 from eddyline.views.trial import Tried
 
-CARRIED_OUT = ("done", "approved")
 SINCE_DRIFT = 1_000
 """A training on what came since a drift waits for so many examples: a fifth of them judges it."""
 ATTEMPTS = 3
@@ -73,7 +72,7 @@ class Workshop:
         """The decisions to retrain that came to nothing yet, in order."""
         decisions = self.decided()
         done = {one.subject for one in decisions if one.action in ("enter", "turn_away")}
-        mine = [one for one in decisions if one.action == "retrain" and one.status in CARRIED_OUT]
+        mine = [one for one in decisions if one.action == "retrain" and one.carried_out]
         return [one for one in mine if line_of(self.pipeline, one) not in done]
 
     def retrain(

@@ -80,6 +80,17 @@ def figure(name: str, title: str, description: str, draw: Callable[[float], tupl
     return "".join(parts)
 
 
+def scale(seen: Sequence[float], axis: Days, top: float, bottom: float) -> tuple[Callable[[float], float], str]:
+    """Where a value stands between two edges in pixels, so that all that was `seen` fits; and the rules at round values."""
+    ticks = round_ticks(min(seen), max(seen))
+
+    def y(value: float) -> float:
+        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
+        return bottom - min(max(share, -0.02), 1.02) * (bottom - top)
+
+    return y, "".join(rule(axis, y(at), tick(at)) for at in ticks)
+
+
 def quality_by_day(quality: Quality, span: tuple[int, int], width: float) -> tuple[float, str]:
     """The metric by day of event and by day of label, above the count of truths by day of event."""
     few, overall = quality.few, quality.overall[0].value
@@ -91,13 +102,7 @@ def quality_by_day(quality: Quality, span: tuple[int, int], width: float) -> tup
     seen += [overall] if overall is not None else []
     if not seen:
         seen = [day.value for day in (*days, *label_days) if day.value is not None] or [0.0]
-    ticks = round_ticks(min(seen), max(seen))
-
-    def y(value: float) -> float:
-        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
-        return bottom - min(max(share, -0.02), 1.02) * (bottom - top)
-
-    body = "".join(rule(axis, y(at), tick(at)) for at in ticks)
+    y, body = scale(seen, axis, top, bottom)
     ends: list[tuple[float, str, str]] = []
     if overall is not None:
         body += f'<path class="overall" d="M{axis.left:.1f} {y(overall):.1f}H{axis.right:.1f}"/>'

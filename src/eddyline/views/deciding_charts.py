@@ -12,10 +12,9 @@ from math import log10
 from eddyline.policies.verdict import Verdict
 from eddyline.records import Decision
 from eddyline.records.time import DAY_US
-from eddyline.views.axes import round_ticks
-from eddyline.views.charts import Days, curve, rule, spread, words_at
+from eddyline.views.charts import Days, curve, scale, spread, words_at
 from eddyline.views.facts import LineQuality, Spell
-from eddyline.views.markup import moment, number, safe, tick
+from eddyline.views.markup import moment, number, safe
 
 SEATS = {"champion": "labelled", "canary": "absent", "split": "absent", "shadow": "waiting"}
 """What a seat is painted as."""
@@ -77,13 +76,7 @@ def lines_by_day(lines: Sequence[LineQuality], few: int, span: tuple[int, int], 
     drawn = [(line, [day for day in line.days if axis.drawn(day.number)]) for line in lines[:DRAWN_LINES]]
     values = [day.value for _, days in drawn for day in days if day.value is not None and day.count >= few]
     seen = values or [day.value for _, days in drawn for day in days if day.value is not None] or [0.0]
-    ticks = round_ticks(min(seen), max(seen))
-
-    def y(value: float) -> float:
-        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
-        return bottom - min(max(share, -0.02), 1.02) * (bottom - top)
-
-    body = "".join(rule(axis, y(at), tick(at)) for at in ticks)
+    y, body = scale(seen, axis, top, bottom)
     ends: list[tuple[float, str, str]] = []
     for (line, days), (kind, dashes) in reversed(list(zip(drawn, STROKES, strict=False))):
         body += curve(days, few, axis, y, kind, dashes)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from eddyline.records import Decision
 from eddyline.records.time import DAY_US
 from eddyline.views.charts import figure
 from eddyline.views.deciding_charts import (
@@ -241,13 +240,9 @@ def _decision(entered: Entered) -> list[Cell]:
         ("n", whole(one.number)),
         ("w", moment(one.at)),
         ("", f"<strong>{safe(one.action)}</strong> {safe(one.subject, 80)}{status}"),
-        ("", safe(_author(one), 80)),
+        ("", safe(one.made_by, 80)),
         ("", f"{safe(one.reason)}{_evidence(one.evidence)}"),
     ]
-
-
-def _author(one: Decision) -> str:
-    return one.policy if one.author == "eddyline" else one.author
 
 
 def _evidence(evidence: Mapping[str, Any]) -> str:

@@ -14,18 +14,16 @@ from typing import Any
 import msgspec
 
 from eddyline.pipeline import Pipeline
-from eddyline.records import ModelVersion, Place
+from eddyline.records import Place
 from eddyline.records.errors import NotFound, StoreCorrupt, StoreMismatch
 from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
-from eddyline.store.database import Store, content_digest
+from eddyline.store.database import Registered, Store, content_digest
 from eddyline.store.examples import position_at
 from eddyline.store.rebuild import forgotten
 from eddyline.store.training import Trained, trained_in
 from eddyline.views.lines import lines
 from eddyline.views.retraining import GATES, declared
-
-Registered = tuple[ModelVersion, bytes, str]
 
 
 def folder_of(store: Path, named: str) -> Path | None:

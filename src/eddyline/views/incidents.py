@@ -34,7 +34,6 @@ AROUND = 1_000
 """Inputs before an incident whose alerts and decisions are in its timeline."""
 
 Kind = Literal["roll_back", "freeze", "quarantine", "guardrail", "alert", "dead_letters"]
-_CARRIED_OUT = ("done", "approved")
 _MITIGATION = ("roll_back", "freeze", "quarantine", "retire", "roll_out", "retrain", "leave", "enter", "promote")
 _ENDS = {"freeze": "resume", "quarantine": "release"}
 
@@ -166,11 +165,11 @@ def _pages(store: Store) -> Iterator[Page]:
 
 def _decided(cases: list[Case], page: Page, decision: Decision) -> None:
     """What a decision means for incidents: it closes some, opens one, or mitigates those that are open."""
-    if decision.status not in _CARRIED_OUT:
+    if not decision.carried_out:
         return
     for case in cases:
         if case.closed is None and decision.action == _ENDS.get(case.kind) and _about(case, decision):
-            _close(case, page, f"{decision.action} by {_author(decision)} (decision {decision.number})", decision.at)
+            _close(case, page, f"{decision.action} by {decision.made_by} (decision {decision.number})", decision.at)
     kind = _kind(decision)
     if decision.action in _MITIGATION:
         for case in cases:
@@ -310,15 +309,11 @@ def _concerns(case: Case, alert: Alert) -> bool:
     return alert.subject == case.subject
 
 
-def _author(decision: Decision) -> str:
-    return decision.policy if decision.author == "eddyline" else decision.author
-
-
 def _words(decision: Decision) -> str:
     status = "" if decision.status == "done" else f", {decision.status}"
     reason = f": {decision.reason}" if decision.reason else ""
     what = f"{decision.action} {decision.subject}".strip()
-    return f"{what} by {_author(decision)} (decision {decision.number}{status}){reason}"
+    return f"{what} by {decision.made_by} (decision {decision.number}{status}){reason}"
 
 
 class _Errors:

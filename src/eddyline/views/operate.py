@@ -14,12 +14,12 @@ import msgspec
 
 from eddyline.engines.embedded import Engine, codec
 from eddyline.pipeline import Pipeline
-from eddyline.records import Decision, ModelVersion, Rollout
+from eddyline.records import Decision, Rollout
 from eddyline.records.errors import EddylineError, NotFound, StoreError, StoreLocked
 from eddyline.stages.commands import LIVE, Command, version_of
 from eddyline.stages.lines import Entry
 from eddyline.store.blocks import Block, Kind
-from eddyline.store.database import Store, no_store, post
+from eddyline.store.database import Registered, Store, no_store, post
 from eddyline.store.rebuild import StoredLines, entered_as, forgotten, kept_entries, reachable
 from eddyline.views.history import Change, standing
 
@@ -44,10 +44,6 @@ class Came(msgspec.Struct, frozen=True):
     def rollout(self) -> Rollout | None:
         """Who answers from here on, where that changed."""
         return self.rollouts[-1] if self.rollouts else None
-
-
-Registered = tuple[ModelVersion, bytes, str]
-"""A version to register: with the bytes of its state, and its recipe."""
 
 
 def ask(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from eddyline.connectors.kafka import wire
-from eddyline.connectors.kafka.wire import Base, Told
+from eddyline.connectors.kafka.wire import AGAIN, Base, Told
 from eddyline.records import ModelVersion
 from eddyline.records.errors import SourceError
 
@@ -27,7 +27,6 @@ MESSAGE = (64 << 20) - 4096
 CLEARLY = 0.5
 """A patch is told where it takes at most this part of the whole."""
 WHOLE_EVERY = 20
-_AGAIN = "take another version, or make this one again from the examples"
 
 
 class Chain:
@@ -103,7 +102,7 @@ def links(raw: bytes, stored: Stored) -> list[Heard]:
     while not (told := found[-1].told).whole:
         base = None if told.base is None else _base(told, stored)
         if told.left_out is not None:
-            raise SourceError(f"{told.model}@{told.position} is told without its state: {told.left_out}\n{_AGAIN}")
+            raise SourceError(f"{told.model}@{told.position} is told without its state: {told.left_out}\n{AGAIN}")
         if base is None:
             raise SourceError(
                 f"{told.model}@{told.position} is told as what changed since {told.model}@{told.base}, which is not there\n"

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from eddyline.connectors.kafka.codecs import Codec, read_value
@@ -90,8 +91,6 @@ class TopicReader:
         self._admin: AdminClient | None = None
         self._told = self._looked = time.monotonic()
         self._last: dict[int, int] = {}
-        self.untold: str | None = None
-        """why the broker's group could not be told of our positions lately; nothing depends on it"""
         self._parts: dict[int, Partition] = {}
 
     @property
@@ -261,11 +260,8 @@ class TopicReader:
         from confluent_kafka import KafkaException, TopicPartition
 
         offsets = [TopicPartition(self.topic, number, position) for number, position in positions.items()]
-        try:
+        with suppress(KafkaException):  # the store has the positions, and the next telling makes up for this one
             self._consumer.commit(offsets=offsets, asynchronous=True)
-            self.untold = None
-        except KafkaException as problem:  # the store has the positions, and the next telling makes up for this one
-            self.untold = self._connection.scrubbed(str(problem))
 
     def close(self) -> None:
         """Tells the broker's group where we stand, and lets go of the consumer.

@@ -125,6 +125,7 @@ class VersionWire(msgspec.Struct, frozen=True, omit_defaults=True):
 
 FORMAT = 2
 """The newest format of a version that is read here; the first one is written wherever it can be."""
+AGAIN = "take another version, or make this one again from the examples"
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -304,25 +305,22 @@ def decode_version(raw: bytes, base: bytes | None = None) -> tuple[ModelVersion,
             "take it from the store that made it, or raise max.message.bytes of the versions topic and message.max.bytes"
         )
     if w.sum is not None and sum_of(state) != w.sum:
-        raise SourceError(f"the state of {w.version} is not the one that was written: its message was changed\n{_AGAIN}")
+        raise SourceError(f"the state of {w.version} is not the one that was written: its message was changed\n{AGAIN}")
     return version, state
-
-
-_AGAIN = "take another version, or make this one again from the examples"
 
 
 def _on_base(w: VersionWire, base: bytes | None) -> bytes:
     """The state of a version that is told as what changed since another."""
     since = f"{w.version} is told as what changed since {w.model}@{w.base}"
     if base is None:
-        raise SourceError(f"{since}, and that is not here\n{_AGAIN}")
+        raise SourceError(f"{since}, and that is not here\n{AGAIN}")
     if sum_of(base) != w.base_sum:
-        raise SourceError(f"{since}, and what is here by that name has other bytes\n{_AGAIN}")
+        raise SourceError(f"{since}, and what is here by that name has other bytes\n{AGAIN}")
     assert w.patch is not None, "only a patch is put on a base"
     try:
         return patched(base, w.patch, w.size)
     except zstandard.ZstdError as error:
-        raise SourceError(f"{since}, and that cannot be read ({error}): its message was changed\n{_AGAIN}") from error
+        raise SourceError(f"{since}, and that cannot be read ({error}): its message was changed\n{AGAIN}") from error
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import require_same
 from eddyline.records import Arrival, DeadLetter, Event, Label, Measurement, ModelVersion, Prediction, Watermark
 from eddyline.records.errors import NotFound, Rejected, StoreCorrupt, StoreError, StoreWarning
+from eddyline.records.schema import Schema
 from eddyline.stages.commands import Command
 from eddyline.stages.learn import Snapshot
 from eddyline.stages.refuse import kept_bytes
@@ -350,17 +351,17 @@ class Engine:
         await self._twins.ask(self._label(label))
 
     def _event(self, event: Event) -> tuple[Input, Record]:
-        try:
-            given = Input(Kind.EVENT, self.pipeline.event_schema.encode(event))
-        except Rejected as rejected:
-            given = codec.unsayable(Kind.EVENT_FAULT, event, rejected)
-        return given, self.codec.decode(given)
+        return self._given(event, Kind.EVENT, Kind.EVENT_FAULT, self.pipeline.event_schema)
 
     def _label(self, label: Label) -> tuple[Input, Record]:
+        return self._given(label, Kind.LABEL, Kind.LABEL_FAULT, self.pipeline.label_schema)
+
+    def _given(self, value: Event | Label, kind: Kind, fault: Kind, schema: Schema) -> tuple[Input, Record]:
+        """A record as the journal takes it: one that cannot be said as JSON is an input, too."""
         try:
-            given = Input(Kind.LABEL, self.pipeline.label_schema.encode(label))
+            given = Input(kind, schema.encode(value))
         except Rejected as rejected:
-            given = codec.unsayable(Kind.LABEL_FAULT, label, rejected)
+            given = codec.unsayable(fault, value, rejected)
         return given, self.codec.decode(given)
 
     def _result(self, outcome: Outcome, record: Record) -> Prediction | None:

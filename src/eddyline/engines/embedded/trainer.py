@@ -26,7 +26,6 @@ from eddyline.store.rebuild import forgotten
 from eddyline.store.spawned import Spawned, spawn
 from eddyline.store.training import Trained, trained_in
 
-CARRIED_OUT = ("done", "approved")
 POLL_SECONDS = 0.05
 SINCE_DRIFT = 1_000
 """A training on what came since a drift waits for so many examples: a fifth of them judges it."""
@@ -76,7 +75,7 @@ class Trainer:
         after, self.read = self.read, self.engine.store.seq
         for (packed,) in self.engine.store.db.execute("SELECT notes FROM blocks WHERE seq>? ORDER BY seq", (after,)):
             for decision in blocks.decode_notes(packed).decisions:
-                if decision.action == "retrain" and decision.status in CARRIED_OUT:
+                if decision.action == "retrain" and decision.carried_out:
                     self.waiting.append(decision)
                 elif decision.action in ("enter", "turn_away"):
                     self.waiting = [one for one in self.waiting if line_of(self.engine, one) != decision.subject]

@@ -156,32 +156,28 @@ class Learners:
 
     def learned_by(self, lines: Sequence[str], example: Example, came: Came) -> None:
         """Lets these lines learn an example, each from the features as it saw them."""
-        also: dict[str, int] = {}
-        for name in lines:
-            state, own = self.states[name], name == self.own
-            features = None
-            if not own or example.prediction.model != name:
-                features = seen_by(example.prediction, name, self.makers)
-                if features is None:
-                    continue
-            extras: list[Snapshot | DeadLetter] = []
-            position = self.learn.one(state, example, extras, features)
-            if own:
-                came.position = position
-            elif position >= 0:
-                also[name] = position
-            if position >= 0 and self.holding.kept:
-                seen = example.prediction.features if features is None else features
-                self.holding.learned(name, position, example.prediction.event_id, seen, example.truth)
-            for extra in extras:
-                if isinstance(extra, Snapshot):
-                    came.snapshots.append(extra)
-                elif own:
-                    came.letters.append(extra)
-                else:
-                    came.failed.append((name, extra.reason))
-                    self.deciding.failed(name, extra.reason)  # its failure to learn is its own: the champion has the example
-        came.also = also or None
+        extras: list[Snapshot | DeadLetter] = []
+        if self.own in lines:
+            came.position = self.learn.as_seen(self.states[self.own], example, extras, self.makers)
+        for extra in extras:
+            if isinstance(extra, Snapshot):
+                came.snapshots.append(extra)
+            else:
+                came.letters.append(extra)
+        others = [self.states[name] for name in lines if name != self.own]
+        came.also = self.learn.beside(others, example, self.makers, came.snapshots, came.failed)
+        for name, reason in came.failed:
+            self.deciding.failed(name, reason)
+        if self.holding.kept:
+            self._keep(example, came)
+
+    def _keep(self, example: Example, came: Came) -> None:
+        """Keeps an example that lines learned for the newcomers that will catch up with them."""
+        told = example.prediction
+        for name, position in ((self.own, came.position), *(came.also or {}).items()):
+            seen = told.features if told.model == name else seen_by(told, name, self.makers)
+            if position >= 0 and seen is not None:
+                self.holding.learned(name, position, told.event_id, seen, example.truth)
         came.letters += self.holding.let_go()
 
     # Deciding --------------------------------------------------------------------------------------------------------
@@ -263,18 +259,12 @@ class Learners:
             else:
                 came.letters.append(one)  # type: ignore[arg-type]
         if came.rollouts:
-            self._end_lines()
-
-    def _end_lines(self) -> None:
-        """Lines that nobody asks any more end where they stand."""
-        asked = self.deciding.asked()
-        for name in [name for name in self.states if name != self.own and name not in asked]:
-            self.deciding.ended[name] = self.states.pop(name).position
+            self.deciding.end(self.states, self.own)
 
     def go_on(self, deciding: DecideState) -> None:
         """Goes on with this memory of decide, which another declaration left and this one took up."""
         self.deciding = deciding
-        self._end_lines()
+        deciding.end(self.states, self.own)
 
     def enter(self, entry: Entry, start: bytes, came: Came) -> None:
         """A newcomer takes its place, as it was made a moment ago. Bytes of its own are a version, too."""

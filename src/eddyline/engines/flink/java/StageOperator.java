@@ -5,14 +5,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.UUID;
-import org.apache.flink.api.common.state.ListState;
-import org.apache.flink.api.common.state.ListStateDescriptor;
-import org.apache.flink.api.common.state.MapState;
-import org.apache.flink.api.common.state.MapStateDescriptor;
-import org.apache.flink.api.common.state.ValueState;
-import org.apache.flink.api.common.state.ValueStateDescriptor;
-import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.common.typeutils.base.StringSerializer;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.metrics.Counter;
@@ -20,7 +12,6 @@ import org.apache.flink.metrics.Histogram;
 import org.apache.flink.metrics.MetricGroup;
 import org.apache.flink.runtime.metrics.DescriptiveStatisticsHistogram;
 import org.apache.flink.runtime.state.CheckpointableKeyedStateBackend;
-import org.apache.flink.runtime.state.KeyGroupRange;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.BoundedMultiInput;
@@ -33,11 +24,8 @@ import org.apache.flink.streaming.api.watermark.Watermark;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
 /**
- * Hosts any stage: one Python object inside the JVM, which is handed batches and gives back batches.
- *
- * <p>A stage's memory is in Flink's hands in three ways. What it says about an id (MapState) is read before a batch and written
- * after it, so it may outgrow memory. What it keeps in Python by shard (ValueState) is asked for before each checkpoint, only
- * where it changed. What was told to all (list state) is told again after a restart. All three follow their key group.
+ * Hosts any stage: one Python object inside the JVM, which is handed batches and gives back batches. What it remembers is in
+ * Flink's hands, as `Memory` says.
  */
 public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<Rec>
     implements TwoInputStreamOperator<Rec, Rec, Rec>, BoundedMultiInput, Triggerable<Integer, String> {
@@ -53,10 +41,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   private transient List<Rec> batch;
   private transient long firstArrived;
   private transient StreamRecord<Rec> reuse;
-  private transient MapState<String, byte[]> ids;
-  private transient ValueState<byte[]> shards;
-  private transient ListState<byte[]> lastTold;
-  private transient List<byte[]> restoredTold;
+  private transient Memory memory;
   private transient InternalTimerService<String> timers;
   private transient Histogram latency;
   private transient Counter in, out, dead;
@@ -78,12 +63,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   @Override
   public void initializeState(StateInitializationContext context) throws Exception {
     super.initializeState(context);
-    PrimitiveArrayTypeInfo<byte[]> bytes = PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
-    ids = context.getKeyedStateStore().getMapState(new MapStateDescriptor<>("ids", Types.STRING, bytes));
-    shards = context.getKeyedStateStore().getState(new ValueStateDescriptor<>("shard", bytes));
-    lastTold = context.getOperatorStateStore().getUnionListState(new ListStateDescriptor<>("told", bytes));
-    restoredTold = new ArrayList<>();
-    for (byte[] record : lastTold.get()) restoredTold.add(record);
+    memory = new Memory(context, (CheckpointableKeyedStateBackend<Integer>) this.<Integer>getKeyedStateBackend());
   }
 
   @Override
@@ -105,26 +85,13 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     host = "_eddyline_" + UUID.randomUUID().toString().replace("-", "");
     int index = getRuntimeContext().getTaskInfo().getIndexOfThisSubtask();
     int of = getRuntimeContext().getTaskInfo().getNumberOfParallelSubtasks();
-    Pack.Writer saved = new Pack.Writer();
+    idle = by == Shards.By.NOBODY && !memory.holds(0);
+    interpreter.set(host + "_plan", plan);
     try {
-      KeyGroupRange range = ((CheckpointableKeyedStateBackend<?>) getKeyedStateBackend()).getKeyGroupRange();
-      idle = by == Shards.By.NOBODY && !range.contains(0);
-      List<Object[]> found = new ArrayList<>();
-      for (int shard : range) {
-        setCurrentKey(Shards.name(shard));
-        byte[] state = shards.value();
-        if (state != null) found.add(new Object[] {shard, state});
-      }
-      saved.array(2);
-      saved.array(found.size());
-      for (Object[] one : found) { saved.array(2); saved.integer((int) one[0]); saved.bytes((byte[]) one[1]); }
-      saved.array(restoredTold.size());
-      for (byte[] one : restoredTold) saved.bytes(one);
+      interpreter.set(host + "_saved", memory.saved());
     } catch (Exception error) {
       throw new IllegalStateException("the state of " + stage + " could not be read", error);
     }
-    interpreter.set(host + "_plan", plan);
-    interpreter.set(host + "_saved", saved.packed());
     interpreter.exec("from eddyline.engines.flink import hosts as _eddyline_hosts");
     interpreter.exec(host + " = _eddyline_hosts.host(\"" + stage + "\", bytes(" + host + "_plan), bytes(" + host + "_saved), "
         + index + ", " + of + ")\ndel " + host + "_plan, " + host + "_saved");
@@ -191,11 +158,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
       writer.integer(rec.f3);
       writer.bytes(rec.f4);
       writer.text(rec.f5);
-      byte[] known = null;
-      if (remembers && read.add(new Known(shard, rec.f2))) {
-        setCurrentKey(Shards.name(shard));
-        known = ids.get(rec.f2);
-      }
+      byte[] known = remembers && read.add(new Known(shard, rec.f2)) ? memory.of(shard, rec.f2) : null;
       if (known == null) writer.nil(); else writer.bytes(known);
     }
     return writer.packed();
@@ -206,13 +169,7 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
     Pack.Reader reader = new Pack.Reader(answer);
     reader.array();
     emit(reader);
-    for (int i = reader.array(); i > 0; i--) {
-      reader.array();
-      setCurrentKey(Shards.name((int) reader.integer()));
-      String id = reader.text();
-      byte[] state = reader.bytes();
-      if (state == null) ids.remove(id); else ids.put(id, state);
-    }
+    memory.remember(reader);
     for (int i = reader.array(); i > 0; i--) {
       reader.array();
       setCurrentKey(Shards.name((int) reader.integer()));
@@ -256,18 +213,9 @@ public final class StageOperator extends AbstractEmbeddedPythonFunctionOperator<
   @Override
   public void snapshotState(StateSnapshotContext context) throws Exception {
     super.snapshotState(context);
-    if (idle) { lastTold.update(new ArrayList<>()); return; }
-    Pack.Reader reader = new Pack.Reader((byte[]) interpreter.invokeMethod(host, "save"));
-    reader.array();
-    for (int i = reader.array(); i > 0; i--) {
-      reader.array();
-      setCurrentKey(Shards.name((int) reader.integer()));
-      byte[] state = reader.bytes();
-      if (state == null) shards.clear(); else shards.update(state);
-    }
-    List<byte[]> tell = new ArrayList<>();
-    for (int i = reader.array(); i > 0; i--) tell.add(reader.bytes());
-    lastTold.update(getRuntimeContext().getTaskInfo().getIndexOfThisSubtask() == 0 ? tell : new ArrayList<>());
+    if (idle) { memory.clear(); return; }
+    byte[] saved = (byte[]) interpreter.invokeMethod(host, "save");
+    memory.save(saved, getRuntimeContext().getTaskInfo().getIndexOfThisSubtask() == 0);
   }
 
   @Override public void close() throws Exception {

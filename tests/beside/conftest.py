@@ -1,8 +1,0 @@
-"""The way to import `tests.beside.shop`."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
