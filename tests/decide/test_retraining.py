@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -189,12 +190,29 @@ def test_a_training_that_may_have_learned_what_was_forgotten_since_is_made_again
     assert entry.skip == (early.lineage.learned.first.event_id,)
 
 
-def test_who_stands_in_the_way_of_forgetting_is_said_at_once(tmp_path: Path) -> None:
-    often = '), Retrain(name="often", every=hours(3), window=1000, cool_down=hours(1)'
-    loaded = write(tmp_path, more=often)
+@pytest.fixture
+def often(tmp_path: Path) -> tuple[Loaded, list[str]]:
+    """A pipeline whose policy retrained twice, and the lines that entered."""
+    loaded = write(tmp_path, more='), Retrain(name="often", every=hours(3), window=1000, cool_down=hours(1)')
     entered = [one.subject for one in run(loaded, limit=5_000) if one.action == "enter"]
     assert len(entered) == 2
-    with pytest.raises(EddylineError) as refused:
+    return loaded, [line.partition("@")[0] for line in entered]
+
+
+def test_what_policies_retrained_forgets_and_proves_it(often: tuple[Loaded, list[str]]) -> None:
+    loaded, entered = often
+    trained = trained_of(loaded, entered[1])
+    assert trained.learned.last is not None
+    forgot = forget(loaded.pipeline, loaded.store, {trained.learned.last.event_id}, author="ana")
+    assert entered[1] in {one.line for one in forgot}
+    assert all(one.proved for one in forgot)
+
+
+def test_who_stands_in_the_way_of_forgetting_is_said_at_once(often: tuple[Loaded, list[str]]) -> None:
+    loaded, entered = often
+    with closing(sqlite3.connect(loaded.store)) as db, db:
+        db.execute("UPDATE recipes SET recipe='{}' WHERE recipe LIKE '%lineage%'")
+    with pytest.raises(EddylineError, match="no lineage of it is here") as refused:
         forget(loaded.pipeline, loaded.store, {"v-7"}, author="ana")
     assert all(line in str(refused.value) for line in entered)
 
