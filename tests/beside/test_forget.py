@@ -16,6 +16,9 @@ from tests.shops import LongVisit, Sale
 from eddyline import Challenger, EddylineError, Engine, Event, NotFound, days
 from eddyline.records import Place
 from eddyline.stages.commands import Command
+from eddyline.store.reader import PredictionReader
+from eddyline.store.rebuild import entered_as
+from eddyline.store.training import trained_in
 from eddyline.views.beside import Workshop
 from eddyline.views.forget_beside import forget_beside
 from eddyline.views.retraining import Request
@@ -101,12 +104,47 @@ def test_an_event_whose_truth_is_still_to_come_is_never_learned(tmp_path: Path) 
     job.sound()
 
 
+def test_what_was_retrained_forgets_too_and_is_the_model_that_never_saw_the_events(tmp_path: Path) -> None:
+    job = HostedJob(shop(decide=(Easy(every=days(10_000)),)), visits())
+    job.run(400)
+    with beside(job, tmp_path) as made:
+        entered = made.retrain(Request(name="shop.r1"), None, author="ann").decision
+        assert entered is not None
+        job.run(60)
+        forgot = forget_beside(made, BAD, author="ann")
+        assert [(one.line, one.successor, one.proved) for one in forgot] == [("shop.r1", "shop.f1", True)]
+        assert forgot[0].digest == never_saw(made, "shop.r1")
+        again = forget_beside(made, ["v-50"], author="ann")
+        assert [(one.line, one.proved) for one in again] == [("shop.f1", True)]
+    job.sound()
+
+
+def never_saw(made: Workshop, line: str) -> str:
+    """The digest of a fresh model that learned what a training did and all that came until its successor entered, but those."""
+    trained, model = trained_in(made.work / line), made.pipeline.plan().lines["shop"].model
+    assert trained is not None
+    assert trained.lineage.learned.last is not None
+    store, until = made.copy.store, trained.lineage.learned.last.number
+    model, predictions = model.restored(model.save()), PredictionReader(store)
+    many = entered_as(store, "shop.f1").position
+    learned = 0
+    for number, row in enumerate(row for seq in range(1, store.seq + 1) for row in store.examples_of(seq)):
+        prediction = predictions.read(row.slot)
+        came_after = row.position > trained.lineage.reached or line in (row.also or {})
+        if (number <= until or came_after) and prediction.event_id not in BAD and learned < many:
+            model.learn(prediction.features, row.truth)
+            learned += 1
+    return model.digest()
+
+
 def test_a_line_that_cannot_tell_what_it_learned_says_so_before_anything_is_changed(tmp_path: Path) -> None:
     job = HostedJob(shop(decide=(Easy(every=days(10_000)),)), visits())
     job.run(300)
     with beside(job, tmp_path) as made:
-        made.retrain(Request(name="shop.r1"), Place("", "shadow"), author="ann")
-        with pytest.raises(EddylineError, match=r"shop\.r1 was made by retrain, from chosen examples(?s:.*)--leave shop\.r1"):
+        made.retrain(Request(name="shop.r1", continues="shop@50"), Place("", "shadow"), author="ann")
+        with pytest.raises(
+            EddylineError, match=r"shop\.r1 was made by retrain, and went on from shop@50(?s:.*)--leave shop\.r1"
+        ):
             forget_beside(made, BAD, author="ann")
         assert [one.subject for one in made.decided() if one.action == "enter"] == ["shop.r1"]
         job.ask(Command(do="leave", to="shop.r1", author="ann"))

@@ -14,10 +14,16 @@ import msgspec
 from eddyline.ports import Model
 from eddyline.records import ModelVersion
 from eddyline.records.errors import EddylineError, StoreCorrupt
+from eddyline.stages.commands import version_of
 from eddyline.stages.lines import Entry, Step
-from eddyline.store.examples import Reader
+from eddyline.store.examples import Reader, position_at
 from eddyline.store.rebuild import StoredLines
 from eddyline.store.training import Lineage, linked
+
+
+def lineage_key(line: str) -> str:
+    """Under which name the copy of a job's log keeps where a retrained line comes from."""
+    return f"lineage/{line}"
 
 
 class Retold:
@@ -36,7 +42,18 @@ class Retold:
         return self.blank.restored(self.blank.save())
 
     def steps(self) -> Iterator[Step]:
-        """Every example that it learned, the first one first."""
+        """Every example in the bytes with which the line entered, the first one first.
+
+        In one process they are those of the training; beside a job, it has caught up already with the line that it follows.
+        """
+        yield from self._chosen()
+        if self.entry.after is not None and version_of(self.entry.start)[1] > self.lineage.learned.count:
+            source, until = version_of(self.entry.after)
+            for step in self.lines.past(source, self._known(source), until):
+                if step.event_id not in self.entry.skip:
+                    yield step
+
+    def _chosen(self) -> Iterator[Step]:
         learned, chain = self.lineage.learned, b""
         numbers = [number for first, last in learned.ranges or () for number in range(first, last + 1)]
         for position, sample in enumerate(Reader(self.lines.store, self.entry.like, self.lines.makers).read(numbers), 1):
@@ -49,9 +66,17 @@ class Retold:
                 "run eddyline verify"
             )
 
+    def _known(self, source: str) -> int:
+        """Where the line that it caught up with stood at the last example of the training."""
+        if source == self.lines.own:
+            return self.lineage.reached
+        last = self.lineage.learned.last
+        return position_at(self.lines.store, source, -1 if last is None else last.number)
+
     def _lineage(self, made: ModelVersion) -> Lineage:
         row = self.lines.store.db.execute("SELECT recipe FROM recipes WHERE digest=?", (made.recipe,)).fetchone()
-        told = json.loads(row[0]).get("lineage") if row is not None else None
+        told = None if row is None else json.loads(row[0]).get("lineage")
+        told = told or self.lines.store.get(lineage_key(made.model))
         if told is None:
             raise self._untold(made, "and no lineage of it is here")
         lineage = msgspec.convert(told, Lineage)

@@ -35,6 +35,7 @@ from eddyline.store import blocks
 from eddyline.store.blocks import ExampleRow, Notes
 from eddyline.store.database import Store, content_digest
 from eddyline.store.rebuild import kept_entries
+from eddyline.store.retold import lineage_key
 
 STREAMS = ("dead_letters", "versions", "rollouts", "decisions", "examples", "taken")
 """What is read, in this order: when the order of inputs is read, what it names is there, but for a commit under way."""
@@ -390,6 +391,8 @@ class LogCopy:
             came = version.created_by.startswith(ENTERED)
             if at == start or came:
                 self._keep(version, before)
+                if (lineage := wire.lineage_of(raw)) is not None:
+                    self.store.put(lineage_key(entry.name), lineage)
                 self.store.db.execute("DELETE FROM coming_versions WHERE model=? AND position=?", (entry.name, at))
             if came or at > start:
                 break
