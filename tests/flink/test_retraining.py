@@ -100,7 +100,7 @@ def done(kafka_broker: Kafka, flink_cluster: Flink, tmp_path_factory: pytest.Tem
         run.until(lambda: len(_asked(_decisions(run.of_stream("decisions")))) >= 2, "asked for two trainings")
         _followed_by_one_who_is_killed(run, folder, file, kafka_broker)
         _retrained_through_a_kill(run, flink_cluster)
-        for line in _entered(_decisions(run.of_stream("decisions"))):  # one that was retrained stays, and forgets with the others
+        for line in _entered(_decisions(run.of_stream("decisions"))):  # one stays, and forgets with the champion
             if line != "retrained.mine":
                 _eddyline(folder, "challengers", file, kafka_broker, "--leave", line)
         said["forget"] = _eddyline(folder, "forget", file, kafka_broker, "--events", ",".join(BAD))
