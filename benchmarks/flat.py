@@ -3,9 +3,9 @@
 One `replay` of a generated stream: eight numbers, one of ten thousand keys, a sum over an hour, a label an hour later for
 nine events of ten, silence for the rest, which expires after three hours: as many wait at ten thousand events as at three
 million. From each size on it says what one of the next events (with its share of labels) cost, a tenth as many as came
-before, and at least ten thousand, in wall and processor time, without the making of the records; beside it the bare River
+before, and at least twelve thousand, in wall and processor time, without the making of the records; beside it the bare River
 loop over some of the same records at the same moment, because machines get slower and faster by themselves. No checkpoint falls
-into the slice of ten thousand, one or more into those from a million on: half a microsecond an event.
+into the slice behind ten thousand, one or more into those from a million on: half a microsecond an event.
 
     python -m benchmarks.flat             3 million events
     python -m benchmarks.flat --quick     300 thousand
@@ -35,7 +35,7 @@ SIZES = {
     "tiny": (16_000, 32_000),
 }
 NEXT, AT_LEAST = 0.1, 12_000
-"""How many events its cost is taken over, as a share of a size; records are read a few thousand at a time."""
+"""How many events its cost is taken over, as a share of a size; a multiple of the 2,000 that are read and committed together."""
 WAIT_DAYS = 3 / 24
 """So that from six thousand events on as many wait as ever will."""
 PEER_EVENTS = 5_000
