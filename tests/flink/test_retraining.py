@@ -29,7 +29,7 @@ from eddyline.engines.flink.beside import KafkaJob
 from eddyline.engines.flink.copying import LogCopy
 from eddyline.engines.flink.job import Settings
 from eddyline.pipeline.loading import Loaded, load
-from eddyline.records import Decision, Place
+from eddyline.records import Decision, Example, Place
 from eddyline.stages.commands import Command
 from eddyline.store.database import Store
 from eddyline.store.rebuild import StoredLines, caught_up, kept_entries
@@ -195,6 +195,12 @@ def test_the_audit_plays_the_whole_run_again(done: Done) -> None:
     assert audit.versions == len(done.run["versions"])
 
 
+def _learned(done: Done, line: str) -> list[tuple[int, Example]]:
+    """What a line learned while it had its place, in order, each with where it stood then."""
+    also = [(wire.decode_also(one.value).get(line, -1), wire.decode_example(one.value)[0]) for one in done.run["examples"]]
+    return sorted(((at, example) for at, example in also if at > 0), key=lambda one: one[0])
+
+
 def test_what_was_retrained_knows_every_example_once(done: Done) -> None:
     """Its bytes, what the trainer caught up with, and what the job held: the examples in their order, to the digest."""
     assert done.said["retrain"]["passed"]
@@ -204,12 +210,11 @@ def test_what_was_retrained_knows_every_example_once(done: Done) -> None:
     model, known = done.loaded.pipeline.plan().model.restored(trained.state), trained.lineage.reached
     ordered = sorted((wire.decode_example(message.value)[::-1] for message in done.run["examples"]), key=lambda one: one[0])
     newest = _newest(done, "retrained.mine")
-    position = trained.position
-    for _, example in [one for one in ordered if one[0] > known]:
-        if position < newest.position:
-            model.learn(example.prediction.features, example.truth)
-            position += 1
-    assert newest.position == position > trained.position + 50
+    after = [example for at, example in _learned(done, "retrained.mine") if at <= newest.position]
+    missed = [example for at, example in ordered if at > known][: newest.position - trained.position - len(after)]
+    for example in [*missed, *after]:
+        model.learn(example.prediction.features, example.truth)
+    assert newest.position == trained.position + len(missed) + len(after) > trained.position + 50
     assert newest.digest == model.digest()
 
 
@@ -243,12 +248,8 @@ def test_what_was_forgotten_is_proved_and_never_learned(done: Done) -> None:
     model, position = done.loaded.pipeline.plan().model, 0
     model = model.restored(model.save())
     ordered = sorted((wire.decode_example(message.value)[::-1] for message in done.run["examples"]), key=lambda one: one[0])
-    also = [
-        (wire.decode_also(message.value).get(successor, -1), wire.decode_example(message.value)[0])
-        for message in done.run["examples"]
-    ]
     before = [example for at, example in ordered if at > 0 and example.prediction.event_id not in BAD]
-    after = [example for at, example in sorted(also, key=lambda one: one[0]) if at > 0]
+    after = [example for _, example in _learned(done, successor)]
     entered = newest.position - len(after)
     for example in [*before[:entered], *after]:
         model.learn(example.prediction.features, example.truth)
