@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
-    default=4_000,
+    default=2_000,
     metavar="N",
-    help="Records in a commit.  [default: 4000]",
+    help="Records in a commit.  [default: 2000]",
 )
 @click.option(
     "--drain",
