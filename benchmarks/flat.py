@@ -35,7 +35,7 @@ SIZES = {
     "tiny": (16_000, 32_000),
 }
 NEXT, AT_LEAST = 0.1, 12_000
-"""How many events its cost is taken over, as a share of a size; a multiple of the 2,000 that are read and committed together."""
+"""How many events its cost is taken over, as a share of a size; a multiple of the 2,000 that are read together."""
 WAIT_DAYS = 3 / 24
 """So that from six thousand events on as many wait as ever will."""
 PEER_EVENTS = 5_000
