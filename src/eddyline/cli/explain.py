@@ -35,7 +35,7 @@ def command(file: str, store: str | None, event_id: str, work: str | None, as_js
 
     With --brokers it is an answer of the job on Flink, from its topics, which are read until ID is found. What the job learned
     is copied to DIR first, as for `retrain`; the next time only what came since.
-    """  # fmt: skip
+    """
     from eddyline.cli import show
     from eddyline.pipeline.loading import load
     from eddyline.store.database import Store
