@@ -16,11 +16,14 @@ import enum
 import functools
 import hashlib
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 import numpy as np
+
+from eddyline.models.attributes import NEW, Attributes
 
 Derived = Mapping[type, frozenset[str]]
 """Attributes by class that follow from the others (caches), and are therefore no state."""
@@ -28,9 +31,13 @@ Derived = Mapping[type, frozenset[str]]
 _pack: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
 _ATOMS = frozenset({float, int, str, bool, bytes, type(None)})
 _SORTABLE = ({str}, {int}, {bytes})
+_OFTEN_ALIKE = ({str}, {bool})
+_FEW = 64
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, np.ufunc)
 _VALUES = (np.generic, enum.Enum, *_NAMED)
 _FLUSH = 4096
+_Order = tuple[Callable[[Mapping[Any, Any]], Sequence[Any]], bytes]
+"""How objects of a class with certain attributes are written: what picks their values, and everything before those."""
 _MARK = b"\xc1"
 """Starts everything that is no plain value: the one byte that never starts a MessagePack value."""
 
@@ -66,6 +73,9 @@ class _Writer:
         self._stack: list[Any] = []
         self._seen: dict[int, int] = {}
         self._alive: list[Any] = []  # a freed temporary's id could be given to another object
+        self._attributes_of = Attributes()
+        self._keys: dict[tuple[Any, ...], _Order | None] = {}
+        self._orders: dict[tuple[type, tuple[Any, ...]], _Order | None] = {}
         self._write: dict[type, Callable[[Any], None]] = {
             list: self._list,
             dict: self._dict,
@@ -121,7 +131,7 @@ class _Writer:
         self._hash.update(b"".join(self._parts))
         self._parts.clear()
 
-    def _sequence(self, tag: bytes, items: list[Any] | tuple[Any, ...]) -> None:
+    def _sequence(self, tag: bytes, items: Sequence[Any]) -> None:
         """All plain: one MessagePack array at C speed. Otherwise the length, and the items follow from the
         stack.
         """
@@ -165,6 +175,13 @@ class _Writer:
         """Keys in their canonical order first, then the values in the same order."""
         kinds = set(map(type, obj))
         keys: list[Any]
+        if kinds in _OFTEN_ALIKE and len(obj) <= _FEW:
+            known = self._of_keys(tuple(obj))
+            if known is not None:
+                pick, head = known
+                self._parts.append(head)
+                self._sequence(b"v", pick(obj))
+                return
         if kinds in _SORTABLE:
             keys = sorted(obj)
         else:
@@ -177,6 +194,14 @@ class _Writer:
         values = list(map(obj.__getitem__, keys))
         self._stack.append(_Values(values))
         self._sequence(b"k", keys)
+
+    def _of_keys(self, keys: tuple[Any, ...]) -> _Order | None:
+        """How to write a dict with these keys, all text or all bool: a model has few sets of them, and many dicts of each."""
+        if keys not in self._keys:
+            ordered = sorted(keys)
+            flat = _flat(ordered)
+            self._keys[keys] = None if flat is None else (_picked(ordered), _MARK + b"k" + flat)
+        return self._keys[keys]
 
     def _set(self, obj: set[Any] | frozenset[Any]) -> None:
         members = sorted(
@@ -205,8 +230,8 @@ class _Writer:
         return None
 
     def _named(self, obj: Any) -> None:
-        name = f"{getattr(obj, '__module__', None)}.{getattr(obj, '__qualname__', obj.__name__)}"
-        self._parts.append(_MARK + b"n" + _pack(name))
+        name = _name_of(obj)
+        self._parts.append(_name(obj))
         owner = getattr(obj, "__self__", None)
         if isinstance(obj, types.BuiltinFunctionType) and not isinstance(owner, (types.ModuleType, type(None))):
             self._stack.append(owner)
@@ -260,6 +285,9 @@ class _Writer:
 
     def _reduced(self, obj: Any) -> None:
         """Anything else, as it describes itself to pickle: how to make it, its state, its items."""
+        attributes = self._attributes_of(obj)
+        if attributes is not None and self._plainly(type(obj), attributes):
+            return
         reducer = copyreg.dispatch_table.get(type(obj))
         reduced = reducer(obj) if reducer is not None else obj.__reduce_ex__(4)
         if isinstance(reduced, str):
@@ -274,6 +302,22 @@ class _Writer:
         self._stack.append(self._state_of(obj, state))
         self._stack.append(args)
         self._stack.append(make)
+
+    def _plainly(self, kind: type, attributes: Mapping[str, Any]) -> bool:
+        """Writes an object that is its class and its attributes, as nearly all are; whether that could be done. How is worked
+        out once for a class with these attributes.
+        """
+        names = tuple(attributes)
+        if (kind, names) not in self._orders:
+            kept = sorted(set(names).difference(self._derived.get(kind, ()))) if set(map(type, names)) == {str} else None
+            keys = None if kept is None else _flat(kept)
+            head = _MARK + b"O" + _name(NEW) + _MARK + b"T" + _pack(1) + _name(kind) + _MARK + b"k"
+            self._orders[kind, names] = None if kept is None or keys is None else (_picked(kept), head + keys)
+        order = self._orders[kind, names]
+        if order is not None:
+            self._parts.append(order[1])
+            self._sequence(b"v", order[0](attributes))
+        return order is not None
 
     def _state_of(self, obj: Any, state: Any) -> Any:
         derived = self._derived.get(type(obj))
@@ -298,6 +342,21 @@ class _Values:
 
     def __init__(self, of: list[Any]) -> None:
         self.of = of
+
+
+def _name_of(obj: Any) -> str:
+    return f"{getattr(obj, '__module__', None)}.{getattr(obj, '__qualname__', obj.__name__)}"
+
+
+def _name(obj: Any) -> bytes:
+    return _MARK + b"n" + _pack(_name_of(obj))
+
+
+def _picked(names: Sequence[Any]) -> Callable[[Mapping[Any, Any]], Sequence[Any]]:
+    """What takes the values of these keys out of a dict, in their order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda of: [of[name] for name in names]
 
 
 def _flat(items: Iterable[Any]) -> bytes | None:

@@ -9,10 +9,14 @@ wrote them: unpickling runs code.
 from __future__ import annotations
 
 import copyreg
+import gc
 import io
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+
+from eddyline.models.attributes import NEW, Attributes, give
 
 Reducers = Mapping[type, Callable[[Any], Any]]
 """How objects of some classes are taken apart, in the form of `copyreg`."""
@@ -29,18 +33,20 @@ def dumps(root: Any, reducers: Reducers | None = None) -> bytes:
     >>> loads(dumps({"a": 1.0}))
     {'a': 1.0}
     """
-    try:
-        return _FLAT + _Plain(reducers).written(root)
-    except RecursionError:
-        # Not an accident of the caller's stack: the graph itself is deeper than pickle goes.
-        return _LINKED + _Linked(root, reducers).written()
+    with _uncollected():
+        try:
+            return _FLAT + _Plain(reducers).written(root)
+        except RecursionError:
+            # Not an accident of the caller's stack: the graph itself is deeper than pickle goes.
+            return _LINKED + _Linked(root, reducers).written()
 
 
 def loads(data: bytes) -> Any:
     """The graph that `dumps` wrote."""
-    if data[:1] == _FLAT:
-        return pickle.loads(data[1:])
-    return _read(data[1:])
+    with _uncollected():
+        if data[:1] == _FLAT:
+            return pickle.loads(data[1:])
+        return _read(data[1:])
 
 
 def copied(root: Any) -> Any:
@@ -48,13 +54,39 @@ def copied(root: Any) -> Any:
     return loads(dumps(root))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles while thousands of objects come into being of which none is garbage: it would take longer than
+    the writing, seven times as long for a forest.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 class _Plain(pickle.Pickler):
-    """One pickle, with the reducers beside those that everybody has."""
+    """One pickle, with the reducers beside those that everybody has. What is written stays as fast as it was, and so is what
+    will be read (attributes.py).
+    """
 
     def __init__(self, reducers: Reducers | None) -> None:
         self._buffer = io.BytesIO()
         super().__init__(self._buffer, protocol=5)
         self.dispatch_table = {**copyreg.dispatch_table, **(reducers or {})}
+        self._attributes = Attributes()
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) in self.dispatch_table:
+            return NotImplemented
+        attributes = self._attributes(obj)
+        if attributes is None:
+            return NotImplemented
+        return NEW, (type(obj),), attributes, None, None, give
 
     def written(self, root: Any) -> bytes:
         self.dump(root)
@@ -106,7 +138,7 @@ def _is_plain(obj: Any) -> bool:
     if kind.__reduce__ is not object.__reduce__ or kind.__module__ == "builtins" or isinstance(obj, type):
         return False
     made, arguments, _, *items = obj.__reduce_ex__(4)
-    return made is copyreg.__newobj__ and arguments == (kind,) and items == [None, None]  # type: ignore[attr-defined]
+    return made is NEW and arguments == (kind,) and items == [None, None]
 
 
 class _Reader(pickle.Unpickler):

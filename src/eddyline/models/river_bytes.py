@@ -7,15 +7,16 @@ do the bytes. Restored distributions share one generator. One that was given a s
 
 from __future__ import annotations
 
-import copyreg
 import random
 from typing import Any, Final
 
 from river import proba
 
 from eddyline.models import deep
+from eddyline.models.attributes import NEW, Attributes, give
 
 _UNUSED: Final = random.Random(0)
+_attributes: Final = Attributes()
 
 
 def dumps(estimator: Any) -> bytes:
@@ -41,10 +42,11 @@ def copied(estimator: Any) -> Any:
 def _without_generator(gaussian: Any) -> Any:
     if gaussian.seed is not None:
         return gaussian.__reduce_ex__(5)
-    kept = {name: value for name, value in vars(gaussian).items() if name != "_rng"}
-    return copyreg.__newobj__, (proba.Gaussian,), kept, None, None, restore_gaussian  # type: ignore[attr-defined]
+    attributes = _attributes(gaussian) or vars(gaussian)
+    kept = {name: value for name, value in attributes.items() if name != "_rng"}
+    return NEW, (proba.Gaussian,), kept, None, None, restore_gaussian
 
 
 def restore_gaussian(gaussian: Any, kept: dict[str, Any]) -> None:
     """Gives a distribution what was kept of it. Saved bytes name this function: it stays here."""
-    vars(gaussian).update(kept, _rng=_UNUSED)
+    give(gaussian, {**kept, "_rng": _UNUSED})

@@ -27,6 +27,7 @@ from river import (
 )
 
 from eddyline.models import river_bytes
+from eddyline.models.attributes import Attributes
 from eddyline.records import Task
 from eddyline.records.errors import DeclarationError
 
@@ -144,6 +145,7 @@ def parts(root: Any) -> Iterator[Any]:
     """
     seen: set[int] = set()
     pending = [root]
+    attributes_of = Attributes()
     while pending:
         obj = pending.pop()
         if id(obj) in seen:
@@ -151,7 +153,8 @@ def parts(root: Any) -> Iterator[Any]:
         seen.add(id(obj))
         if isinstance(obj, base.Base):
             yield obj
-            pending.extend(reversed(list(vars(obj).values()) if hasattr(obj, "__dict__") else []))
+            attributes = attributes_of(obj) or getattr(obj, "__dict__", {})
+            pending.extend(reversed(list(attributes.values())))
         elif isinstance(obj, dict):
             pending.extend(reversed(list(obj.values())))
         elif isinstance(obj, (list, tuple, set, frozenset)):
