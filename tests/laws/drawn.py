@@ -32,6 +32,7 @@ from eddyline import (
     Pipeline,
     Promote,
     RollBack,
+    Shadow,
     Split,
     Sum,
     Truth,
@@ -86,6 +87,20 @@ def sparse(payment: Payment, often: int) -> dict[str, Any]:
     return {"often": often, payment.shop: payment.amount}
 
 
+class Frail(linear_model.LogisticRegression):
+    """A challenger that cannot answer everything, nor learn everything."""
+
+    def predict_proba_one(self, x: Any, **kwargs: Any) -> Any:
+        if "east" in x:
+            raise ValueError("the east is not for me")
+        return super().predict_proba_one(x, **kwargs)  # type: ignore[no-untyped-call]
+
+    def learn_one(self, x: Any, y: Any, *args: Any, **kwargs: Any) -> None:
+        super().learn_one(x, y, *args, **kwargs)
+        if "south" in x and y:
+            raise ValueError("the south cannot be true")
+
+
 @lru_cache
 def pipeline(name: str) -> Pipeline:
     """Live and published serving, three joins, two families of models, one for all and one for each key."""
@@ -131,6 +146,18 @@ def pipeline(name: str) -> Pipeline:
             ),
             "look_every": 3,
         },
+        "shadowed": {
+            "model": linear,
+            "join": Join(wait=us(20), absent=False, lateness=us(4)),
+            "lateness": us(2),
+            "challengers": (
+                Challenger("grown", model=grown, mode=Shadow()),
+                Challenger("frail", model=Frail(), mode=Shadow()),
+                Challenger("still", model=linear, mode=Shadow(), learns=False),
+            ),
+            "decide": (Promote(evidence=1.4, deadline=us(60)), RollBack(evidence=1.5, exceptions=0.4)),
+            "look_every": 5,
+        },
     }
     return Pipeline(
         name=name,
@@ -174,13 +201,15 @@ def messy(draw: st.DrawFn, events: int = 25) -> list[Given]:
 
 
 def _command(place: int, now: int) -> Given:
-    to = "live" if place % 6 == 0 else f"{PIPELINES[place % 6]}@{place // 6}"
+    name = PIPELINES[place % 6] if now % 2 else "shadowed"
+    to = "live" if place % 6 == 0 else f"{name}@{place // 6}"
     return Command(to=to, author="a test", reason=str(place))
 
 
 def _order(place: int, now: int) -> Given:
     """Something else that an operator may ask for; often of somebody who is not there."""
-    line = ("contested.grown", "contested.seen", "contested", "contested.still", "nobody")[place % 5]
+    name = ("contested", "shadowed")[now % 2]
+    line = (f"{name}.grown", f"{name}.seen", name, f"{name}.still", f"{name}.frail")[place % 5]
     by: Any = {"author": "a test", "reason": str(place)}
     orders = (
         Command(do="freeze", **by),
@@ -191,8 +220,8 @@ def _order(place: int, now: int) -> Given:
         Command(do="quarantine", to="north", **by),
         Command(do="release", to="north", **by),
         Command(do="enter", place=Place(line, "canary", 0.5), **by),
-        Command(do="enter", place=Place(f"contested@{place // 4}"), **by),
-        Command(do="enter", entry=Entry(f"contested.b{place}", "contested", f"contested@{place // 5}"), **by),
+        Command(do="enter", place=Place(f"{name}@{place // 4}"), **by),
+        Command(do="enter", entry=Entry(f"{name}.b{place}", name, f"{name}@{place // 5}"), **by),
         Command(do="roll_out", to=line, **by),
         Command(do="observe", to=line, value=float(place)),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Protocol
 
+from eddyline.engines.turns import Line, Turns
 from eddyline.pipeline import Plan
 from eddyline.ports import Ledger, Model
 from eddyline.records import (
@@ -131,6 +132,7 @@ class Loop:
         self.extras: list[Snapshot | DeadLetter] = []
         self.pinned: dict[str, Model] = {}
         self.newcomer: LearnState | None = None
+        self.turns = Turns()
         self.measured = (0, 0)
         """how much of an outcome was shown to watch: records, and dead letters"""
         self.live: list[tuple[Voice | Seat, LearnState]] = []
@@ -177,6 +179,7 @@ class Loop:
 
     def _measure(self, out: Outcome) -> None:
         """Shows watch, and whoever decides, what came since the last time; lets them look when it is time to."""
+        self._take_turns(out)
         watched, dead = self.measured
         self.measured = len(out.watched), len(out.dead)
         records = out.watched[watched:] if watched else out.watched
@@ -202,6 +205,8 @@ class Loop:
                 if type(prediction) is Prediction:
                     out.predictions.append(prediction)
                     out.watched.append(prediction)
+                    if voice.aside:
+                        self.turns.waiting.append(prediction)
                     if join.early:
                         self.plan.join.answered(join, ledger, prediction, joined)
                     if record.at + wait_us < self.due:
@@ -237,17 +242,25 @@ class Loop:
         extras, decide, learn, own = self.extras, self.states.decide, self.plan.learn, self.states.learn
         for record in joined:
             if type(record) is Example:
+                number = len(out.examples)
                 out.examples.append(record)
                 out.watched.append(record)
+                out.also.append(None)
                 held = decide.holding and decide.held(record)
                 still = held or own.name in decide.still
                 out.positions.append(-1 if still else learn.as_seen(own, record, extras, self.seeing))
-                out.also.append(self._rivals(record, out) if self.states.rivals and not held else None)
-                for extra in extras:
-                    if type(extra) is Snapshot:
-                        out.snapshots.append(extra)
+                if self.states.rivals and not held:
+                    if self.apart:
+                        self.turns.waiting.append(number)
                     else:
+                        out.also[number] = self._rivals(record, out)
+                for extra in extras:
+                    if type(extra) is not Snapshot:
                         out.dead.append(extra)  # type: ignore[arg-type]
+                    elif self.apart:
+                        self.turns.own.append((number, own.name, extra))
+                    else:
+                        out.snapshots.append(extra)
                 extras.clear()
             elif type(record) is Unlabelled:
                 out.watched.append(record)
@@ -256,7 +269,7 @@ class Loop:
         self._refresh()
 
     def _rivals(self, example: Example, out: Outcome) -> dict[str, int] | None:
-        """Lets every other line that learns it have an example; where each stands after it."""
+        """Lets every other line that learns it have an example at once; where each stands after it."""
         decide, event_id, failed = self.states.decide, example.prediction.event_id, list[tuple[str, str]]()
         learning = [
             state
@@ -267,6 +280,22 @@ class Loop:
         for name, reason in failed:
             decide.failed(name, reason)
         return reached
+
+    def _take_turns(self, out: Outcome) -> None:
+        """Lets those beside the champion answer and learn what has come since the last time."""
+        if not self.turns.waiting and not self.turns.own:
+            return
+        decide, aside = self.states.decide, self.voice.aside
+        seats = {seat.who: number for number, seat in enumerate(aside)}
+        lines = [
+            Line(None if name in decide.still else state, seats.pop(name, None), self.forgotten.get(name, ()))
+            for name, state in self.states.rivals.items()
+        ]
+        lines += [Line(None, seat) for seat in seats.values()]
+        came = self.turns.take(self.plan.learn, lines, aside, out.examples, out.also)
+        out.snapshots += came.snapshots
+        for name, reason in came.failed:
+            decide.failed(name, reason)
 
     # Commands and decisions ------------------------------------------------------------------------------------------
 
@@ -402,8 +431,17 @@ class Loop:
             seat = Seat(voice.model, place.who, 0, place.mode, place.share, place.who)
             self._speak(seat, place.who)
             seats.append(seat)
-        voice.seats = tuple(seats)
+        self.apart = self._may_stand_apart(rollout)
+        voice.seats, voice.aside = ((), tuple(seats)) if self.apart else (tuple(seats), ())
         self._refresh()
+
+    def _may_stand_apart(self, rollout: Rollout) -> bool:
+        """Whether all others may take turns: no answer of theirs is returned, all lines see the same, and the line that learns
+        at once, the pipeline's own, is not among them.
+        """
+        champion = rollout.champion or self.name
+        shadows = all(place.mode == "shadow" and place.who != self.name for place in rollout.places)
+        return shadows and self.seeing is None and (champion == self.name or "@" in champion)
 
     def _speak(self, voice: Voice | Seat, who: str) -> None:
         """Lets one voice speak for a version, or for a line as it stands."""
@@ -421,7 +459,4 @@ class Loop:
     def _refresh(self) -> None:
         """Lets the voices that speak for a line say what it knows now."""
         for voice, learn in self.live:
-            if learn.published is None:
-                voice.model, voice.position = learn.model, learn.position
-            else:
-                voice.model, voice.position = learn.published, learn.published_position
+            voice.model, voice.position = learn.speaks

@@ -31,7 +31,7 @@ def measured(champion: str, voice: Voice, last: Prediction, makers: Mapping[str,
 
     `champion` is whom `voice` speaks for, as the rollout calls it; `last` is the answer to the event that is asked again.
     """
-    voices: list[tuple[str, Voice | Seat]] = [(champion, voice), *((seat.who, seat) for seat in voice.seats)]
+    voices: list[tuple[str, Voice | Seat]] = [(champion, voice), *((seat.who, seat) for seat in (*voice.seats, *voice.aside))]
     taken = {}
     for who, one in voices:
         features = seen_by(last, one.name, makers)

@@ -94,6 +94,13 @@ class LearnState:
     published_at: int | None = None
     """event time as it counts for publishing: of the last version, or of the first example"""
 
+    @property
+    def speaks(self) -> tuple[Model, int]:
+        """The model that answers for this line now, and its position: what was published, or the learner itself."""
+        if self.published is None:
+            return self.model, self.position
+        return self.published, self.published_position
+
 
 ENTERED = "entered"
 """How `created_by` begins where a line took its place while the stream ran."""

@@ -8,6 +8,7 @@ costs the caller an answer. Keeps `named` and `finite`. Knows nothing of windows
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,8 @@ from eddyline.stages.lines import NO_FEATURES
 class Voice:
     """Who answers now: a model, the version it is, and the rollout that says so. The engine keeps it current.
 
-    `maker` is set where it sees other features than the pipeline's. `seats` are asked beside it.
+    `maker` is set where it sees other features than the pipeline's. `seats` are asked beside it, event by event; those in
+    `aside` by the engine, a stretch of the stream at a time.
     """
 
     model: Model
@@ -34,6 +36,7 @@ class Voice:
     maker: Maker | None = None
     seats: tuple[Seat, ...] = ()
     salt: int = 0
+    aside: tuple[Seat, ...] = ()
 
 
 @dataclass(slots=True)
@@ -101,6 +104,18 @@ def beside(shared: Maker, orders: Any, voice: Voice, given: Prediction, event: A
     heard[answering] = Said(given.model, given.position, given.value, given.scores, given.features)
     others = [_seen_from(features, given.features, one) for one in heard]
     return _with(given, features, chosen.value, chosen.scores, chosen.model, chosen.position, others)
+
+
+def say(seats: Sequence[Seat], number: int, given: Prediction) -> None:
+    """Sets what one of some shadows says beside the champion's answer, before anybody else sees that.
+
+    All of them have to say something, in any order, and see what the champion saw.
+    """
+    said = _alike(seats[number], given.features)
+    if given.others is None:
+        force_setattr(given, "others", [said] * len(seats))
+    else:
+        given.others[number] = said
 
 
 def _alike(seat: Seat, features: Features) -> Said:

@@ -285,6 +285,10 @@ class Retelling(Loop):
         self.plan.watch.pass_over(self.states.watch)
         return out
 
+    def _may_stand_apart(self, rollout: Rollout) -> bool:
+        """What everybody said stands in the record: nobody takes turns."""
+        return False
+
     def _measure(self, out: Outcome) -> None:
         if self.past:
             return
