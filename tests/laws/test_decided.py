@@ -15,7 +15,7 @@ from eddyline.views.backtest import backtest
 from eddyline.views.retelling import decided_again
 
 
-@pytest.mark.parametrize("name", (*PIPELINES, "shadowed"))
+@pytest.mark.parametrize("name", [*PIPELINES, "shadowed"])
 @LAW
 @given(messy(events=40), PLACES)
 def test_the_journal_told_again_without_models_decides_the_same(name: str, records: list[Given], places: list[int]) -> None:

@@ -20,7 +20,7 @@ def account(name: str, records: list[list[Given]]) -> Account:
         return account_of(voyage.engine)
 
 
-@pytest.mark.parametrize("name", (*PIPELINES, "shadowed"))
+@pytest.mark.parametrize("name", [*PIPELINES, "shadowed"])
 @LAW
 @given(messy(), PLACES)
 def test_batches_of_any_size_give_the_same_bytes_as_batches_of_one(name: str, records: list[Given], places: list[int]) -> None:

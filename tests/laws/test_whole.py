@@ -19,7 +19,7 @@ from eddyline.views.summary import summarize
 REASONS = {reason.value for reason in Reason}
 
 
-@pytest.mark.parametrize("name", (*PIPELINES, "shadowed"))
+@pytest.mark.parametrize("name", [*PIPELINES, "shadowed"])
 @LAW
 @given(messy(), PLACES, st.booleans())
 def test_every_record_is_answered_joined_waiting_repeated_or_refused(
