@@ -11,6 +11,7 @@ from eddyline.cli.asking import by, on_flink_too
 
 if TYPE_CHECKING:
     from eddyline.pipeline import Pipeline
+    from eddyline.pipeline.loading import Loaded
     from eddyline.records import Mode, Place
     from eddyline.views.seats import Seat, Seats, Standing, Unseated
 
@@ -49,6 +50,9 @@ def command(
     model that `eddyline retrain` made in DIR (or by the name of its line), where its gates are open: its digest is checked, and
     it catches up with what was learned since. What policies
     proposed and nobody approved yet stands below; approve it with `eddyline approve FILE NUMBER`.
+
+    With --brokers they are those of the job on Flink. Who is asked, and the numbers, are made again from its topics: everything
+    that learn and decide took is played once more, which costs what learning it costs, and disk for a copy of the topics.
     """
     from eddyline.cli import show
     from eddyline.cli.asking import carry_out, job_asked, who
@@ -56,17 +60,13 @@ def command(
     from eddyline.stages.commands import Command
     from eddyline.store.database import Store
     from eddyline.views.entering import entering, folder_of
-    from eddyline.views.seats import seats
 
     if enter is None and (shadow or canary is not None or split is not None):
         raise click.UsageError("--shadow, --canary and --split say how somebody is asked: name who, with --enter NAME")
     loaded = load(file, store)
     on_flink = job_asked(loaded) is not None
-    if on_flink and enter is None and leave is None:
-        raise click.UsageError("--brokers goes with --enter or --leave; who sits in a job: eddyline history FILE --brokers ...")
     if enter is None and leave is None:
-        with closing(Store.read(loaded.store)) as opened:
-            found = seats(opened, loaded.pipeline)
+        found = _asked(loaded)
         if as_json:
             show.json_document(found)
         else:
@@ -92,6 +92,20 @@ def command(
         _would(wanted, as_json)
         return
     carry_out(file, store, wanted, as_json, version)
+
+
+def _asked(loaded: Loaded) -> Seats:
+    """Who is asked, by the job where one is meant, else by the store."""
+    from eddyline.cli.asking import job_asked
+    from eddyline.store.database import Store
+    from eddyline.views.seats import seats
+    from eddyline.views.seats_of_job import seats_of_job
+
+    connection = job_asked(loaded)
+    if connection is not None:
+        return seats_of_job(loaded.pipeline, connection)
+    with closing(Store.read(loaded.store)) as opened:
+        return seats(opened, loaded.pipeline)
 
 
 def _would(wanted: object, as_json: bool) -> None:
@@ -130,7 +144,8 @@ def _page(found: Seats) -> None:
 
     where = "" if found.position is None or "@" in found.champion else f", its learner at position {found.position:,}"
     out = show.console()
-    out.print(f"{found.champion} answers{where}{'' if found.learns else '; it does not learn'}", soft_wrap=True)
+    still = "; it does not learn" if found.counted and not found.learns else ""
+    out.print(f"{found.champion} answers{where}{still}", soft_wrap=True)
     if found.former is not None:
         out.print(f"before it: {found.former}", soft_wrap=True)
     if found.frozen_since is not None:
@@ -140,7 +155,7 @@ def _page(found: Seats) -> None:
     if not found.seats:
         out.print("nobody sits beside it; give somebody a seat: eddyline challengers FILE --enter NAME@POSITION")
     for seat in found.seats:
-        show.facts(seat.place.who, _facts(seat))
+        show.facts(seat.place.who, _facts(seat) if found.counted else _facts(seat)[:2])
     for one in found.unseated:
         _left(one)
     for why, many in found.uncounted.items():
@@ -151,7 +166,9 @@ def _page(found: Seats) -> None:
             f"decision {decision.number} waits for approval: {decision.action} {decision.subject} ({decision.reason})",
             soft_wrap=True,
         )
-    if found.behind:
+    if not found.counted:
+        out.print(f"how they do, what learns and what waits for approval is not known: {found.behind}", soft_wrap=True)
+    elif found.behind:
         out.print(f"as of the last checkpoint: {found.behind}", soft_wrap=True)
 
 

@@ -5,6 +5,8 @@ Reads the memory of the decide stage as it stands at the end of a store; writes 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
 from eddyline.pipeline import Pipeline
@@ -63,7 +65,8 @@ class Seats(msgspec.Struct, frozen=True):
     """Everybody who is asked: the champion, and those beside it. `waiting` are the decisions that nobody approved yet.
 
     `uncounted` says how often under this rollout a policy's loss could not be computed, by policy and reason.
-    `behind` says why the store's end was not reached, where it was not.
+    `behind` says why the store's end was not reached, where it was not. Where `counted` is False, it says why contests, health,
+    what learns, is frozen, in quarantine or waits are not known: who answers and who sits beside, by the newest rollout, is all.
     """
 
     champion: str
@@ -77,14 +80,32 @@ class Seats(msgspec.Struct, frozen=True):
     uncounted: dict[str, int]
     behind: str
     unseated: list[Unseated] = []
+    counted: bool = True
 
 
 def seats(store: Store, pipeline: Pipeline) -> Seats:
     """Everybody who is asked at the end of a store. Costs what replaying the inputs since the last checkpoint costs."""
     plan = pipeline.plan()
     reached = current(store, pipeline, plan)
-    states, state = reached.states, reached.states.decide
+    states = reached.states
     positions = {name: learn.position for name, learn in states.rivals.items()} | {pipeline.name: states.learn.position}
+    found = seats_of(pipeline, plan.decide, states.decide, positions, states.serve.frontier, _decided(store))
+    return msgspec.structs.replace(found, behind=reached.behind)
+
+
+def _decided(store: Store) -> Iterator[Decision]:
+    for entered in decisions(store):
+        yield entered.decision
+
+
+def seats_of(
+    pipeline: Pipeline, decide: Decide, state: DecideState, positions: dict[str, int], at: int, decided: Iterable[Decision]
+) -> Seats:
+    """The same by a memory of the decide stage, wherever that is from.
+
+    `positions` is where the learner of each line stands, `at` the time of the newest event, `decided` every decision in order;
+    they are asked for only where a challenger lost its seat.
+    """
     champion = champion_of(state.rollout, pipeline.name)
     return Seats(
         champion=champion,
@@ -93,20 +114,19 @@ def seats(store: Store, pipeline: Pipeline) -> Seats:
         learns=_learns(state, champion),
         frozen_since=state.frozen_since,
         quarantined=dict(state.quarantined),
-        seats=[_seat(plan.decide, state, place, positions, states.serve.frontier) for place in state.rollout.places],
+        seats=[_seat(decide, state, place, positions, at) for place in state.rollout.places],
         waiting=list(state.proposed.values()),
         uncounted=dict(state.uncounted),
-        behind=reached.behind,
-        unseated=_unseated(store, pipeline, state),
+        behind="",
+        unseated=_unseated(pipeline, state, decided),
     )
 
 
-def _unseated(store: Store, pipeline: Pipeline, state: DecideState) -> list[Unseated]:
+def _unseated(pipeline: Pipeline, state: DecideState, decided: Iterable[Decision]) -> list[Unseated]:
     """The declared challengers that are not asked, as far as a decision says why."""
     ended = {line: state.ended[line] for one in pipeline.challengers if (line := f"{pipeline.name}.{one.name}") in state.ended}
     lost: dict[str, Decision] = {}
-    for entered in decisions(store) if ended else ():
-        one = entered.decision
+    for one in decided if ended else ():
         if one.subject in ended and one.action in ("retire", "leave") and one.status in ("done", "approved"):
             lost[one.subject] = one
     return [Unseated(line, f"{line}@{ended[line]}", one, "guardrail" in one.evidence) for line, one in sorted(lost.items())]

@@ -119,6 +119,7 @@ class Book:
         """A book with everything that a run recorded, sorted."""
         book = cls(pipeline, folder, faults)
         writers: dict[str, tuple[int, Callable[[Message], tuple[Any, ...] | None]]] = {
+            "taken": (2, book._taken),  # first: while a job runs, what it names is in the others by then
             "events": (6, book._event),
             "labels": (7, book._label),
             "predictions": (9, book._prediction),
@@ -126,7 +127,6 @@ class Book:
             "versions": (3, book._version),
             "rollouts": (0, book._rollout),
             "decisions": (2, book._decision),
-            "taken": (2, book._taken),
             "dead_letters": (9, book._letter),
         }
         for stream, (fields, row) in writers.items():

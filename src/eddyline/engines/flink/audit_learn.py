@@ -56,10 +56,15 @@ class Listener(Protocol):
 
 
 class LearnReplay:
-    """One instance's learning and deciding, from the topics. `listener` hears each record."""
+    """One instance's learning and deciding, from the topics. `listener` hears each record.
 
-    def __init__(self, book: Book, differs: Callable[[str], None], listener: Listener | None = None) -> None:
-        self.book, self.differs, self.listener = book, differs, listener
+    With `compare=False` versions are not compared with those that were published, which costs most where they are large.
+    """
+
+    def __init__(
+        self, book: Book, differs: Callable[[str], None], listener: Listener | None = None, *, compare: bool = True
+    ) -> None:
+        self.book, self.differs, self.listener, self.compares = book, differs, listener, compare
         self.learners = Learners(book.pipeline)
         turns = turns_in(book)
         self.last = turns[-1] if turns else None
@@ -92,14 +97,19 @@ class LearnReplay:
 
     def run(self) -> None:
         """Plays everything, and says what is left."""
+        if self.play():
+            self._finish()
+
+    def play(self) -> bool:
+        """Plays what was taken, so also of a job that goes on; False where it cannot be played to the end."""
         try:
             for message in self._messages():
                 self.learners.at = message.at
                 for one in message.inputs:
                     self._take(one)
         except BrokenError:
-            return
-        self._finish()
+            return False
+        return True
 
     def _messages(self) -> Iterator[taken.Taken]:
         for (raw,) in self.book.rows("SELECT raw FROM inputs ORDER BY first"):
@@ -313,6 +323,8 @@ class LearnReplay:
                 self._compare(snapshot.name, snapshot.position, partial(str, snapshot.digest))
 
     def _compare(self, line: str, position: int, digest: Callable[[], str]) -> None:
+        if not self.compares:
+            return
         blank = self.learners.blanks[line]
         rows = self.book.rows("SELECT n, raw FROM versions WHERE model = ? AND position = ?", line, position)
         for n, raw in rows:

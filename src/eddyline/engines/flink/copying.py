@@ -23,7 +23,7 @@ from eddyline.engines.flink import taken
 from eddyline.engines.flink.declared import TAKEN_UP
 from eddyline.engines.flink.learn import recipe_of
 from eddyline.models.fingerprint import fingerprint
-from eddyline.pipeline import Pipeline
+from eddyline.pipeline import Pipeline, Plan
 from eddyline.pipeline.meaning import changed_parts, meaning
 from eddyline.records import Decision, ModelVersion, Prediction, Rollout
 from eddyline.records.errors import SourceError, StoreMismatch
@@ -407,16 +407,21 @@ class LogCopy:
 
     def _check_declared(self) -> None:
         """Refuses a file that the job does not run: what it made would be another model."""
-        own, digest, runs, last = self.pipeline.name, self.pipeline.digest, self.store.get("recipe"), self.store.get("declared")
-        here = recipe_of(digest, self.plan.lines[own].model)
-        if last not in (None, digest) or (last is None and runs not in (None, here)):
-            theirs = f"its versions are made by recipe {runs}, this file's by {here}"
-            if last is not None:
-                theirs = f"it took up {last}, and this file means {digest}"
-            raise StoreMismatch(
-                f"the job of {own} runs another declaration than this file: {theirs}\n"
-                "give the file that runs, or upgrade the job: eddyline flink upgrade FILE"
-            )
+        require_declared(self.pipeline, self.plan, self.store.get("recipe"), self.store.get("declared"))
+
+
+def require_declared(pipeline: Pipeline, plan: Plan, runs: str | None, last: str | None) -> None:
+    """Refuses a file that its job does not run. `runs` is the recipe of the job's own versions, `last` what it took up last."""
+    own, digest = pipeline.name, pipeline.digest
+    here = recipe_of(digest, plan.lines[own].model)
+    if last not in (None, digest) or (last is None and runs not in (None, here)):
+        theirs = f"its versions are made by recipe {runs}, this file's by {here}"
+        if last is not None:
+            theirs = f"it took up {last}, and this file means {digest}"
+        raise StoreMismatch(
+            f"the job of {own} runs another declaration than this file: {theirs}\n"
+            "give the file that runs, or upgrade the job: eddyline flink upgrade FILE"
+        )
 
 
 def _state_of(raw: bytes) -> tuple[ModelVersion, bytes] | None:
