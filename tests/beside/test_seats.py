@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
-import msgspec
 import pytest
 from tests.beside.told import messages
 from tests.views import contested
 
-from eddyline import Pipeline
-from eddyline.cli.challengers import _page
-from eddyline.engines.flink.told import Told
-from eddyline.records.errors import StoreMismatch
-from eddyline.stages.commands import Command
 from eddyline.testing.hosted import Hosted
 from eddyline.views.seats import Seats, seats_of
 from eddyline.views.seats_of_job import seats_told

@@ -7,7 +7,8 @@ Quality by line is measured again over the newest examples, by the first metric.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ from eddyline.monitors.metrics import Gauge
 from eddyline.monitors.pairs import Pairs
 from eddyline.monitors.quality import Series
 from eddyline.pipeline import Pipeline
-from eddyline.records import Prediction, Said
+from eddyline.records import ModelVersion, Prediction, Said
 from eddyline.records.time import DAY_US
 from eddyline.store.database import Store
 from eddyline.store.declarations import former_lines
@@ -48,11 +49,11 @@ def deciding(store: Store, pipeline: Pipeline, gauges: Sequence[Gauge]) -> Decid
     return Deciding(
         seats=seats(store, pipeline),
         spells=spells(past)[-DECISIONS:],
-        lines=_by_line(store, gauges[0], since) if gauges else [],
+        lines=by_line(_answered(store, since), gauges[0]) if gauges else [],
         lines_since=since,
         decisions=made[-DECISIONS:],
         decided=len(made),
-        incidents=[_short(one) for one in found[-INCIDENTS:]],
+        incidents=newest_of(found),
         happened=len(found),
         descents=_descents(store, pipeline),
     )
@@ -76,8 +77,9 @@ def spells(past: Sequence[Tenure]) -> list[Spell]:
     return found
 
 
-def _short(incident: Incident) -> Incident:
-    return msgspec.structs.replace(incident, timeline=incident.timeline[:MOMENTS])
+def newest_of(found: list[Incident]) -> list[Incident]:
+    """The newest incidents, each with the beginning of its timeline."""
+    return [msgspec.structs.replace(one, timeline=one.timeline[:MOMENTS]) for one in found[-INCIDENTS:]]
 
 
 def _first_block(store: Store) -> int:
@@ -86,11 +88,17 @@ def _first_block(store: Store) -> int:
     return seq or 1
 
 
-def _by_line(store: Store, gauge: Gauge, since: int) -> list[LineQuality]:
-    """What each line said to events that several answered, measured in all and by day of the event."""
-    days, overall, reader = Series(), Series(), PredictionReader(store)
+def _answered(store: Store, since: int) -> Iterator[list[tuple[Prediction, Any]]]:
+    """Answers with their truths, block by block."""
+    reader = PredictionReader(store)
     for seq in range(since, store.seq + 1):
-        found = [(reader.read(row.slot), row.truth) for row in store.examples_of(seq)]
+        yield [(reader.read(row.slot), row.truth) for row in store.examples_of(seq)]
+
+
+def by_line(answered: Iterable[list[tuple[Prediction, Any]]], gauge: Gauge) -> list[LineQuality]:
+    """What each line said to events that several answered, measured in all and by day of the event; answers with their truths."""
+    days, overall = Series(), Series()
+    for found in answered:
         spoken = [(prediction.at, one, truth) for prediction, truth in found for one in _speakers(prediction)]
         if not spoken:
             continue
@@ -125,19 +133,23 @@ def _descents(store: Store, pipeline: Pipeline) -> list[Descent]:
         (seq,) = store.db.execute("SELECT MIN(seq) FROM versions WHERE model=? AND seq>0", (line,)).fetchone()
         kept = store.db.execute("SELECT recipe FROM recipes WHERE digest=?", (first.recipe,)).fetchone()
         lineage = json.loads(kept[0]).get("lineage", {}) if kept else {}
-        learned = lineage.get("learned", {})
-        descent = Descent(
-            version=first.name,
-            digest=first.digest,
-            created_by=first.created_by,
-            parent=first.parent,
-            examples=lineage.get("examples"),
-            learned=learned.get("count"),
-            held_back=lineage.get("held_back"),
-            seed=lineage.get("seed"),
-            first_at=(learned.get("first") or {}).get("at"),
-            last_at=(learned.get("last") or {}).get("at"),
-            examples_digest=learned.get("digest"),
-        )
-        found.append((seq or store.seq, line, descent))
+        found.append((seq or store.seq, line, descent_of(first, lineage)))
     return [descent for _, _, descent in sorted(found, key=lambda one: one[:2])]
+
+
+def descent_of(first: ModelVersion, lineage: dict[str, Any]) -> Descent:
+    """Where the first version of a line comes from, as it was registered; the lineage is empty where it was not trained."""
+    learned = lineage.get("learned", {})
+    return Descent(
+        version=first.name,
+        digest=first.digest,
+        created_by=first.created_by,
+        parent=first.parent,
+        examples=lineage.get("examples"),
+        learned=learned.get("count"),
+        held_back=lineage.get("held_back"),
+        seed=lineage.get("seed"),
+        first_at=(learned.get("first") or {}).get("at"),
+        last_at=(learned.get("last") or {}).get("at"),
+        examples_digest=learned.get("digest"),
+    )

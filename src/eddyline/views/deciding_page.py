@@ -52,28 +52,30 @@ def deciding_sections(report: ReportData, span: Span | None) -> str:
     found = report.deciding
     if found is None:
         return ""
-    return _seats(found, span) + _incidents(found) + _decisions(found)
+    return _seats(found, span, report.file) + _incidents(found, report) + _decisions(found, report)
 
 
 # Seats
 
 
-def _seats(found: Deciding, span: Span | None) -> str:
+def _seats(found: Deciding, span: Span | None, file: str) -> str:
     seats = found.seats
     where = "" if seats.position is None or "@" in seats.champion else f", its learner at position {whole(seats.position)}"
     former = "" if seats.former is None else f" Before it: {safe(seats.former)}."
-    words = f"<p><strong>{safe(seats.champion)}</strong> answers{where}.{former}</p>{_standing_out(found)}"
+    words = f"<p><strong>{safe(seats.champion)}</strong> answers{where}.{former}</p>{_standing_out(found, file)}"
     words += _LEGEND if any(seat.contests for seat in seats.seats) else ""
-    beside = "".join(map(_seat, seats.seats)) or '<p class="note">Nobody sits beside it.</p>'
+    beside = "".join(_seat(seat, counted=seats.counted) for seat in seats.seats) or '<p class="note">Nobody sits beside it.</p>'
     return section("Who answers, and who is asked beside", words + beside + _past(found, span))
 
 
-def _standing_out(found: Deciding) -> str:
+def _standing_out(found: Deciding, file: str) -> str:
     """What somebody has to know, or to do."""
     seats = found.seats
     said = []
-    if seats.frozen_since is not None:
-        said.append(f"Learning is frozen since {moment(seats.frozen_since)}; let it go on: <code>eddyline resume FILE</code>")
+    if not seats.counted:
+        said.append(f"How they do, what learns and what waits for approval is not known: {safe(seats.behind, 500)}.")
+    elif seats.frozen_since is not None:
+        said.append(f"Learning is frozen since {moment(seats.frozen_since)}; let it go on: <code>eddyline resume {file}</code>")
     elif not seats.learns:
         said.append(f"{safe(seats.champion)} does not learn.")
     quarantined = sorted(seats.quarantined.items())
@@ -83,19 +85,21 @@ def _standing_out(found: Deciding) -> str:
         what = f"{safe(one.action)} {safe(one.subject)}"
         said.append(
             f"Decision {one.number} waits for approval: {what} ({safe(one.reason)}): "
-            f"<code>eddyline approve FILE {one.number}</code>"
+            f"<code>eddyline approve {file} {one.number}</code>"
         )
     more = max(len(quarantined) - ROWS, 0) + max(len(seats.waiting) - ROWS, 0)
     if more:
-        said.append(f"{whole(more)} more: <code>eddyline challengers FILE</code>")
+        said.append(f"{whole(more)} more: <code>eddyline challengers {file}</code>")
     return "".join(f'<p class="warn">{one}</p>' for one in said)
 
 
-def _seat(seat: Seat) -> str:
+def _seat(seat: Seat, *, counted: bool) -> str:
     """One challenger: how it is asked, how it does, and how each of its contests stands."""
     place = seat.place
     share = f" for {100 * place.share:g} % of keys" if place.mode != "shadow" else ""
     since = moment(place.since) if place.since else "the start"
+    if not counted:
+        return f"<h3>{safe(place.who)}</h3><p>{place.mode}{share}, since {since}.</p>"
     learner = "" if seat.position is None or "@" in place.who else f"; its learner is at position {whole(seat.position)}"
     learns = "" if seat.learns or "@" in place.who else " and does not learn"
     failed = f"{whole(seat.exceptions)} raised, {whole(seat.not_finite)} were not finite"
@@ -177,14 +181,15 @@ def _mode(spell: Spell) -> str:
 # Incidents and decisions
 
 
-def _incidents(found: Deciding) -> str:
+def _incidents(found: Deciding, report: ReportData) -> str:
     if not found.happened:
         return section("Incidents", '<p class="note">None.</p>')
     many = sum(one.open for one in found.incidents)
+    full = "" if report.job else " In full: <code>eddyline incidents FILE NUMBER</code>"
     on = f"{whole(many)} of them {'goes' if many == 1 else 'go'} on" if many else "all are over"
     words = (
         f"<p>{plural(found.happened, 'incident')}, {on}. The error is "
-        "the mean over up to 500 labelled answers before and after. In full: <code>eddyline incidents FILE NUMBER</code></p>"
+        f"the mean over up to 500 labelled answers before and after.{full}</p>"
     )
     ordered = sorted(found.incidents, key=lambda one: (not one.open, -one.number))
     heads = [("n", "no."), ("w", "opened"), ("", "what, and what was done"), ("n", "error before"), ("n", "after")]
@@ -218,12 +223,13 @@ def _timeline(moments: Sequence[Moment]) -> str:
     return _folded("timeline", lines, len(moments))
 
 
-def _decisions(found: Deciding) -> str:
+def _decisions(found: Deciding, report: ReportData) -> str:
     if not found.decided:
         return section("Decisions", '<p class="note">Nothing was decided yet.</p>')
+    where = f"<code>{safe(report.pipeline)}.decisions</code>" if report.job else "the journal"
     words = (
-        f"<p>{plural(found.decided, 'decision')}, the newest first. Each is in the journal with what it was made on; make them "
-        "again: <code>eddyline history FILE --check</code></p>"
+        f"<p>{plural(found.decided, 'decision')}, the newest first. Each is in {where} with what it was made on; make them "
+        f"again: <code>eddyline history {report.file} --check</code></p>"
     )
     heads = [("n", "no."), ("w", "event time"), ("", "what"), ("", "by"), ("", "why")]
     rows = [_decision(one) for one in reversed(found.decisions[-FOLDED:])]

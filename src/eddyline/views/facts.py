@@ -107,7 +107,7 @@ class RolloutRow(msgspec.Struct, frozen=True):
     """A rollout, and from where it holds.
 
     `answer` is the number of the first answer under it and `at` that event's time (None: nothing was answered
-    since), `position` where the learner stood, `received_at` the wall clock in seconds when it was journaled
+    since), `position` where the learner stood (None: not known), `received_at` the wall clock in seconds when it was journaled
     in `block`.
     """
 
@@ -116,7 +116,7 @@ class RolloutRow(msgspec.Struct, frozen=True):
     author: str
     reason: str
     block: int
-    position: int
+    position: int | None
     answer: int
     at: int | None
     received_at: float | None
@@ -232,3 +232,12 @@ class ReportData(msgspec.Struct, frozen=True):
     fingerprint: str
     declarations: list[Declaration] = []
     """those that held, one after the other; what was measured under an earlier one alone is in its change's words"""
+    job: str = ""
+    """where the topics are of which all this is, for a job on Flink: it has no store, no blocks and no chain"""
+    unknown: list[str] = []
+    """what the topics of a job cannot tell, or tell otherwise than a store, in sentences"""
+
+    @property
+    def file(self) -> str:
+        """How commands call what they are asked about: the file, and for a job on Flink that they ask the job."""
+        return "FILE --brokers HOST:PORT" if self.job else "FILE"

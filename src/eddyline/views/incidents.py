@@ -8,7 +8,7 @@ journal gives the same incidents. Refuses to know who is called at night.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +17,6 @@ import msgspec
 from eddyline.pipeline import Pipeline
 from eddyline.records import Alert, Decision, Task
 from eddyline.records.errors import NotFound
-from eddyline.store.blocks import ExampleRow
 from eddyline.store.database import Store
 from eddyline.store.reader import PredictionReader
 from eddyline.views.ledger import noted
@@ -125,7 +124,11 @@ class Case:
 
 def incidents(store: Store, pipeline: Pipeline) -> list[Incident]:
     """Every incident of a store, in the order of their opening."""
-    pages = list(_pages(store))
+    return incidents_of(list(_pages(store)), _errors(store, pipeline))
+
+
+def incidents_of(pages: list[Page], errors: Errors) -> list[Incident]:
+    """The same, by what happened page by page, wherever that is from."""
     cases: list[Case] = []
     for page in pages:
         _close_stable(cases, page)
@@ -133,7 +136,6 @@ def incidents(store: Store, pipeline: Pipeline) -> list[Incident]:
             _decided(cases, page, decision)
     _bursts(cases, pages)
     cases.sort(key=lambda case: (case.page.block, case.decision or 0))
-    errors = _Errors(store, pipeline)
     return [_told(number, case, pages, errors) for number, case in enumerate(cases, 1)]
 
 
@@ -238,7 +240,7 @@ def _bursts(cases: list[Case], pages: list[Page]) -> None:
 # Telling -------------------------------------------------------------------------------------------------------------
 
 
-def _told(number: int, case: Case, pages: list[Page], errors: _Errors) -> Incident:
+def _told(number: int, case: Case, pages: list[Page], errors: Errors) -> Incident:
     before, after = errors.around(case.page.block)
     return Incident(
         number=number,
@@ -316,39 +318,45 @@ def _words(decision: Decision) -> str:
     return f"{what} by {decision.made_by} (decision {decision.number}{status}){reason}"
 
 
-class _Errors:
-    """The mean error of labelled answers before and after a block."""
+class Errors:
+    """The mean error of labelled answers before and after a block. `of` gives those of one block; `last` is the last one."""
 
-    def __init__(self, store: Store, pipeline: Pipeline) -> None:
-        self.store, self.reader = store, PredictionReader(store)
-        self.numbers = pipeline.plan().decide.task is Task.REGRESSION
-        rows = store.db.execute("SELECT seq, first_example FROM blocks ORDER BY seq")
-        self.starts = dict(rows)
+    def __init__(self, of: Callable[[int], list[float]], last: int) -> None:
+        self.of, self.last = of, last
 
     def around(self, block: int) -> tuple[float | None, float | None]:
         """Over at most `SPAN` examples each."""
         before: list[float] = []
         seq = block - 1
         while seq > 0 and len(before) < SPAN:
-            before = self._of(seq) + before
+            before = self.of(seq) + before
             seq -= 1
         after: list[float] = []
         seq = block + 1
-        while seq <= self.store.seq and len(after) < SPAN:
-            after += self._of(seq)
+        while seq <= self.last and len(after) < SPAN:
+            after += self.of(seq)
             seq += 1
         return _mean(before[-SPAN:]), _mean(after[:SPAN])
 
-    def _of(self, seq: int) -> list[float]:
-        return [error for row in self.store.examples_of(seq) if not row.revision and (error := self._error(row)) is not None]
 
-    def _error(self, row: ExampleRow) -> float | None:
-        value, truth = self.reader.read(row.slot).value, row.truth
-        if value is None:
-            return None
-        if not self.numbers:
-            return float(value != truth)
-        return abs(value - truth) if isinstance(value, int | float) and isinstance(truth, int | float) else None
+def _errors(store: Store, pipeline: Pipeline) -> Errors:
+    reader, task = PredictionReader(store), pipeline.plan().decide.task
+
+    def of(seq: int) -> list[float]:
+        firsts = [row for row in store.examples_of(seq) if not row.revision]
+        errors = (error_of(reader.read(row.slot).value, row.truth, task) for row in firsts)
+        return [error for error in errors if error is not None]
+
+    return Errors(of, store.seq)
+
+
+def error_of(value: Any, truth: Any, task: Task) -> float | None:
+    """How wrong an answer was: 0 or 1, or by how much where it is a number; None where it was none."""
+    if value is None:
+        return None
+    if task is not Task.REGRESSION:
+        return float(value != truth)
+    return abs(value - truth) if isinstance(value, int | float) and isinstance(truth, int | float) else None
 
 
 def _mean(numbers: list[float]) -> float | None:

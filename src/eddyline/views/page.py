@@ -72,10 +72,17 @@ def _head(report: ReportData) -> str:
     return (
         f"<header><h1>{safe(report.pipeline)}</h1>"
         f'<p class="under">pipeline <code>{safe(report.digest)}</code>, {span}<br>'
-        f"store <code>{safe(report.store)}</code>, {plural(report.blocks, 'block')}{written}</p>"
-        f'<p class="now"><strong>{safe(report.answering)}</strong> answers now, {_since(_put_there(report))}</p>'
+        f"{_kept(report)}{written}</p>"
+        f'<p class="now"><strong>{safe(report.answering)}</strong> answers now, {_since(_put_there(report), report.job)}</p>'
         f'{_behind(report)}<dl class="facts">{_facts(report)}</dl></header>'
     )
+
+
+def _kept(report: ReportData) -> str:
+    """Where all this is from."""
+    if report.job:
+        return f"job on Flink, topics <code>{safe(report.pipeline)}.*</code> at <code>{safe(report.job)}</code>"
+    return f"store <code>{safe(report.store)}</code>, {plural(report.blocks, 'block')}"
 
 
 def _put_there(report: ReportData) -> RolloutRow:
@@ -88,8 +95,9 @@ def _put_there(report: ReportData) -> RolloutRow:
     return put
 
 
-def _since(rollout: RolloutRow) -> str:
-    who = "the live learner" if rollout.answers == "live" else "fixed by a rollout"
+def _since(rollout: RolloutRow, job: str) -> str:
+    live = "what the learner publishes" if job else "the live learner"
+    who = live if rollout.answers == "live" else "fixed by a rollout"
     if rollout.revision == 0:
         return f"{who}, since the start"
     since = "from the next answer on" if rollout.at is None else f"since the event of {moment(rollout.at)}"
@@ -98,6 +106,9 @@ def _since(rollout: RolloutRow) -> str:
 
 
 def _behind(report: ReportData) -> str:
+    if report.job:
+        said = "".join(f"<li>{safe(one, 500)}</li>" for one in report.unknown)
+        return f'<p class="note">Of what this job cannot tell from its topics:</p><ul class="note">{said}</ul>' if said else ""
     if report.as_of == report.blocks:
         return ""
     return (
@@ -139,6 +150,13 @@ def _latest(quality: Quality) -> Day | None:
 
 
 def _foot(report: ReportData) -> str:
+    if report.job:
+        return (
+            "<footer><strong>How to verify this page</strong><p><code>eddyline verify FILE --brokers HOST:PORT</code><br>"
+            "reads what this page was made of, plays it through the same stages, and asks every version each answer again; "
+            "the job has to be at rest.</p>"
+            f"<dl><dt>pipeline digest</dt><dd><code>{safe(report.digest)}</code></dd></dl></footer>"
+        )
     return (
         "<footer><strong>How to verify this page</strong><p>"
         f"<code>eddyline verify FILE.py --store {safe(report.store)} --head {safe(report.head)}</code><br>"
@@ -201,6 +219,8 @@ def _declared(report: ReportData) -> str:
     said = "".join(f"<li>{safe(line, 300)}</li>" for line in last.says[:CHANGES])
     more = f"<li>and {len(last.says) - CHANGES} more</li>" if len(last.says) > CHANGES else ""
     where = f"in block {whole(last.block)}, after {plural(last.answers, 'answer')}, by {safe(last.author)}"
+    if report.job:
+        where = f"at {'the start' if last.at is None else moment(last.at)}, by {safe(last.author)}"
     return f'<p class="note">What is measured and who decides changed {where}:</p><ul class="note">{said}{more}</ul>'
 
 
@@ -402,7 +422,7 @@ def _versions(report: ReportData) -> str:
                 "w",
                 "the start" if row.revision == 0 else "the next answer" if row.at is None else moment(row.at),
             ),
-            ("n", whole(row.position)),
+            ("n", "–" if row.position is None else whole(row.position)),
         ]
         for row in reversed(report.rollouts)
     ]
@@ -447,7 +467,7 @@ def _refused(report: ReportData) -> str:
     ]
     words = (
         "<p>What was refused, by stream and reason, with the first of each. "
-        "List them: <code>eddyline dead-letters PIPELINE.py</code></p>"
+        f"List them: <code>eddyline dead-letters {report.file}</code></p>"
     )
     return section(
         "Dead letters",

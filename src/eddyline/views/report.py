@@ -7,47 +7,25 @@ moment while a runner goes on writing. It refuses to know how a page looks: see 
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eddyline.engines.loop import States
-from eddyline.monitors.days import day_name
-from eddyline.monitors.delay import DelayHistogram, _middle
-from eddyline.monitors.metrics import Average, Gauge
-from eddyline.monitors.quality import Series
 from eddyline.pipeline import Pipeline, Plan
-from eddyline.records import Alert, DeadLetter, Measurement, Rollout
-from eddyline.records.time import DAY_US
+from eddyline.records import Rollout
 from eddyline.store import blocks
 from eddyline.store.database import Store
 from eddyline.store.declarations import first_rollout
 from eddyline.views.current import current
 from eddyline.views.deciding import deciding
-from eddyline.views.facts import (
-    AlertLane,
-    Better,
-    CoverageDay,
-    Day,
-    Delays,
-    Fates,
-    Quality,
-    Refused,
-    ReportData,
-    RolloutRow,
-    Row,
-)
+from eddyline.views.facts import ReportData, RolloutRow
 from eddyline.views.history import standing
 from eddyline.views.ledger import declarations
 from eddyline.views.letters import letters
+from eddyline.views.measured import Alerts, also_of, coverage_of, delays_of, fates_of, quality_of, refused_of
 from eddyline.views.page import render
 
 __all__ = ["ReportData", "report_data", "write_report"]
-ALERTS = 1_000
-"""How many alerts a report holds, the newest; all of them are counted."""
-WORST = 100
-"""How many of those whose effect on labelled loss is known, the largest."""
 
 
 def write_report(store: Store, pipeline: Pipeline, out: Path) -> Path:
@@ -96,7 +74,7 @@ def report_data(store: Store, pipeline: Pipeline) -> ReportData:
         plan = pipeline.plan()
         reached = current(still, pipeline, plan)
         alerts, rollouts = _noted(still, plan)
-        refused = _refused(letters(still))
+        refused = refused_of(letters(still))
         last = still.block(still.seq).notes if still.seq else None
         states, first = reached.states, still.prediction_group(0)[1] if still.slots else []
         return ReportData(
@@ -111,16 +89,16 @@ def report_data(store: Store, pipeline: Pipeline) -> ReportData:
             last_at=states.serve.frontier if reached.block and still.slots else None,
             answering=standing(still, pipeline).version,
             rollout=rollouts[-1],
-            fates=_fates(states, refused),
-            quality=_quality(plan, states),
-            coverage=_coverage(states),
-            delays=_delays(states.watch.delay),
+            fates=fates_of(states.watch, refused),
+            quality=quality_of(plan.watch.quality.gauges, states.watch.quality),
+            coverage=coverage_of(states.watch),
+            delays=delays_of(states.watch.delay),
             alerts=list(alerts.newest),
             alerted=alerts.count,
             lanes=alerts.lanes(),
             worst=alerts.worst(),
             deciding=deciding(still, pipeline, plan.watch.quality.gauges),
-            also=_also(plan, states),
+            also=also_of(plan.watch, states.watch),
             versions=still.versions(),
             rollouts=rollouts,
             refused=refused,
@@ -144,9 +122,9 @@ def unmoved(store: Store) -> Iterator[Store]:
         store.db.execute("ROLLBACK")
 
 
-def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
+def _noted(store: Store, plan: Plan) -> tuple[Alerts, list[RolloutRow]]:
     """The alerts and rollouts that blocks have noted, in order; the first rollout is the pipeline's start."""
-    alerts = _Alerts()
+    alerts = Alerts()
     start = first_rollout(store, plan.decide.new_state().rollout)
     rollouts = [_rollout_row(store, start, block=0, position=0, answer=0, received_at=None)]
     for seq, answer, packed in store.db.execute("SELECT seq, first_slot, notes FROM blocks ORDER BY seq"):
@@ -158,41 +136,6 @@ def _noted(store: Store, plan: Plan) -> tuple[_Alerts, list[RolloutRow]]:
             for each in notes.rollouts
         ]
     return alerts, rollouts
-
-
-class _Alerts:
-    """Alerts counted as they are read: the newest and the worst are held, all are counted by subject and by day."""
-
-    def __init__(self) -> None:
-        self.newest: deque[Alert] = deque(maxlen=ALERTS)
-        self.count = 0
-        self.days: dict[tuple[str, str], Counter[int]] = {}
-        self.last: dict[tuple[str, str], Alert] = {}
-        self.known: list[Alert] = []
-        """those whose effect is known, at most twice as many as are shown"""
-
-    def add(self, alert: Alert) -> None:
-        """Takes one more, in order."""
-        about = alert.monitor, alert.subject
-        self.newest.append(alert)
-        self.count += 1
-        self.days.setdefault(about, Counter())[alert.at // DAY_US] += 1
-        self.last[about] = alert
-        if alert.effect is not None:
-            self.known.append(alert)
-            if len(self.known) >= 2 * WORST:
-                self.known = self.worst()
-
-    def worst(self) -> list[Alert]:
-        """Those that came with the largest rise of labelled loss, the worst first."""
-        return sorted(self.known, key=lambda alert: -(alert.effect or 0.0))[:WORST]
-
-    def lanes(self) -> list[AlertLane]:
-        """One for each thing that drifted: the error first, then by name."""
-        return [
-            AlertLane(*about, sum(days.values()), sorted(days.items()), self.last[about])
-            for about, days in sorted(self.days.items(), key=lambda lane: (lane[0][0] != "error_drift", lane[0]))
-        ]
 
 
 def _rollout_row(
@@ -212,123 +155,4 @@ def _rollout_row(
         answer=answer,
         at=at,
         received_at=received_at,
-    )
-
-
-def _fates(states: States, refused: list[Refused]) -> Fates:
-    answered, labelled, absent, expired = states.watch.coverage.total()
-    return Fates(
-        answered=answered,
-        labelled=labelled,
-        absent=absent,
-        expired=expired,
-        waiting=answered - labelled - absent - expired,
-        dead=sum(pile.count for pile in refused),
-    )
-
-
-def _coverage(states: States) -> list[CoverageDay]:
-    return [
-        CoverageDay(day_name(day), day, answered, labelled, absent, expired, answered - labelled - absent - expired)
-        for day, (answered, labelled, absent, expired) in sorted(states.watch.coverage.rows.items())
-    ]
-
-
-def _quality(plan: Plan, states: States) -> Quality | None:
-    gauges = plan.watch.quality.gauges
-    if not gauges:
-        return None
-    state = states.watch.quality
-    names = [gauge.name for gauge in gauges]
-    days = _days(state.days)
-    counts = sorted(day.count for day in days)
-    better = _better(gauges[0])
-    few = max(30, counts[len(counts) // 2] // 10) if counts else 30
-    segments = [Row(str(name), *row[0]) for name, row in state.segments.rows() if row[0][1]]
-    return Quality(
-        metric=names[0],
-        better=better,
-        overall=[Row(name, *row) for name, row in zip(names, state.overall.numbers(), strict=True)],
-        days=days,
-        label_days=_days(state.label_days),
-        versions=[Row(f"{model}@{position}", *row[0]) for (model, position), row in state.versions.rows() if row[0][1]],
-        segments=worst_first(segments, better, few),
-        few=few,
-        window=gauges[0].window,
-    )
-
-
-def _days(series: Series) -> list[Day]:
-    """The first metric by day, but for days before it was declared, of which it counted nothing."""
-    return [Day(day_name(day), day, *row[0]) for day, row in series.rows() if row[0][1]]
-
-
-def _better(gauge: Gauge) -> Better:
-    """Which way is good: as River's metric says, and down for a function, which is a loss."""
-    bigger = getattr(gauge.template, "bigger_is_better", None)
-    if bigger is None:
-        return "lower" if isinstance(gauge.template, Average) else "unknown"
-    return "higher" if bigger else "lower"
-
-
-def worst_first(rows: Iterable[Row], better: Better, few: int) -> list[Row]:
-    """Rows with enough truths, the worst first, then those with few; by count where neither way is good.
-
-    >>> rows = [Row("a", 0.9, 500), Row("b", 0.5, 500), Row("c", 0.1, 3)]
-    >>> [row.name for row in worst_first(rows, "higher", few=30)]
-    ['b', 'a', 'c']
-    """
-
-    def rank(row: Row) -> tuple[bool, float, str]:
-        if better == "unknown" or row.value is None:
-            return row.count < few, -row.count, row.name
-        return row.count < few, row.value if better == "higher" else -row.value, row.name
-
-    return sorted(rows, key=rank)
-
-
-def _delays(histogram: DelayHistogram) -> Delays:
-    return Delays(
-        count=histogram.count,
-        bins=[(_middle(index), many) for index, many in sorted(histogram.bins.items())],
-        p50=histogram.quantile(0.5),
-        p90=histogram.quantile(0.9),
-        p99=histogram.quantile(0.99),
-        largest=histogram.largest,
-    )
-
-
-def _also(plan: Plan, states: States) -> list[Measurement]:
-    """The numbers without a place of their own: what was left out of metrics, and the user's own monitors."""
-    shown = {
-        *plan.watch.quality.measurements(states.watch.quality),
-        *states.watch.coverage.measurements(),
-        *states.watch.delay.measurements(),
-    }
-    left_out = [
-        one for one in plan.watch.quality.measurements(states.watch.quality) if one.metric.endswith((" unanswered", " failed"))
-    ]
-    return left_out + [one for one in plan.watch.measurements(states.watch) if one not in shown]
-
-
-def _refused(found: Iterable[DeadLetter]) -> list[Refused]:
-    """The dead letters by stream and reason, the most frequent first, each with its first example."""
-    counts: Counter[tuple[str, str]] = Counter()
-    first: dict[tuple[str, str], DeadLetter] = {}
-    for letter in found:
-        kind = letter.stream, letter.reason
-        counts[kind] += 1
-        first.setdefault(kind, letter)
-    return [_example_of(first[kind], many) for kind, many in sorted(counts.items(), key=lambda one: (-one[1], one[0]))]
-
-
-def _example_of(letter: DeadLetter, count: int) -> Refused:
-    return Refused(
-        stream=letter.stream,
-        reason=letter.reason,
-        count=count,
-        detail=letter.detail,
-        event_id=letter.event_id,
-        origin=letter.origin,
-        raw=letter.raw[:1000].decode("utf-8", "backslashreplace"),
     )

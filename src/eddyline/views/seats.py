@@ -66,7 +66,7 @@ class Seats(msgspec.Struct, frozen=True):
 
     `uncounted` says how often under this rollout a policy's loss could not be computed, by policy and reason.
     `behind` says why the store's end was not reached, where it was not. Where `counted` is False, it says why contests, health,
-    what learns, is frozen, in quarantine or waits are not known: who answers and who sits beside, by the newest rollout, is all.
+    what learns, is frozen, in quarantine or waits are not known: the newest rollout says who answers and who sits beside.
     """
 
     champion: str
