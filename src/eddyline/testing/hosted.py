@@ -133,6 +133,8 @@ _STREAMS = {
     b.DECISION: "decisions",
     b.TAKEN: "taken",
     b.DEAD: "dead_letters",
+    b.MEASUREMENT: "measurements",
+    b.ALERT: "measurements",
 }
 
 
@@ -284,7 +286,8 @@ class Hosted:
             for one in operator.checkpoint():
                 self._write(one)
         self._learned(self.learn.checkpoint())
-        self.watch.checkpoint()
+        for one in self.watch.checkpoint():
+            self._write(one)
         told, self._coming = self._coming, []
         self._keep()
         self._since.clear()
@@ -374,7 +377,10 @@ class Hosted:
 
     def _watched(self, given: list[Sent]) -> None:
         if given:
-            self._taken(self.watch.step(given, self._watermark()))
+            alerts = self.watch.step(given, self._watermark())
+            for one in alerts:
+                self._write(one)
+            self._taken(alerts)
 
     def _taken(self, given: list[Sent]) -> None:
         """What goes on to learn: examples, and all the rest where somebody decides."""
@@ -395,8 +401,8 @@ class Hosted:
         self.written.messages.append((_STREAMS[kind], message))
 
     def recorded(self) -> dict[str, list[Message]]:
-        """What an audit would read: the messages by stream."""
-        run: dict[str, list[Message]] = {stream: [] for stream in STREAMS}
+        """What an audit would read, and what watch told: the messages by stream."""
+        run: dict[str, list[Message]] = {stream: [] for stream in (*STREAMS, "measurements")}
         for stream, message in (*self.sent, *self.written.messages):
             run[stream].append(message)
         return run

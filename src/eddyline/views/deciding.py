@@ -96,7 +96,7 @@ def _answered(store: Store, since: int) -> Iterator[list[tuple[Prediction, Any]]
 
 
 def by_line(answered: Iterable[list[tuple[Prediction, Any]]], gauge: Gauge) -> list[LineQuality]:
-    """What each line said to events that several answered, measured in all and by day of the event; answers with their truths."""
+    """What each line said to events that several answered, in all and by day of the event. Answers come with their truths."""
     days, overall = Series(), Series()
     for found in answered:
         spoken = [(prediction.at, one, truth) for prediction, truth in found for one in _speakers(prediction)]

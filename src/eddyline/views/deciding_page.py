@@ -282,7 +282,10 @@ def by_line(report: ReportData, span: Span | None) -> str:
     said = ", ".join(f"{line.name} {number(line.value)} over {whole(line.count)}" for line in drawn)
     title = f"{quality.metric} of each line by day"
     chart = figure("lines", title, said, lambda width: lines_by_day(drawn, quality.few, span, width))
-    since = f" Measured from block {whole(found.lines_since)} on." if found.lines_since > 1 else ""
+    since = ""
+    if found.lines_since > 1:
+        some = f"from block {whole(found.lines_since)} on"
+        since = f" Measured {'over the newest examples, not over all' if report.job else some}."
     left = f" Drawn: {DRAWN_LINES} of {whole(len(lines))}." if len(lines) > DRAWN_LINES else ""
     note = (
         f"{safe(quality.metric)} by day of the event, where more than one line was asked; the champion first. Lines that "

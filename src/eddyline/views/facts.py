@@ -180,7 +180,8 @@ class Deciding(msgspec.Struct, frozen=True):
     """What policies and people did with several lines: who has a seat, what was decided, what went wrong.
 
     `decisions` are the newest of all that were `decided`, `incidents` of all that `happened`, `spells` the newest.
-    `lines_since` is the first block whose examples are in `lines`: 1, but for a very long record.
+    `lines_since` is the first block whose examples are in `lines`: 1, but for a very long record. A job counts no blocks but
+    examples.
     """
 
     seats: Seats

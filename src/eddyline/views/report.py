@@ -58,7 +58,12 @@ def write_report(store: Store, pipeline: Pipeline, out: Path) -> Path:
     >>> "<strong>fraud@1</strong> answers now" in page, "script" in page
     (True, False)
     """
-    page = render(report_data(store, pipeline))
+    return write_page(report_data(store, pipeline), out)
+
+
+def write_page(report: ReportData, out: Path) -> Path:
+    """Writes a report as its page, whatever it is of, and gives the path."""
+    page = render(report)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8", newline="\n")
     return out

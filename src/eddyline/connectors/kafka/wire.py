@@ -408,6 +408,13 @@ def decode_rollout(raw: bytes) -> Rollout:
     return _rollout(raw)
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    kind: str
+
+
+_kind = msgspec.json.Decoder(_Kind).decode
+
+
 def encode_measurement(measurement: Measurement, position: int = -1) -> bytes:
     """A measurement for `<pipeline>.measurements`, with the learner's position when it was taken (-1: not known)."""
     m = measurement
@@ -428,3 +435,8 @@ def encode_alert(alert: Alert) -> bytes:
 def decode_alert(raw: bytes) -> Alert:
     """The alert that `encode_alert` wrote."""
     return _alerted(raw).alert
+
+
+def decode_watched(raw: bytes) -> Measurement | Alert:
+    """What watch wrote to `<pipeline>.measurements`: a number, or an alert."""
+    return decode_alert(raw) if _kind(raw).kind == "alert" else decode_measurement(raw)[0]
