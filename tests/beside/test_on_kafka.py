@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from tests.beside.told import messages
 from eddyline.cli.main import main
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka.connection import Connection
+from eddyline.engines.flink import watch
 from eddyline.engines.flink.job import JobTopics
 from eddyline.engines.flink.told import OURS
 from eddyline.records.errors import SourceError
@@ -54,14 +56,18 @@ def send(done: Hosted, connection: Connection) -> None:
     topics.ensure(connection, PARTITIONS)
     names = {word: topics.taken if word == "taken" else getattr(topics.out, word) for word in OURS}
     spread = {"predictions", "examples", "dead_letters"}
-    refused: list[object] = []
+    refused, sent = list[object](), Counter[str]()
     producer = Producer(connection.config())
-    for number, (stream, message) in enumerate(done.written.messages):
-        part, headers = number % PARTITIONS if stream in spread else 0, [("place", message.place.encode())]
+    for stream, message in done.written.messages:
+        sent[stream] += 1
         producer.produce(
-            names[stream], message.value, key=str(number), partition=part, headers=headers,
+            names[stream],
+            message.value,
+            key=str(sent[stream]),
+            partition=sent[stream] % PARTITIONS if stream in spread else 0,
+            headers={"place": message.place.encode()},
             on_delivery=lambda error, _: refused.append(error) if error else None,
-        )  # fmt: skip
+        )
         producer.poll(0)
     assert producer.flush(60) == 0
     assert not refused
@@ -72,7 +78,8 @@ def let_go(connection: Connection, topic: str, offset: int) -> None:
     from confluent_kafka import TopicPartition
 
     parts = [TopicPartition(topic, number, offset) for number in range(PARTITIONS)]
-    for future in connection.admin().delete_records(parts).values():
+    admin = connection.admin()  # its futures end with it
+    for future in admin.delete_records(parts).values():
         future.result(timeout=30)
 
 

@@ -16,6 +16,7 @@ from eddyline.cli.main import main
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import steering, taken
 from eddyline.engines.flink.audit import examine
 from eddyline.engines.flink.audit_topics import Message
@@ -25,6 +26,8 @@ from eddyline.records import Decision, Place
 from eddyline.records.errors import NotFound
 from eddyline.stages.commands import Command
 from eddyline.stages.lines import Entry
+from eddyline.views.report_of_job import report_of_job
+from eddyline.views.seats_of_job import seats_of_job
 
 SEED = 20_261_122
 SETTINGS = Settings(parallelism=2, checkpoint_ms=500, idle_ms=600_000)
@@ -53,6 +56,7 @@ def fought(
         flows(2.0)
         refused = list(_asked(run))
         flows(4.0)
+        assert seats_of_job(loaded.pipeline, run.connection).counted  # while it runs
         run.taken()
         assert run.id == job
         assert run.rest.state(job) == "RUNNING"
@@ -93,6 +97,34 @@ def test_a_better_challenger_is_promoted_in_the_running_job(fought: tuple[Loaded
     after = {answer.model for answer in answers if answer.revision > 0}
     assert {"duel.seeing"} <= after <= {"duel.seeing", "duel.copy"}
     assert all(answer.others for answer in answers)
+
+
+def test_the_report_of_the_job_is_what_its_topics_hold(
+    fought: tuple[Loaded, Messages, list[str]], kafka_broker: Kafka, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded, run, _ = fought
+    examples = [wire.decode_example(message.value)[0] for message in run["examples"]]
+    right = sum(example.prediction.value == example.truth for example in examples)
+    found = report_of_job(loaded.pipeline, Connection(kafka_broker.brokers))
+    quality, deciding = found.quality, found.deciding
+    assert quality is not None
+    assert deciding is not None
+    assert quality.overall[0].name == "Accuracy"
+    assert quality.overall[0].value == pytest.approx(right / len(examples))
+    fates = found.fates
+    assert (fates.answered, fates.labelled, fates.absent) == (
+        len(run["predictions"]),
+        sum(example.known == "label" for example in examples),
+        sum(example.known == "absence" for example in examples),
+    )
+    rollout = wire.decode_rollout(run["rollouts"][-1].value)
+    assert deciding.seats.counted
+    assert deciding.seats.champion == rollout.champion == "duel.seeing"
+    assert [seat.place for seat in deciding.seats.seats] == list(rollout.places)
+    assert [one.decision for one in deciding.decisions] == _decisions(run)
+    assert [one.version.partition("@")[0] for one in deciding.descents] == ["duel.copy"]
+    assert main(["challengers", str(loaded.file), "--brokers", kafka_broker.brokers]) == 0
+    assert "duel.seeing answers" in capsys.readouterr().out
 
 
 def test_a_line_that_enters_answers_its_share_and_learns_on(fought: tuple[Loaded, Messages, list[str]]) -> None:

@@ -466,12 +466,13 @@ def _refused(report: ReportData) -> str:
         for letter in report.refused
     ]
     words = (
-        "<p>What was refused, by stream and reason, with the first of each. "
+        f"<p>What was refused, by stream and reason, with {'one' if report.job else 'the first'} of each. "
         f"List them: <code>eddyline dead-letters {report.file}</code></p>"
     )
     return section(
         "Dead letters",
-        words + table([("n", "count"), ("w", "reason"), ("", "first")], rows, of=len(rows), stack=True),
+        words
+        + table([("n", "count"), ("w", "reason"), ("", "such as" if report.job else "first")], rows, of=len(rows), stack=True),
     )
 
 

@@ -137,7 +137,8 @@ class _Reporting:
         return 0 if self.since is None else int(self.since) // DAY_US + 1
 
     def _letters(self) -> Iterator[DeadLetter]:
-        for (raw,) in self.book.rows("SELECT raw FROM letters ORDER BY n"):
+        """In an order that is the same each time: between partitions nobody says which came first."""
+        for (raw,) in self.book.rows("SELECT raw FROM letters ORDER BY sha, n"):
             yield wire.decode_dead(raw)
 
     # Who answers -----------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class Said:
                 said.expired[one.day] = one.count
             elif one.version is None and one.day is None:
                 said.numbers[one.metric, one.segment] = one
-        said.alerts.sort(key=lambda alert: alert.at)
+        said.alerts.sort(key=lambda alert: (alert.at, alert.monitor, alert.subject, alert.segment or ""))
         return said
 
     def fates(self) -> tuple[int, int, int, int] | None:
