@@ -99,9 +99,13 @@ def of_store(pipeline: Pipeline, folder: Path, records: list[Event | Label]) -> 
 
 
 def plain(report: ReportData) -> dict[str, Any]:
-    """What a job and a store have to agree about; an alert names the version that answered, which is not the same."""
+    """What a job and a store have to agree about; an alert names the version that answered, which is not the same.
+
+    Of dead letters a store shows the first of each kind, a job one.
+    """
     found = {name: getattr(report, name) for name in ReportData.__struct_fields__ if name not in ELSEWHERE}
     found["alerts"] = [msgspec.structs.replace(alert, position=0) for alert in report.alerts]
+    found["refused"] = [(pile.stream, pile.reason, pile.count) for pile in report.refused]
     found["lanes"] = [(lane.monitor, lane.subject, lane.count, lane.days) for lane in report.lanes]
     return found
 
@@ -199,7 +203,7 @@ def test_a_file_that_the_job_does_not_run_is_refused() -> None:
 def test_the_page_of_a_job_speaks_of_topics_and_of_no_store() -> None:
     page = render(report_told(ruled(**DECIDES), messages(hosted(ruled(**DECIDES), three_days(), every=50))))
     assert "job on Flink, topics <code>shop.*</code> at <code>memory</code>" in page
-    assert "what the learner publishes" in page
+    assert "</strong> answers now, as it is learned, since the start" in page
     assert "eddyline verify FILE --brokers HOST:PORT" in page
     assert "eddyline dead-letters FILE --brokers HOST:PORT" in page
     assert "Bursts of dead letters are not among the incidents" in page

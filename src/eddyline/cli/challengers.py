@@ -70,7 +70,7 @@ def command(
         if as_json:
             show.json_document(found)
         else:
-            _page(found)
+            _page(found, "FILE --brokers HOST:PORT" if on_flink else "FILE")
         return
     if enter is not None and leave is not None:
         raise click.UsageError("--enter and --leave are two requests: make them one after the other")
@@ -138,7 +138,8 @@ def _named(pipeline: Pipeline, name: str) -> str:
     return f"{pipeline.name}.{name}" if name in declared else name
 
 
-def _page(found: Seats) -> None:
+def _page(found: Seats, file: str) -> None:
+    """Prints who is asked; `file` is how commands about them call what they are asked about."""
     from eddyline.cli import show
     from eddyline.records.time import show_instant
 
@@ -149,18 +150,20 @@ def _page(found: Seats) -> None:
     if found.former is not None:
         out.print(f"before it: {found.former}", soft_wrap=True)
     if found.frozen_since is not None:
-        out.print(f"learning is frozen since {show_instant(found.frozen_since)}; let it go on: eddyline resume FILE")
+        out.print(f"learning is frozen since {show_instant(found.frozen_since)}; let it go on: eddyline resume {file}")
     for segment, since in found.quarantined.items():
         out.print(f"in quarantine since {show_instant(since)}: {segment or 'everything'}", soft_wrap=True)
     if not found.seats:
-        out.print("nobody sits beside it; give somebody a seat: eddyline challengers FILE --enter NAME@POSITION")
+        out.print(
+            f"nobody sits beside it; give somebody a seat: eddyline challengers {file} --enter NAME@POSITION", soft_wrap=True
+        )
     for seat in found.seats:
         show.facts(seat.place.who, _facts(seat) if found.counted else _facts(seat)[:2])
     for one in found.unseated:
-        _left(one)
+        _left(one, file)
     for why, many in found.uncounted.items():
         cost = ", and each cost the clip" if ": its loss " in why else ""
-        out.print(f"{why}: {many:,} times{cost}; see what the ledger says: eddyline history FILE", soft_wrap=True)
+        out.print(f"{why}: {many:,} times{cost}; see what the ledger says: eddyline history {file}", soft_wrap=True)
     for decision in found.waiting:
         out.print(
             f"decision {decision.number} waits for approval: {decision.action} {decision.subject} ({decision.reason})",
@@ -172,13 +175,17 @@ def _page(found: Seats) -> None:
         out.print(f"as of the last checkpoint: {found.behind}", soft_wrap=True)
 
 
-def _left(one: Unseated) -> None:
+def _left(one: Unseated, file: str) -> None:
     """Why a declared challenger is not asked, and how one like it comes back."""
     from eddyline.cli import show
 
     decision, name = one.decision, one.line.partition(".")[2]
-    again = f"it learns no more; as it was then, it can be asked: eddyline challengers FILE --enter {one.version}"
+    again = f"it learns no more; as it was then, it can be asked: eddyline challengers {file} --enter {one.version}"
     if one.failed:
+        again = (
+            "what it raises: eddyline check FILE; a job takes no other challengers, and trains one like it: eddyline retrain"
+        )
+    if one.failed and file == "FILE":
         again = (
             "what it raises: eddyline check FILE; mended, it is another recipe and needs a name of its own, "
             f'such as Challenger("{name}-2", ...): eddyline change FILE'

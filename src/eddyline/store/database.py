@@ -386,7 +386,7 @@ def no_store(path: Path) -> NotFound:
         f"no store at {path}\n"
         "make one by running the pipeline: eddyline replay FILE.py\n"
         "a job on Flink keeps none; what it did is in topics, and --brokers HOST:PORT asks them:\n"
-        "  eddyline explain FILE.py ID, dead-letters, history, verify"
+        "  eddyline explain FILE.py ID, challengers, dead-letters, history, report, verify"
     )
 
 

@@ -96,7 +96,7 @@ def _put_there(report: ReportData) -> RolloutRow:
 
 
 def _since(rollout: RolloutRow, job: str) -> str:
-    live = "what the learner publishes" if job else "the live learner"
+    live = "as it is learned" if job else "the live learner"
     who = live if rollout.answers == "live" else "fixed by a rollout"
     if rollout.revision == 0:
         return f"{who}, since the start"
@@ -108,7 +108,11 @@ def _since(rollout: RolloutRow, job: str) -> str:
 def _behind(report: ReportData) -> str:
     if report.job:
         said = "".join(f"<li>{safe(one, 500)}</li>" for one in report.unknown)
-        return f'<p class="note">Of what this job cannot tell from its topics:</p><ul class="note">{said}</ul>' if said else ""
+        return (
+            f'<p class="note">What its topics cannot tell, or tell otherwise than a store:</p><ul class="note">{said}</ul>'
+            if said
+            else ""
+        )
     if report.as_of == report.blocks:
         return ""
     return (
@@ -465,14 +469,14 @@ def _refused(report: ReportData) -> str:
         ]
         for letter in report.refused
     ]
+    one = "such as" if report.job else "first"
     words = (
         f"<p>What was refused, by stream and reason, with {'one' if report.job else 'the first'} of each. "
         f"List them: <code>eddyline dead-letters {report.file}</code></p>"
     )
     return section(
         "Dead letters",
-        words
-        + table([("n", "count"), ("w", "reason"), ("", "such as" if report.job else "first")], rows, of=len(rows), stack=True),
+        words + table([("n", "count"), ("w", "reason"), ("", one)], rows, of=len(rows), stack=True),
     )
 
 

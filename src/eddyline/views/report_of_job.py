@@ -70,6 +70,7 @@ class _Reporting:
         self.plan, self.late = self.pipeline.plan(), self.told.late
         self.decides, self.stage = decides(self.plan), measuring(self.plan.watch)
         self.watch: WatchState = watched(self.stage, self.book, self.said, decides=self.decides)
+        self.others = self.said.others(self.stage.measurements(self.watch))
         self.since, self.until = self.book.row("SELECT min(at), max(at) FROM predictions")
         rollouts = [(self.book.rollouts[one], 0.0) for one in sorted(self.book.rollouts)]
         self.annals = Annals(rollouts, [(one, 0.0) for one in decided(self.book)])
@@ -104,7 +105,7 @@ class _Reporting:
             lanes=alerts.lanes(),
             worst=alerts.worst(),
             deciding=deciding,
-            also=also_of(self.stage, watch) + self.said.others(self.stage.measurements(watch)),
+            also=also_of(self.stage, watch) + self.others,
             versions=self._versions(),
             rollouts=rollouts,
             refused=refused,
@@ -247,8 +248,7 @@ class _Reporting:
             if word in self.late:
                 topic = getattr(out, word)
                 yield f"The broker let go of the first {what}; these are those since. To keep more: retention.ms of {topic}."
-        watch = self.plan.watch
-        if watch.monitors or watch.host is not None or watch.features or watch.error:
+        if self.others:
             yield "What monitors count is as the job said last, some seconds before this page."
         if len(self._declarations()) > 1:
             yield "Every metric is measured over all truths, also over those that came before it was declared."
