@@ -58,7 +58,8 @@ def send(done: Hosted, connection: Connection) -> None:
     spread = {"predictions", "examples", "dead_letters"}
     refused, sent = list[object](), Counter[str]()
     producer = Producer(connection.config())
-    for stream, message in done.written.messages:
+    told = [*done.written.messages, *(("measurements", message) for message in done.written.watched)]
+    for stream, message in told:
         sent[stream] += 1
         producer.produce(
             names[stream],

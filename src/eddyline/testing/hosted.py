@@ -133,8 +133,6 @@ _STREAMS = {
     b.DECISION: "decisions",
     b.TAKEN: "taken",
     b.DEAD: "dead_letters",
-    b.MEASUREMENT: "measurements",
-    b.ALERT: "measurements",
 }
 
 
@@ -150,6 +148,8 @@ class Written:
 
     messages: list[tuple[str, Message]] = field(default_factory=list)
     """every message with its stream, in the order they were written"""
+    watched: list[Message] = field(default_factory=list, compare=False)
+    """what watch told: it looks at a clock before it tells numbers, so these are no function of the records"""
 
     def of(self, stream: str) -> list[bytes]:
         """The messages of one stream, as bytes."""
@@ -196,7 +196,7 @@ class Written:
 
     def copy(self) -> Written:
         """The same, to come back to."""
-        return Written(list(self.messages))
+        return Written(list(self.messages), list(self.watched))
 
 
 class Hosted:
@@ -286,8 +286,7 @@ class Hosted:
             for one in operator.checkpoint():
                 self._write(one)
         self._learned(self.learn.checkpoint())
-        for one in self.watch.checkpoint():
-            self._write(one)
+        self._say(self.watch.checkpoint())
         told, self._coming = self._coming, []
         self._keep()
         self._since.clear()
@@ -378,8 +377,7 @@ class Hosted:
     def _watched(self, given: list[Sent]) -> None:
         if given:
             alerts = self.watch.step(given, self._watermark())
-            for one in alerts:
-                self._write(one)
+            self._say(alerts)
             self._taken(alerts)
 
     def _taken(self, given: list[Sent]) -> None:
@@ -395,6 +393,11 @@ class Hosted:
             if comes_back or one[0] in (b.VERSION, b.ROLLOUT):
                 self._coming.append(one)
 
+    def _say(self, given: list[Sent]) -> None:
+        """What watch tells: numbers and alerts."""
+        for one in given:
+            self.written.watched.append(Message(one[4], 0, len(self.written.watched)))
+
     def _write(self, one: Sent) -> None:
         kind, _, _, _, body, headers = one
         message = Message(body, 0, len(self.written.messages), headers.partition("|")[2])
@@ -402,10 +405,10 @@ class Hosted:
 
     def recorded(self) -> dict[str, list[Message]]:
         """What an audit would read, and what watch told: the messages by stream."""
-        run: dict[str, list[Message]] = {stream: [] for stream in (*STREAMS, "measurements")}
+        run: dict[str, list[Message]] = {stream: [] for stream in STREAMS}
         for stream, message in (*self.sent, *self.written.messages):
             run[stream].append(message)
-        return run
+        return run | {"measurements": list(self.written.watched)}
 
 
 def run_hosted(pipeline: Pipeline, records: Sequence[Event | Label], *, parallelism: int = 1, every: int = 5) -> Hosted:
