@@ -55,7 +55,7 @@ def test_options_that_do_not_go_together_are_refused(
 def test_brokers_that_do_not_answer_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "beside_shop.py"
     file.write_text("from tests.beside.shop import shop as make\nshop = make()\n")
-    for command in (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], ["history"]):
+    for command in (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], ["history"], ["report"], ["challengers"]):
         assert main([command[0], str(file), *command[1:], "--brokers", "127.0.0.1:1"]) == 3
         assert "127.0.0.1:1" in capsys.readouterr().err
 

@@ -8,6 +8,8 @@ import pytest
 from tests.beside.told import messages
 from tests.views import contested
 
+from eddyline.cli.challengers import _page
+from eddyline.engines.flink.told import Told
 from eddyline.testing.hosted import Hosted
 from eddyline.views.seats import Seats, seats_of
 from eddyline.views.seats_of_job import seats_told
@@ -53,3 +55,26 @@ def test_contests_are_counted_and_a_lost_seat_has_its_decision() -> None:
     for one in late.unseated:
         assert one.decision.action == "retire"
         assert one.line in {challenger.place.who for challenger in early.seats}
+
+
+def test_who_sits_is_known_without_all_answers_and_how_they_do_is_said_to_be_not(capsys: pytest.CaptureFixture[str]) -> None:
+    told = messages(job(500))
+    answers = list(told.streams["predictions"])
+    found = seats_told(DECIDED, Told({**told.streams, "predictions": answers[100:]}, late=frozenset({"predictions"})))
+    whole = seats_told(DECIDED, told)
+    assert not found.counted
+    assert (found.champion, found.former) == (whole.champion, whole.former)
+    assert [seat.place for seat in found.seats] == [seat.place for seat in whole.seats] != []
+    _page(found, "FILE")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "how they do, what learns and what waits for approval is not known" in said
+    assert "retention.ms of fraud.predictions" in said
+    assert "learner at" not in said.partition("asked as")[2]
+    assert "nobody compares it" not in said
+
+
+def test_hints_about_a_job_name_the_job(capsys: pytest.CaptureFixture[str]) -> None:
+    _page(seats_told(DECIDED, messages(job())), "FILE --brokers HOST:PORT")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has no seat: retire by" in said
+    assert "eddyline challengers FILE --brokers HOST:PORT --enter fraud." in said
