@@ -162,7 +162,8 @@ def outside(one: Incident) -> Incident:
 
 def cut(told: Told, stream: str, many: int) -> Told:
     """The same where the broker has let go of the first messages of a stream."""
-    return Told({**told.streams, stream: list(told.streams[stream])[many:]}, told.place, frozenset({stream}))
+    left = list(told.streams[stream])[many:]
+    return Told({**told.streams, stream: left}, told.place, frozenset({stream}), begins={(stream, 0): left[0].value})
 
 
 def test_answers_that_the_broker_let_go_of_are_said_and_not_guessed() -> None:

@@ -125,17 +125,14 @@ class _Reporting:
             return fates, days
         first = self._first_whole_day()
         days = [day for day in days if day.number >= first]
-        answered, labelled, absent, expired = self.said.fates() or (
-            sum(day.answered for day in days),
-            sum(day.labelled for day in days),
-            sum(day.absent for day in days),
-            sum(day.expired for day in days),
-        )
+        answered, labelled, absent, expired = self.said.fates() or (0, 0, 0, 0)
         return Fates(answered, labelled, absent, expired, answered - labelled - absent - expired, fates.dead), days
 
     def _first_whole_day(self) -> int:
-        """The first UTC day of which the topic of answers still holds every event."""
-        return 0 if self.since is None else int(self.since) // DAY_US + 1
+        """The first UTC day of which every partition of the topic of answers still holds every event."""
+        firsts = [raw for (word, _), raw in self.told.begins.items() if word == "predictions"]
+        gone = [wire.decode_prediction(raw).at if raw else self.until or 0 for raw in firsts]
+        return max(gone, default=0) // DAY_US + 1
 
     def _letters(self) -> Iterator[DeadLetter]:
         """In an order that is the same each time: between partitions nobody says which came first."""
@@ -238,9 +235,10 @@ class _Reporting:
         out = JobTopics.of(self.pipeline).out
         if "predictions" in self.late:
             since = day_name(self._first_whole_day())
+            whole = "as the job said last" if self.said.fates() else "not at all, 0 stands for that: what the job said is gone"
             yield (
-                f"The broker let go of the first answers: what became of them is told by day from {since} on, and in all as "
-                f"the job said last. Metrics are of all truths. To keep more: retention.ms of {out.predictions}."
+                f"The broker let go of the first answers: what became of them is told by day from {since} on, and in all "
+                f"{whole}. Metrics are of all truths. To keep more: retention.ms of {out.predictions}."
             )
         elif not self.decides and self.pipeline.join.absent is UNSET:
             yield "How many answers never got a truth is as the job said last, some seconds before this page."

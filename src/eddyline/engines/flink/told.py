@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eddyline.connectors.kafka import wire
@@ -40,6 +40,8 @@ class Told:
     late: frozenset[str] = frozenset()
     written_at: float = 0.0
     """when the broker took the newest message that was read, in s since 1970"""
+    begins: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    """of each partition whose first messages are gone, by stream and number: the first one there, empty where none was read"""
 
 
 def told_by(pipeline: Pipeline, connection: Connection) -> Told:
@@ -47,20 +49,21 @@ def told_by(pipeline: Pipeline, connection: Connection) -> Told:
     library()
     topics = JobTopics.of(pipeline)
     names = {word: topics.taken if word == "taken" else str(getattr(topics.out, word)) for word in OURS}
-    parts, late = {word: dict[tuple[str, int], int]() for word in OURS}, set[str]()
+    parts, begins = {word: dict[tuple[str, int], int]() for word in OURS}, dict[tuple[str, int], bytes]()
     words = {name: word for word, name in names.items()}
     for (name, number), (low, _) in spans(connection, list(names.values())).items():
         parts[words[name]][name, number] = FIRST
         if low and words[name] not in ("versions", "rollouts"):
-            late.add(words[name])
+            begins[words[name], number] = b""
+    late = frozenset(word for word, _ in begins)
     for word in WHOLE:
         if word in late:
             raise SourceError(
                 f"topic {names[word]} does not begin at its first message: the broker let go of those before\n"
                 f"what a job learned and decided is told from all of them; keep them longer: retention.ms of {names[word]}"
             )
-    told = Told({}, connection.describe(), frozenset(late))
-    told.streams = {word: _Stream(connection, parts[word], told) for word in OURS}
+    told = Told({}, connection.describe(), late, begins=begins)
+    told.streams = {word: _Stream(connection, word, parts[word], told) for word in OURS}
     return told
 
 
@@ -69,6 +72,7 @@ class _Stream:
     """One topic; each pass over it reads it again."""
 
     connection: Connection
+    word: str
     positions: Mapping[tuple[str, int], int]
     told: Told
 
@@ -77,7 +81,10 @@ class _Stream:
             kind, at = message.timestamp()
             if kind:
                 self.told.written_at = max(self.told.written_at, at / 1000)
-            yield Message(message.value() or b"", message.partition() or 0, message.offset() or 0, place_of(message))
+            value, part = message.value() or b"", (self.word, message.partition() or 0)
+            if self.told.begins.get(part) == b"":
+                self.told.begins[part] = value
+            yield Message(value, part[1], message.offset() or 0, place_of(message))
 
 
 @contextmanager
