@@ -99,10 +99,11 @@ def _asked(loaded: Loaded) -> Seats:
     from eddyline.cli.asking import job_asked
     from eddyline.store.database import Store
     from eddyline.views.seats import seats
-    from eddyline.views.seats_of_job import seats_of_job
 
     connection = job_asked(loaded)
     if connection is not None:
+        from eddyline.views.seats_of_job import seats_of_job
+
         return seats_of_job(loaded.pipeline, connection)
     with closing(Store.read(loaded.store)) as opened:
         return seats(opened, loaded.pipeline)

@@ -50,10 +50,11 @@ def _written(loaded: Loaded, target: Path) -> Path:
     """The page, of the job where one is meant, else of the store."""
     from eddyline.store.database import Store
     from eddyline.views.report import write_page, write_report
-    from eddyline.views.report_of_job import report_of_job
 
     connection = job_asked(loaded)
     if connection is not None:
+        from eddyline.views.report_of_job import report_of_job
+
         return write_page(report_of_job(loaded.pipeline, connection), target)
     with closing(Store.read(loaded.store)) as opened:
         return write_report(opened, loaded.pipeline, target)
