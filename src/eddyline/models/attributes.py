@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copyreg
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any, Final
 
@@ -29,6 +29,8 @@ class Attributes:
     Which attributes the objects of a class have is learned from the first one, by its dict. Of another object these are all
     there are when it has each of them, none can come from the class, and it refers to as many things besides its class.
 
+    Of objects of the classes `besides` it says nothing.
+
     >>> class Leaf:
     ...     def __init__(self, depth, counts):
     ...         self.depth, self.counts = depth, counts
@@ -37,21 +39,21 @@ class Attributes:
     ({'depth': 1, 'counts': {}}, {'depth': 2, 'counts': {}})
     """
 
-    def __init__(self) -> None:
-        self._known: dict[type, _Read | None] = {}
+    def __init__(self, besides: Iterable[type] = ()) -> None:
+        self._known: dict[type, _Read | None] = dict.fromkeys(besides)
 
     def __call__(self, obj: Any) -> dict[str, Any] | None:
         """Its attributes by name; None where it has to be asked in the ordinary way."""
-        kind = type(obj)
-        if kind not in self._known:
-            self._known[kind] = _learned(obj)
-        known = self._known[kind]
+        try:
+            known = self._known[type(obj)]
+        except KeyError:
+            known = self._known[type(obj)] = _learned(obj)
         if known is None:
             return None
         names, read = known
         if len(gc.get_referents(obj)) == len(names) + 1:
             try:
-                return dict(zip(names, read(obj), strict=True))
+                return dict(zip(names, read(obj)))  # noqa: B905 - one reads the other: they are as long
             except AttributeError:
                 pass
         attributes = vars(obj)

@@ -78,11 +78,9 @@ class _Plain(pickle.Pickler):
         self._buffer = io.BytesIO()
         super().__init__(self._buffer, protocol=5)
         self.dispatch_table = {**copyreg.dispatch_table, **(reducers or {})}
-        self._attributes = Attributes()
+        self._attributes = Attributes(self.dispatch_table)
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) in self.dispatch_table:
-            return NotImplemented
         attributes = self._attributes(obj)
         if attributes is None:
             return NotImplemented

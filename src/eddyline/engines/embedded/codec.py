@@ -211,8 +211,9 @@ def save_states(states: States, plan: Plan, labels: Schema, ledger: dict[str, in
 
 
 def _saved_learner(learn: LearnState) -> SavedLearner:
-    learn.saved = learn.model.save()
-    learn.since.clear()
+    if learn.since:
+        learn.saved = learn.model.save()
+        learn.since.clear()
     published = learn.published.save() if learn.published else None
     return SavedLearner(learn.name, learn.saved, learn.position, published, learn.published_position, learn.published_at)
 
