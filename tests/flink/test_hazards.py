@@ -1,4 +1,4 @@
-"""What a job meets in its second year, on the real Flink and Kafka: an emptied topic, a broker that waited no longer."""
+"""What a job meets in its second year, on the real Flink and Kafka: topics emptied or made anew, a broker that did not wait."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink import operate
-from eddyline.engines.flink.job import Settings
+from eddyline.engines.flink.job import JobTopics, Settings
 from eddyline.engines.flink.rest import FlinkError
 from eddyline.engines.flink.standing import status
 from eddyline.pipeline.loading import load
+from eddyline.records.errors import StoreMismatch
 
 FILE = """
 from river import linear_model
@@ -82,6 +83,13 @@ class Shop:
             producer.produce(f"{self.name}.{stream}", make(number), partition=number % 2)
         assert producer.flush(30) == 0
 
+    def remake(self, stream: str) -> None:
+        """Deletes a topic, and makes another one of its name."""
+        name, admin = f"{self.name}.{stream}", self.run.connection.admin()
+        admin.delete_topics([name])[name].result(30)
+        until(lambda: name not in self.run.connection.known_topics(), self.run.connection.known_topics)
+        JobTopics.of(self.run.loaded.pipeline).ensure(self.run.connection, 2)
+
     def again(self, settings: Settings = SETTINGS) -> None:
         """Goes on from where it was stopped."""
         self.run.id = operate.submit(self.run.loaded, self.run.connection, settings, self.run.rest.url, "latest")
@@ -89,6 +97,10 @@ class Shop:
     def answered(self) -> list[str]:
         """The ids of the answers, sorted."""
         return sorted(wire.decode_prediction(one.value).event_id for one in self.run.of_stream("predictions"))
+
+    def problem(self) -> str:
+        """What status says is wrong with the job."""
+        return "".join(one.problem or "" for one in status(self.name, self.run.rest.url))
 
     def uncommitted(self) -> int:
         """How many messages of the answers' topic lie behind the beginning of an open transaction."""
@@ -168,6 +180,33 @@ def test_events_that_were_deleted_before_they_were_read_stop_the_job_and_are_not
     shop.again(replace(SETTINGS, skip_deleted=True))
     shop.run.taken()
     assert shop.answered() == ids(*range(40), *range(41, 80, 2), *range(60, 80, 2))
+
+
+def test_no_job_goes_on_in_the_middle_of_a_topic_that_was_made_again(opened: Callable[[str], Shop]) -> None:
+    shop, skipping = opened("remade"), replace(SETTINGS, skip_deleted=True)
+    shop.send("events", range(40), visit)
+    shop.run.taken()
+    shop.run.stop(drain=False)
+    shop.remake("events")
+    shop.send("events", range(20, 120), visit)
+    with pytest.raises(StoreMismatch, match=r"topic remade.events is not the one[\s\S]*made again[\s\S]*--skip-deleted"):
+        shop.again()
+    shop.again(skipping)
+    shop.run.taken()
+    assert shop.answered() == ids(*range(120))
+    shop.remake("events")  # under the running job
+    shop.send("events", range(100, 300), visit)
+    until(lambda: "made again, and positions in the old one mean nothing" in shop.problem(), shop.problem)
+    operate.cancel(shop.name, shop.run.rest.url)
+    with pytest.raises(StoreMismatch, match="made again"):
+        shop.again()
+    shop.again(skipping)
+    shop.run.taken()
+    shop.run.stop(drain=False)
+    shop.again()
+    shop.send("events", range(300, 310), visit)
+    shop.run.taken()
+    assert shop.answered() == ids(*range(310))
 
 
 def test_answers_that_the_broker_gave_up_while_the_job_was_away_are_told_by_its_status(

@@ -67,7 +67,8 @@ class Settings:
     `batch` records or `batch_ms` milliseconds are handed to Python together. `idle_ms` is how long a quiet topic holds
     event time back, `drift_ms` how far one topic may run ahead of the other, in event time. `transaction_timeout_ms` is how
     long the broker keeps answers that a job away could not commit; it may not exceed the broker's `transaction.max.timeout.ms`.
-    `skip_deleted` goes on where a topic no longer holds what was not read, for this start: those records are lost.
+    `skip_deleted` goes on where a topic no longer holds what was not read, for this start: those records are lost. A topic that
+    was made again is read from its beginning.
 
     >>> Settings(parallelism=2).parts
     ('serve', 'learn')
@@ -276,6 +277,12 @@ def again(about: Mapping[str, str], connection: Connection, python: Path, parall
     said = {name: text for name, text in about.items() if name != _ITSELF}
     document["skip_deleted"] = False  # it was said for one start
     return _with_itself(document | {"kafka": kafka, "about": said})
+
+
+def reading(document: Mapping[str, Any], ids: Mapping[str, str], anew: Mapping[str, str]) -> dict[str, Any]:
+    """The document, told the ids of its topics, and by stream those that were made again and are read from their beginning."""
+    said = {name: text for name, text in document["about"].items() if name != _ITSELF}
+    return _with_itself(dict(document) | {"topic_ids": dict(ids), "anew": dict(anew), "about": said})
 
 
 def running_settings(document: Mapping[str, Any]) -> Settings:
