@@ -48,7 +48,7 @@ class Sale(Label):
     join=Join(wait=hours(100), absent=False),
 )
 """
-START = 1_700_000_000
+START, FAR = 1_700_000_000, 250_000_000_000
 SETTINGS = Settings(checkpoint_ms=300, idle_ms=500)
 
 
@@ -59,9 +59,9 @@ def visit(number: int, at: int | None = None) -> bytes:
     )
 
 
-def sale(number: int) -> bytes:
+def sale(number: int, at: int | None = None) -> bytes:
     """Its truth."""
-    return msgspec.json.encode({"id": f"v-{number}", "at": START + number + 60, "bought": True})
+    return msgspec.json.encode({"id": f"v-{number}", "at": START + number + 60 if at is None else at, "bought": True})
 
 
 @dataclass
@@ -97,6 +97,11 @@ class Shop:
     def answered(self) -> list[str]:
         """The ids of the answers, sorted."""
         return sorted(wire.decode_prediction(one.value).event_id for one in self.run.of_stream("predictions"))
+
+    def checkpoints(self, many: int) -> None:
+        """Waits until so many more are complete."""
+        before = self.run.rest.completed(self.run.id)
+        until(lambda: self.run.rest.completed(self.run.id) >= before + many, self.problem)
 
     def problem(self) -> str:
         """What status says is wrong with the job."""
@@ -207,6 +212,25 @@ def test_no_job_goes_on_in_the_middle_of_a_topic_that_was_made_again(opened: Cal
     shop.send("events", range(300, 310), visit)
     shop.run.taken()
     assert shop.answered() == ids(*range(310))
+
+
+def test_a_wrong_year_that_a_partition_gives_first_after_a_restart_ends_no_wait(opened: Callable[[str], Shop]) -> None:
+    shop = opened("stray")
+    shop.send("events", range(40), visit)
+    shop.send("labels", range(10), sale)
+    shop.run.taken()
+    shop.run.stop(drain=False)
+    shop.send("events", range(1_000, 1_002), lambda number: visit(number, FAR))
+    shop.send("labels", range(2_000, 2_002), lambda number: sale(number, FAR))
+    shop.again()
+    shop.run.taken()
+    shop.checkpoints(6)  # a watermark of the year 9892 would have come by now
+    shop.send("events", range(40, 80), visit)
+    shop.run.taken()
+    shop.send("labels", range(10, 80), sale)
+    shop.run.taken()
+    until(lambda: len(shop.learned()) >= 80, shop.learned)
+    assert shop.learned() == sorted((f"v-{number}", "label") for number in range(80))
 
 
 def test_answers_that_the_broker_gave_up_while_the_job_was_away_are_told_by_its_status(

@@ -100,8 +100,15 @@ public final class Job {
         .setProperty("isolation.level", "read_committed")
         .setProperty("partition.discovery.interval.ms", "10000")
         .setStartingOffsets(new Offsets(spec.path("skip_deleted").asBoolean(), spec.path("anew").has(stream)))
-        .setDeserializer(new Reading(kind, fields, door(stream)))
+        .setDeserializer(new Reading(kind, fields, door(stream), fields == null ? null : past()))
         .build();
+  }
+
+  /** What lies before the first record of a partition, for those streams that tell the time. */
+  private Past past() {
+    Properties settings = properties();
+    settings.setProperty("bootstrap.servers", text("brokers"));
+    return new Past(settings);
   }
 
   /** Under which name a source finds its positions in state: one of a topic that was made again has a name of its own, and so none. */
