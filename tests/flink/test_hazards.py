@@ -70,6 +70,7 @@ class Shop:
 
     run: Run
     brokers: str
+    asked: int = 5_000
 
     @property
     def name(self) -> str:
@@ -107,14 +108,29 @@ class Shop:
         """What status says is wrong with the job."""
         return "".join(one.problem or "" for one in status(self.name, self.run.rest.url))
 
-    def uncommitted(self) -> int:
-        """How many messages of the answers' topic lie behind the beginning of an open transaction."""
+    def both(self, numbers: range) -> None:
+        """Sends events, and their truths once those are read."""
+        for stream, make in (("events", visit), ("labels", sale)):
+            self.send(stream, numbers, make)
+            self.run.taken()
+
+    def reached(self) -> set[int]:
+        """How far the models of the seven keys have learned, as one more answer of each says."""
+        asked = ids(*range(self.asked, self.asked + 7))
+        self.send("events", range(self.asked, self.asked + 7), visit)
+        self.asked += 7
+        until(lambda: set(asked) <= set(self.answered()), self.answered)
+        answers = [wire.decode_prediction(one.value) for one in self.run.of_stream("predictions")]
+        return {one.position for one in answers if one.event_id in asked}
+
+    def uncommitted(self, stream: str = "predictions") -> int:
+        """How many messages of a topic lie behind the beginning of an open transaction."""
         found = 0
         for isolation, sign in (("read_uncommitted", 1), ("read_committed", -1)):
             settings = {"bootstrap.servers": self.brokers, "group.id": "a look", "isolation.level": isolation}
             with closing(Consumer(settings)) as consumer:
                 for number in range(2):
-                    part = TopicPartition(f"{self.name}.predictions", number)
+                    part = TopicPartition(f"{self.name}.{stream}", number)
                     found += sign * consumer.get_watermark_offsets(part, timeout=30)[1]
         return found
 
@@ -125,13 +141,13 @@ class Shop:
 
 
 @pytest.fixture
-def opened(kafka_broker: Kafka, flink_cluster: Flink, tmp_path: Path) -> Iterator[Callable[[str], Shop]]:
+def opened(kafka_broker: Kafka, flink_cluster: Flink, tmp_path: Path) -> Iterator[Callable[..., Shop]]:
     """Opens shops by name, and ends their jobs."""
     shops: list[Shop] = []
 
-    def opening(name: str) -> Shop:
+    def opening(name: str, more: str = "") -> Shop:
         path = tmp_path / f"{name}.py"
-        path.write_text(FILE.format(name=name))
+        path.write_text(FILE.format(name=name).replace("    join=", f"{more}    join="))
         shops.append(Shop(Run.of(load(str(path)), kafka_broker, flink_cluster, SETTINGS), kafka_broker.brokers))
         return shops[-1]
 
@@ -170,7 +186,7 @@ def trouble(shop: Shop) -> str:
     return found[0]
 
 
-def test_events_that_were_deleted_before_they_were_read_stop_the_job_and_are_not_skipped(opened: Callable[[str], Shop]) -> None:
+def test_events_that_were_deleted_before_they_were_read_stop_the_job_and_are_not_skipped(opened: Callable[..., Shop]) -> None:
     shop = opened("emptied")
     shop.send("events", range(40), visit)
     shop.run.taken()
@@ -187,7 +203,7 @@ def test_events_that_were_deleted_before_they_were_read_stop_the_job_and_are_not
     assert shop.answered() == ids(*range(40), *range(41, 80, 2), *range(60, 80, 2))
 
 
-def test_no_job_goes_on_in_the_middle_of_a_topic_that_was_made_again(opened: Callable[[str], Shop]) -> None:
+def test_no_job_goes_on_in_the_middle_of_a_topic_that_was_made_again(opened: Callable[..., Shop]) -> None:
     shop, skipping = opened("remade"), replace(SETTINGS, skip_deleted=True)
     shop.send("events", range(40), visit)
     shop.run.taken()
@@ -214,7 +230,7 @@ def test_no_job_goes_on_in_the_middle_of_a_topic_that_was_made_again(opened: Cal
     assert shop.answered() == ids(*range(310))
 
 
-def test_a_wrong_year_that_a_partition_gives_first_after_a_restart_ends_no_wait(opened: Callable[[str], Shop]) -> None:
+def test_a_wrong_year_that_a_partition_gives_first_after_a_restart_ends_no_wait(opened: Callable[..., Shop]) -> None:
     shop = opened("stray")
     shop.send("events", range(40), visit)
     shop.send("labels", range(10), sale)
@@ -234,7 +250,7 @@ def test_a_wrong_year_that_a_partition_gives_first_after_a_restart_ends_no_wait(
 
 
 def test_answers_that_the_broker_gave_up_while_the_job_was_away_are_told_by_its_status(
-    opened: Callable[[str], Shop], capsys: pytest.CaptureFixture[str]
+    opened: Callable[..., Shop], capsys: pytest.CaptureFixture[str]
 ) -> None:
     shop, brief_s = opened("lapsed"), 40
     rest = shop.run.rest
@@ -258,3 +274,32 @@ def test_answers_that_the_broker_gave_up_while_the_job_was_away_are_told_by_its_
     said = " ".join(capsys.readouterr().out.split())
     assert "1 transaction of answers: the broker ended them before the job could commit them" in said
     assert "eddyline flink upgrade FILE --transaction-timeout 3600" in said
+
+
+def test_models_per_key_wait_for_what_the_broker_gave_up_until_somebody_says_go_on(
+    opened: Callable[..., Shop], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop, brief_s = opened("keyed", '    per="key",\n'), 40
+    rest = shop.run.rest
+    shop.both(range(42))
+    until(lambda: min(shop.reached()) > 0, shop.learned)
+    shop.run.stop(drain=False)
+    shop.again(replace(SETTINGS, checkpoint_ms=600_000, transaction_timeout_ms=1_000 * brief_s))
+    shop.send("events", range(42, 84), visit)
+    shop.send("labels", range(42, 84), sale)
+    until(lambda: shop.uncommitted("examples") >= 42, lambda: shop.uncommitted("examples"))
+    savepoint = rest.savepoint(shop.run.id)
+    operate.cancel(shop.name, rest.url)
+    until(lambda: shop.uncommitted("examples") == 0, lambda: shop.uncommitted("examples"))
+    shop.run.id = operate.submit(shop.run.loaded, shop.run.connection, SETTINGS, rest.url, savepoint)
+    shop.both(range(84, 126))
+    until(lambda: status(shop.name, rest.url)[0].given_up > 0, lambda: status(shop.name, rest.url))
+    shop.checkpoints(6)
+    assert max(shop.reached()) <= 42, "every key waits for an example that nobody can read"
+    capsys.readouterr()
+    assert main(["flink", "status", shop.name, "--rest", rest.url]) == 1
+    assert "--savepoint latest --skip-deleted" in " ".join(capsys.readouterr().out.split())
+    shop.run.stop(drain=False)
+    shop.again(replace(SETTINGS, skip_deleted=True))
+    shop.both(range(126, 140))
+    until(lambda: min(shop.reached()) > 84, shop.learned)

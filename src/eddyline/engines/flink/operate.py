@@ -21,12 +21,15 @@ from eddyline.engines.flink.fitting import means, require_fitting
 from eddyline.engines.flink.jar import jar
 from eddyline.engines.flink.job import JobTopics, Settings
 from eddyline.engines.flink.looking import holds_any
+from eddyline.engines.flink.lost_examples import past_lost
+from eddyline.engines.flink.per_key import Bridges, learned_where_served
 from eddyline.engines.flink.positions import readings
 from eddyline.engines.flink.rest import DEFAULT, ENDED, FlinkError, Rest
 from eddyline.engines.flink.retained import LATEST, Note, Retained
 from eddyline.engines.flink.same_topics import going_on, identified
 from eddyline.pipeline.loading import Loaded
 from eddyline.records.errors import EddylineError, NotFound, StoreLocked, StoreMismatch
+from eddyline.stages.aggregates import KEY_GROUPS
 
 Say = Callable[[str], object]
 PATIENCE_S = 120.0
@@ -120,7 +123,8 @@ def submit(
     _require_alone(rest, name, chosen)
     python = _worker()
     retained = Retained.of(rest, job.job_name(name, chosen.parts), chosen.flink)
-    document = job.specification(loaded, connection, chosen, python, retained.uri, By(author))
+    over = _over(loaded, connection, say) if savepoint is not None and chosen.skip_deleted else None
+    document = job.specification(loaded, connection, chosen, python, retained.uri, By(author), over)
     topics = JobTopics.of(loaded.pipeline)
     topics.ensure(connection)
     for wrong in topics.misfits(connection):
@@ -256,6 +260,21 @@ def _resumed(document: dict[str, Any], about: Mapping[str, str], loaded: Loaded,
         say(f"which job left {path} is not known here: whether its topics were made again since is not looked at")
     say(f"going on from {path}")
     return document
+
+
+def _over(loaded: Loaded, connection: Connection, say: Say) -> Bridges:
+    """How models per key go on past examples that the broker gave up."""
+    name = loaded.pipeline.name
+    found = past_lost(name, connection) if learned_where_served(loaded.pipeline) else {}
+    if found is None:
+        say(
+            f"which examples of {name} are lost cannot be told: some are neither committed nor given up yet\n"
+            "where models per key wait for one that is lost, stop this job and submit it once more with --skip-deleted"
+        )
+    elif found:
+        many = sum(map(len, found.values()))
+        say(f"models per key learn on past what the broker gave up: {many} gaps, in {len(found)} of {KEY_GROUPS} shards")
+    return found or {}
 
 
 def _require_same_brokers(it: Job, connection: Connection) -> None:
