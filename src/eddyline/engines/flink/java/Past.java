@@ -58,7 +58,7 @@ final class Past implements Serializable {
       ours.put("isolation.level", "read_committed");
       ours.put("enable.auto.commit", "false");
       ours.put("auto.offset.reset", "earliest"); // retention may have been there
-      ours.put("max.partition.fetch.bytes", "262144"); // more than a hundred records come anyway
+      ours.put("fetch.max.wait.ms", "10"); // else the next partition waits until the broker has waited for more of the last one
       consumer = new KafkaConsumer<>(ours, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
     return consumer;
