@@ -43,6 +43,7 @@ def _made_again(topic: str, was: str, now: str, what: str) -> str:
     return (
         f"topic {topic} is not the one that the positions in {what} belong to (its id was {was}, now it is {now})\n"
         "it was deleted and made again: going on would begin somewhere in the middle of it\n"
-        "go on with what it holds, from its beginning: eddyline flink submit FILE --savepoint latest --skip-deleted\n"
+        "go on with what it holds, from its beginning, once no job runs (eddyline flink stop NAME --no-savepoint): "
+        "eddyline flink submit FILE --savepoint latest --skip-deleted\n"
         "or begin anew under another name: Pipeline(name=...)"
     )
