@@ -18,6 +18,7 @@ from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import wire
 from eddyline.engines.flink import operate
+from eddyline.engines.flink.audit import examine
 from eddyline.engines.flink.job import JobTopics, Settings
 from eddyline.engines.flink.rest import FlinkError
 from eddyline.engines.flink.standing import status
@@ -303,3 +304,10 @@ def test_models_per_key_wait_for_what_the_broker_gave_up_until_somebody_says_go_
     shop.again(replace(SETTINGS, skip_deleted=True))
     shop.both(range(126, 140))
     until(lambda: min(shop.reached()) > 84, shop.learned)
+    shop.run.stop(drain=True)
+    faults = examine(shop.run.loaded.pipeline, shop.run.recorded()).faults
+    assert sum("never answered" in one for one in faults) == 42
+    assert sorted(one for one in faults if "never answered" not in one) == [
+        "input 84 was taken after 42 others: the order in which inputs were taken is not whole",
+        "the example of event 'v-84' has position 85, expected 43",
+    ], "the audit names what was lost, and nothing else"
