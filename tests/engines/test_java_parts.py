@@ -191,5 +191,37 @@ NOW, WRONG = 56 * YEAR, 8_000 * YEAR
     ids=["one", "two in order", "two in disorder", "a wrong year later", "beyond any date", "no time"],
 )
 def test_no_record_moves_time_that_is_dated_too_far_after_those_before_it(probe: Probe, times: list[int], mark: int) -> None:
-    ((found,),) = probe([("clock", 1_000, 10 * YEAR, *times)])
+    ((found,),) = probe([("clock", 1_000, 10 * YEAR, "", *times)])
+    assert int(found) == mark - 1_000 - 1
+
+
+@pytest.mark.parametrize(
+    ("past", "times", "mark"),
+    [
+        ([NOW], [WRONG], NOW),
+        ([NOW], [WRONG, NOW + 7], NOW + 7),
+        ([NOW, NOW + 9, NOW + 3], [NOW + 5], NOW + 9),
+        ([NOW, WRONG, NOW + 9], [WRONG + 1], NOW + 9),
+        ([NOW, WRONG], [NOW + 2], NOW + 2),
+        ([NOW, 0], [NOW + 2], NOW + 2),
+        ([NOW + n * 9 * YEAR for n in range(7)], [NOW + 60 * YEAR], NOW + 60 * YEAR),
+        ([2**62, -(2**62), NOW], [WRONG], NOW),
+        ([NOW], [NOW + 9 * YEAR], NOW + 9 * YEAR),
+    ],
+    ids=[
+        "a wrong year first",
+        "and then a right one",
+        "disorder",
+        "a wrong year before",
+        "two",
+        "1970",
+        "far apart",
+        "beyond any date",
+        "long ago",
+    ],
+)
+def test_a_wrong_year_that_is_read_first_after_a_restart_is_compared_with_those_before_it(
+    probe: Probe, past: list[int], times: list[int], mark: int
+) -> None:
+    ((found,),) = probe([("clock", 1_000, 10 * YEAR, ",".join(map(str, past)), *times)])
     assert int(found) == mark - 1_000 - 1

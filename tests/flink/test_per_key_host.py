@@ -31,8 +31,9 @@ from eddyline.connectors.kafka import wire
 from eddyline.engines.flink import per_key_version
 from eddyline.engines.flink.audit import Audit, examine
 from eddyline.engines.flink.audit_topics import Message
-from eddyline.engines.flink.per_key import Numbers, Returned, Shelf, require_servable, shard_of
-from eddyline.engines.flink.per_key_version import made_again
+from eddyline.engines.flink.lost_examples import gaps
+from eddyline.engines.flink.per_key import Numbers, Returned, Shelf, require_servable, shard_of, words
+from eddyline.engines.flink.per_key_version import made_again, number_of
 from eddyline.models import PerKey
 from eddyline.records import KEY_FEATURE, Example, Features, Place, Prediction, Task
 from eddyline.records.errors import EddylineError, NotFound, StoreMismatch
@@ -145,6 +146,28 @@ def test_what_waits_for_an_earlier_example_is_kept_with_the_shard() -> None:
     again = Shelf.made(ovens().plan(), shelf.save())
     again.take(given[3])
     assert again.reached == 9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_shard_gets_past_examples_that_the_broker_gave_up_where_it_is_told_and_never_else(seed: int) -> None:
+    given, random = returned(30), Random(seed)
+    lost = set(random.sample(range(29), 6))
+    left = [one for number, one in enumerate(given) if number not in lost]
+    over = gaps((number_of(one.body), f"0.{one.before}.0") for one in random.sample(left, len(left)))
+    waiting, told, steady = Shelf.made(ovens().plan()), Shelf.made(ovens().plan(), None, over[0]), Shelf.made(ovens().plan())
+    for one in random.sample(left, len(left)):
+        told.take(one)
+        if one is not left[-1]:
+            waiting.take(one)
+    assert waiting.reached == min(lost)
+    assert (told.reached, told.waiting) == (30, {})
+    for one in left:
+        example, position = wire.decode_example(one.body)
+        steady.learned(example, position, words(example, one.saw))
+    assert told.state.model.digest() == steady.state.model.digest()
+    again = Shelf.made(ovens().plan(), waiting.save(), over[0])
+    again.take(left[-1])
+    assert (again.reached, again.state.model.digest()) == (30, told.state.model.digest())
 
 
 # Serving -------------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def running(function: F) -> F:
     function = click.option(
         "--skip-deleted",
         is_flag=True,
-        help="Where a topic lost what was not read yet, go on with what is there; without it the job fails and says so.",
+        help="Where a topic lost what was not read yet, or was made again, go on with what is there; else that is an error.",
     )(function)
     function = click.option(
         "--transaction-timeout",

@@ -50,7 +50,7 @@ def _page(one: Standing) -> None:
         ("state", one.state if one.problem is None else f"{one.state}: {one.problem}"),
         ("parallelism", one.parallelism),
         ("parts", one.parts.replace("+", " and ") or None),
-        *([("lost", _lost(one.given_up))] if one.given_up else []),
+        *([("lost", _lost(one))] if one.given_up else []),
         ("up for", f"{one.uptime_s:,.0f} s, {show.count(one.restarts, 'restart')}"),
         ("checkpoints", f"{one.checkpoints:,}; {_failed(one.checkpoints_begun)}"),
         ("last one", made and f"{made.age_s:.1f} s ago, {show.size(made.bytes)} in {made.took_ms:,} ms"),
@@ -61,16 +61,23 @@ def _page(one: Standing) -> None:
     show.facts(f"{one.name}, job {one.job}", rows)
 
 
-def _lost(given_up: int) -> str:
+def _lost(one: Standing) -> str:
     """What became of transactions that the broker gave up, and what to type."""
     from eddyline.cli import show
 
+    many = show.count(one.given_up, "transaction")
     return (
-        f"{show.count(given_up, 'transaction')} of answers: the broker ended them before the job could commit them, because "
+        f"{many} of answers: the broker ended them before the job could commit them, because "
         "it was away for longer than --transaction-timeout; nobody can read these answers, and they are not given again\n"
         "which events: eddyline verify FILE --brokers HOST:PORT; for a longer outage: "
         "eddyline flink upgrade FILE --transaction-timeout 3600"
-    )
+    ) + (_WAITING.format(name=one.pipeline) if one.per_key else "")
+
+
+_WAITING = (
+    "\nmodels per key whose examples were among them wait for those, and learn nothing: once newer examples are there, "
+    "eddyline flink stop {name}, then eddyline flink submit FILE --savepoint latest --skip-deleted"
+)
 
 
 def _failed(begun: Begun) -> str:

@@ -5,6 +5,7 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.HexFormat;
 import org.apache.flink.api.common.eventtime.Watermark;
 import org.apache.flink.api.common.eventtime.WatermarkOutput;
@@ -21,11 +22,13 @@ public final class Probe {
     }
   }
 
-  /** clock, lateness and how far ahead in milliseconds, then times: the watermark after them. */
+  /** clock, lateness and how far ahead in milliseconds, times before the first by commas, then times: the watermark after them. */
   private static String clock(String[] words) {
     Clock clock = new Clock(Duration.ofMillis(Long.parseLong(words[1])), Long.parseLong(words[2]));
     Told told = new Told();
-    for (int i = 3; i < words.length; i++) clock.onEvent(null, Long.parseLong(words[i]), told);
+    Rec rec = new Rec();
+    if (!words[3].isEmpty()) rec.past = Arrays.stream(words[3].split(",")).mapToLong(Long::parseLong).toArray();
+    for (int i = 4; i < words.length; i++) clock.onEvent(rec, Long.parseLong(words[i]), told);
     clock.onPeriodicEmit(told);
     return Long.toString(told.mark);
   }
@@ -49,7 +52,7 @@ public final class Probe {
     ConsumerRecord<byte[], byte[]> record = new ConsumerRecord<>("t", 0, 0, null, HexFormat.of().parseHex(words[6]));
     if (words.length > 7) record.headers().add("traceparent", words[7].equals("null") ? null : HexFormat.of().parseHex(words[7]));
     Rec[] found = new Rec[1];
-    new Reading(Rec.EVENT, fields, null).deserialize(record, new Collector<>() {
+    new Reading(Rec.EVENT, fields, null, null).deserialize(record, new Collector<>() {
       @Override public void collect(Rec rec) { found[0] = rec; }
       @Override public void close() {}
     });

@@ -177,6 +177,24 @@ def _await_leaders(connection: Connection, names: Iterable[str]) -> None:
                 time.sleep(0.1)
 
 
+def identities(connection: Connection, names: Iterable[str]) -> dict[str, str]:
+    """The ids that the brokers gave to these topics when they were made, as Java's client writes them.
+
+    Raises `SourceError` where one is missing, or no broker answers.
+    """
+    from confluent_kafka import TopicCollection
+
+    admin, found = connection.admin(), {}
+    for name, asked in admin.describe_topics(TopicCollection(list(names)), request_timeout=connection.patience_s).items():
+        with connection.in_words(f"topic {name} cannot be looked up"):
+            told = str(asked.result(timeout=connection.patience_s + 1.0).topic_id)
+        found[name] = told.translate(_URL).rstrip("=")
+    return found
+
+
+_URL = str.maketrans("+/", "-_")
+
+
 def largest(connection: Connection, topic: str) -> int:
     """The largest message that a topic takes, in bytes, with room for its envelope."""
     from confluent_kafka.admin._config import ConfigResource

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.declared import By
-from eddyline.engines.flink.shipping import sender, unpacked
+from eddyline.engines.flink.per_key import Bridges
+from eddyline.engines.flink.shipping import bridges, sender, unpacked
 from eddyline.pipeline import Pipeline
 
 COLLECT_AFTER = 20_000
@@ -43,13 +44,16 @@ class Host(Protocol):
 def host(stage: str, plan: bytes, saved: bytes, index: int, of: int) -> Host:
     """The host of a stage, as it was at the last checkpoint. What the operator calls when it opens."""
     gc.set_threshold(max(gc.get_threshold()[0], COLLECT_AFTER), *gc.get_threshold()[1:])
-    return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0, by=sender(plan))
+    return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0, by=sender(plan), over=bridges(plan))
 
 
-def host_of(stage: str, pipeline: Pipeline, kept: Saved, *, first: bool = True, by: By | None = None) -> Host:
+def host_of(
+    stage: str, pipeline: Pipeline, kept: Saved, *, first: bool = True, by: By | None = None, over: Bridges | None = None
+) -> Host:
     """The host of a stage of this pipeline, with what it had kept; `first` speaks for all where they all heard the same.
 
-    Where another declaration of the pipeline kept it, this one is taken up; `by` says who asked for that.
+    Where another declaration of the pipeline kept it, this one is taken up; `by` says who asked for that. `over` is how models
+    per key get past examples that the broker gave up.
     """
     from eddyline.engines.flink.join import JoinHost
     from eddyline.engines.flink.learn import LearnHost
@@ -57,7 +61,7 @@ def host_of(stage: str, pipeline: Pipeline, kept: Saved, *, first: bool = True, 
     from eddyline.engines.flink.watch import WatchHost
 
     if stage == "serve":
-        return ServeHost(pipeline, kept, speaks=first)
+        return ServeHost(pipeline, kept, speaks=first, over=over)
     if stage == "join":
         return JoinHost(pipeline)
     if stage == "learn":

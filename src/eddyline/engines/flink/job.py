@@ -22,7 +22,7 @@ from eddyline.connectors.kafka.topics import Topics, ensure, misfits
 from eddyline.engines.flink import shipping
 from eddyline.engines.flink.batch import Kind, milliseconds
 from eddyline.engines.flink.declared import By, words_of
-from eddyline.engines.flink.per_key import learned_where_served, require_servable
+from eddyline.engines.flink.per_key import Bridges, learned_where_served, require_servable
 from eddyline.engines.flink.reading import is_coded
 from eddyline.engines.flink.taken import decides
 from eddyline.pipeline import Pipeline
@@ -67,7 +67,8 @@ class Settings:
     `batch` records or `batch_ms` milliseconds are handed to Python together. `idle_ms` is how long a quiet topic holds
     event time back, `drift_ms` how far one topic may run ahead of the other, in event time. `transaction_timeout_ms` is how
     long the broker keeps answers that a job away could not commit; it may not exceed the broker's `transaction.max.timeout.ms`.
-    `skip_deleted` goes on where a topic no longer holds what was not read, for this start: those records are lost.
+    `skip_deleted` goes on where a topic no longer holds what was not read, for this start: those records are lost. A topic that
+    was made again is read from its beginning; models per key go on past examples that the broker gave up.
 
     >>> Settings(parallelism=2).parts
     ('serve', 'learn')
@@ -141,11 +142,12 @@ def specification(
     python: Path,
     checkpoints: str | None = None,
     by: By | None = None,
+    over: Bridges | None = None,
 ) -> dict[str, Any]:
     """The document for `Job.java`. Raises `DeclarationError` for what Flink cannot do.
 
     `checkpoints` is the folder for this job's checkpoints, as a URI; None leaves it to the cluster. `by` is who asks, for the
-    record of what another declaration changes.
+    record of what another declaration changes; `over` how models per key get past examples that the broker gave up.
     """
     pipeline, topics = loaded.pipeline, JobTopics.of(loaded.pipeline)
     require_servable(pipeline)
@@ -183,7 +185,7 @@ def specification(
             "python.fn-execution.bundle.time": str(settings.batch_ms),
         },
         "flink": _flink(settings) | ({} if checkpoints is None else {CHECKPOINTS: checkpoints}),
-        "plan": msgspec.json.decode(shipping.packed(loaded, by)),
+        "plan": msgspec.json.decode(shipping.packed(loaded, by, over)),
     }
     return _with_itself(document)
 
@@ -276,6 +278,12 @@ def again(about: Mapping[str, str], connection: Connection, python: Path, parall
     said = {name: text for name, text in about.items() if name != _ITSELF}
     document["skip_deleted"] = False  # it was said for one start
     return _with_itself(document | {"kafka": kafka, "about": said})
+
+
+def reading(document: Mapping[str, Any], ids: Mapping[str, str], anew: Mapping[str, str]) -> dict[str, Any]:
+    """The document, told the ids of its topics, and by stream those that were made again and are read from their beginning."""
+    said = {name: text for name, text in document["about"].items() if name != _ITSELF}
+    return _with_itself(dict(document) | {"topic_ids": dict(ids), "anew": dict(anew), "about": said})
 
 
 def running_settings(document: Mapping[str, Any]) -> Settings:

@@ -42,6 +42,21 @@ def spans(connection: Connection, topics: list[str]) -> dict[tuple[str, int], tu
     return found
 
 
+def undecided(connection: Connection, topic: str) -> bool:
+    """Whether a topic holds messages of a transaction that is neither committed nor given up. No job may write meanwhile."""
+    from confluent_kafka import IsolationLevel, TopicPartition
+    from confluent_kafka.admin._listoffsets import OffsetSpec
+
+    admin, found = connection.admin(), []
+    for isolation in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED):
+        end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(topic, number): end for number in range(connection.known_topics()[topic])}
+        with connection.in_words(f"topic {topic} cannot be looked up"):
+            told = admin.list_offsets(asked, isolation_level=isolation, request_timeout=connection.patience_s)
+            found.append([future.result(timeout=connection.patience_s + 1.0).offset for future in told.values()])
+    return found[0] != found[1]
+
+
 def last(connection: Connection, topic: str, many: int) -> list[Message]:
     """The last committed messages of a topic's only partition: at most `many`, at least one where there is any."""
     with _consumer(connection) as consumer:

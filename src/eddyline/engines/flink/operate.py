@@ -21,11 +21,15 @@ from eddyline.engines.flink.fitting import means, require_fitting
 from eddyline.engines.flink.jar import jar
 from eddyline.engines.flink.job import JobTopics, Settings
 from eddyline.engines.flink.looking import holds_any
+from eddyline.engines.flink.lost_examples import past_lost
+from eddyline.engines.flink.per_key import Bridges, learned_where_served
 from eddyline.engines.flink.positions import readings
 from eddyline.engines.flink.rest import DEFAULT, ENDED, FlinkError, Rest
 from eddyline.engines.flink.retained import LATEST, Note, Retained
+from eddyline.engines.flink.same_topics import going_on, identified
 from eddyline.pipeline.loading import Loaded
 from eddyline.records.errors import EddylineError, NotFound, StoreLocked, StoreMismatch
+from eddyline.stages.aggregates import KEY_GROUPS
 
 Say = Callable[[str], object]
 PATIENCE_S = 120.0
@@ -119,22 +123,19 @@ def submit(
     _require_alone(rest, name, chosen)
     python = _worker()
     retained = Retained.of(rest, job.job_name(name, chosen.parts), chosen.flink)
-    document = job.specification(loaded, connection, chosen, python, retained.uri, By(author))
+    over = _over(loaded, connection, say) if savepoint is not None and chosen.skip_deleted else None
+    document = job.specification(loaded, connection, chosen, python, retained.uri, By(author), over)
     topics = JobTopics.of(loaded.pipeline)
     topics.ensure(connection)
     for wrong in topics.misfits(connection):
         say(wrong)
+    document = identified(document, connection)
     if savepoint is None:
         _require_new(connection, document, retained)
     else:
         read = _read(connection, document)
-        path, about = retained.latest(read) if savepoint == LATEST else (savepoint, retained.about(savepoint))
-        if about:
-            require_fitting(about, loaded.pipeline, path)
-            for sentence in means(about, loaded.pipeline):
-                say(sentence)
-        say(f"going on from {path}")
-        savepoint = path
+        savepoint, about = retained.latest(read) if savepoint == LATEST else (savepoint, retained.about(savepoint))
+        document = _resumed(document, about, loaded, savepoint, say)
     return _start(rest, connection, document, python, savepoint, patience_s, say)
 
 
@@ -194,8 +195,11 @@ def rescale(
     it, python = the_job(rest, name), _worker()
     was = job.remembered(it.about)
     connection = Connection(was["brokers"], dict(settings or {}))
-    wider = job.again(it.about, connection, python, parallelism)
-    return _move(rest, connection, it, wider, job.again(it.about, connection, python), python, patience_s, say)
+    old, wider = (
+        going_on(identified(job.again(it.about, connection, python, slots), connection), was, f"job {it.id}")
+        for slots in (None, parallelism)
+    )
+    return _move(rest, connection, it, wider, old, python, patience_s, say)
 
 
 def upgrade(
@@ -245,6 +249,34 @@ def _worker() -> Path:
     return python
 
 
+def _resumed(document: dict[str, Any], about: Mapping[str, str], loaded: Loaded, path: str, say: Say) -> dict[str, Any]:
+    """The document of a job that goes on from this state. Raises `StoreMismatch` where the state does not fit, or a topic."""
+    if about:
+        require_fitting(about, loaded.pipeline, path)
+        document = going_on(document, job.remembered(about), path)
+        for sentence in means(about, loaded.pipeline):
+            say(sentence)
+    else:
+        say(f"which job left {path} is not known here: whether its topics were made again since is not looked at")
+    say(f"going on from {path}")
+    return document
+
+
+def _over(loaded: Loaded, connection: Connection, say: Say) -> Bridges:
+    """How models per key go on past examples that the broker gave up."""
+    name = loaded.pipeline.name
+    found = past_lost(name, connection) if learned_where_served(loaded.pipeline) else {}
+    if found is None:
+        say(
+            f"which examples of {name} are lost cannot be told: some are neither committed nor given up yet\n"
+            "where models per key wait for one that is lost, stop this job and submit it once more with --skip-deleted"
+        )
+    elif found:
+        many = sum(map(len, found.values()))
+        say(f"models per key learn on past what the broker gave up: {many} gaps, in {len(found)} of {KEY_GROUPS} shards")
+    return found or {}
+
+
 def _require_same_brokers(it: Job, connection: Connection) -> None:
     theirs, ours = job.remembered(it.about)["brokers"], connection.config()["bootstrap.servers"]
     if theirs != ours:
@@ -270,7 +302,7 @@ def _upgraded(
             f"the file says {new['topics']}, by {new['serve_by']}\n"
             "positions and windows belong to those: put that back"
         )
-    return new
+    return going_on(identified(new, connection), was, f"job {it.id}")
 
 
 def _require_alone(rest: Rest, name: str, settings: Settings) -> None:
@@ -321,7 +353,8 @@ def _start(
 ) -> str:
     """Starts a job and waits until it runs; one that does not is ended, and `DidNotStartError` says why."""
     slots, read = rest.slots(), _read(connection, document)
-    started = rest.start(_jar(python), job.MAIN, [job.argument(document)], savepoint)
+    leaving = document["skip_deleted"] and bool(document["anew"])  # the positions in topics that are no more
+    started = rest.start(_jar(python), job.MAIN, [job.argument(document)], savepoint, leaving=leaving)
     say(f"job {started} is starting")
     folder = document["flink"][job.CHECKPOINTS]
     kept = Retained(folder)

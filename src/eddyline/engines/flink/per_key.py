@@ -2,7 +2,8 @@
 
 An example comes back to serve through its own topic, when it was committed, and to the shard that serves its key. It says
 which example of its shard came before it (header `place`, "shard.before.saw"), so a shard learns its examples in the order of
-their positions, each once, whatever the order in which partitions bring them. Keeps `rebuild` (an answer names the last
+their positions, each once, whatever the order in which partitions bring them; past what the broker gave up, where somebody said
+so (`lost_examples.py`). Keeps `rebuild` (an answer names the last
 position that its key's model learned) and `one-writer` (a key is served, and learned, in one shard). Decides nothing, and asks
 no topic itself.
 """
@@ -137,6 +138,10 @@ class Returned(msgspec.Struct, frozen=True, array_like=True):
         return cls(before, saw, body, trace)
 
 
+Bridges = Mapping[int, Mapping[int, int]]
+"""By shard: after which example comes what waits for one that the broker gave up."""
+
+
 class ShelfSaved(msgspec.Struct, frozen=True, array_like=True):
     """A shard's models, as they are kept."""
 
@@ -149,19 +154,21 @@ class ShelfSaved(msgspec.Struct, frozen=True, array_like=True):
 class Shelf:
     """The models of one shard's keys, and how far each of them, and the shard, has learned."""
 
-    def __init__(self, learn: Learn, model: PerKey, own: str, kept: ShelfSaved | None = None) -> None:
-        self.learn = learn
+    def __init__(
+        self, learn: Learn, model: PerKey, own: str, kept: ShelfSaved | None = None, over: Mapping[int, int] | None = None
+    ) -> None:
+        self.learn, self.over = learn, over or {}
         self.state = learn.new_state(model.restored(model.save() if kept is None else kept.state), name=own)
         self.positions: dict[str, int] = {} if kept is None else kept.positions
         self.reached = 0 if kept is None else kept.reached
         self.waiting = {} if kept is None else {one.before: one for one in kept.waiting}
 
     @classmethod
-    def made(cls, plan: Plan, kept: ShelfSaved | None = None) -> Shelf:
-        """The shelf of a shard, as it was kept, or empty."""
+    def made(cls, plan: Plan, kept: ShelfSaved | None = None, over: Mapping[int, int] | None = None) -> Shelf:
+        """The shelf of a shard, as it was kept, or empty; `over` is how it gets past what was given up."""
         assert isinstance(plan.model, PerKey)
         learn = replace(plan.learn, snapshot_every=NEVER_KEPT, publish=None, learn_revisions=True, remember=REMEMBERED)
-        return cls(learn, plan.model, plan.decide.model, kept)
+        return cls(learn, plan.model, plan.decide.model, kept, over)
 
     def take(self, one: Returned) -> list[tuple[DeadLetter, str]]:
         """Takes an example that came back, and learns what can be learned now; refused truths, each with its trace."""
@@ -169,10 +176,15 @@ class Shelf:
         if one.before < self.reached:
             return letters  # it was learned
         self.waiting[one.before] = one
-        while (ready := self.waiting.pop(self.reached, None)) is not None:
+        while (ready := self._next()) is not None:
             example, position = wire.decode_example(ready.body)
             letters += [(letter, ready.trace) for letter in self.learned(example, position, words(example, ready.saw))]
         return letters
+
+    def _next(self) -> Returned | None:
+        """What comes after the last one learned, or after one that was given up behind it."""
+        after = self.waiting.pop(self.reached, None)
+        return self.waiting.pop(self.over.get(self.reached, -1), None) if after is None else after
 
     def learned(self, example: Example, position: int, features: Features) -> list[DeadLetter]:
         """Learns the next example of the shard, or leaves every model as it was, with the dead letter that says why."""
@@ -208,19 +220,19 @@ def together(plan: Plan, shelves: Iterable[Shelf]) -> PerKey:
 class Shelves:
     """The models of all shards of one instance."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan, self.own = plan, plan.decide.model
+    def __init__(self, plan: Plan, over: Bridges | None = None) -> None:
+        self.plan, self.own, self.over = plan, plan.decide.model, over or {}
         self.by_shard: dict[int, Shelf] = {}
 
     def restore(self, shard: int, kept: ShelfSaved) -> None:
         """A shard as it was kept."""
-        self.by_shard[shard] = Shelf.made(self.plan, kept)
+        self.by_shard[shard] = Shelf.made(self.plan, kept, self.over.get(shard))
 
     def take(self, shard: int, body: bytes, headers: str) -> list[tuple[DeadLetter, str]]:
         """Takes an example that came back; gives refused truths, each with its trace."""
         shelf = self.by_shard.get(shard)
         if shelf is None:
-            shelf = self.by_shard[shard] = Shelf.made(self.plan)
+            shelf = self.by_shard[shard] = Shelf.made(self.plan, None, self.over.get(shard))
         return shelf.take(Returned.of(shard, body, headers))
 
     def speak(self, voice: Voice, live: bool, shard: int, key: str) -> None:

@@ -138,3 +138,8 @@ class _Position(msgspec.Struct, frozen=True):
 
 
 _numbered = msgspec.json.Decoder(_Position).decode
+
+
+def number_of(body: bytes) -> int:
+    """Which number a message of `<pipeline>.examples` has."""
+    return _numbered(body).position

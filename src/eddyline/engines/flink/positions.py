@@ -1,4 +1,4 @@
-"""How far a job has read its topics, as the broker's groups were told at each checkpoint, and where the topics end.
+"""Which topics a job reads, how far it has read them, and where they end, as the broker's groups were told at checkpoints.
 
 The positions that count are in Flink's state; these show them, and show that a pipeline ran before.
 """
@@ -35,7 +35,7 @@ class Reading:
 def readings(connection: Connection, document: Mapping[str, Any]) -> list[Reading]:
     """How far the job of this document has read each of its topics; those that do not exist are left out."""
     known, found = connection.known_topics(), []
-    topics = {stream: document["topics"][stream] for stream in _streams(document["parts"]) if stream in document["topics"]}
+    topics = {stream: document["topics"][stream] for stream in streams(document["parts"]) if stream in document["topics"]}
     until = ends(connection, [topic for topic in topics.values() if topic in known])
     for stream, topic in topics.items():
         if topic in known:
@@ -45,8 +45,13 @@ def readings(connection: Connection, document: Mapping[str, Any]) -> list[Readin
     return found
 
 
-def _streams(parts: list[str]) -> list[str]:
-    apart = ["predictions"] if parts == ["learn"] else []
+def streams(parts: list[str]) -> list[str]:
+    """What a job of these parts reads.
+
+    >>> streams(["learn"])
+    ['labels', 'commands', 'predictions', 'dead_letters']
+    """
+    apart = ["predictions", "dead_letters"] if parts == ["learn"] else []
     return [stream for part in parts for stream in _READ[part]] + apart
 
 

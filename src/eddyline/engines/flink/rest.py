@@ -69,11 +69,11 @@ class Rest:
 
     # Jobs ------------------------------------------------------------------------------------------------------------
 
-    def start(self, jar: Path, main: str, arguments: list[str], savepoint: str | None = None) -> str:
-        """Starts a job from a jar, which the cluster forgets afterwards; gives the job's id."""
+    def start(self, jar: Path, main: str, arguments: list[str], savepoint: str | None = None, *, leaving: bool = False) -> str:
+        """Starts a job from a jar, which the cluster forgets afterwards; gives the job's id. `leaving` as in `run`."""
         jar_id = self.upload(jar)
         try:
-            return self.run(jar_id, main, arguments, savepoint)
+            return self.run(jar_id, main, arguments, savepoint, leaving=leaving)
         finally:
             self._ask("DELETE", f"/jars/{jar_id}")
 
@@ -88,11 +88,11 @@ class Rest:
         found = self._ask("POST", "/jars/upload", body, f"multipart/form-data; boundary={edge}")
         return str(found["filename"]).rpartition("/")[2]
 
-    def run(self, jar_id: str, main: str, arguments: list[str], savepoint: str | None = None) -> str:
-        """Starts a job; gives its id."""
+    def run(self, jar_id: str, main: str, arguments: list[str], savepoint: str | None = None, *, leaving: bool = False) -> str:
+        """Starts a job; gives its id. `leaving` lets it leave state behind that no operator of it has a name for."""
         body: dict[str, Any] = {"entryClass": main, "programArgsList": arguments}
         if savepoint is not None:
-            body |= {"savepointPath": savepoint, "allowNonRestoredState": False}
+            body |= {"savepointPath": savepoint, "allowNonRestoredState": leaving}
         return str(self.post(f"/jars/{jar_id}/run", body)["jobid"])
 
     def jobs(self) -> list[dict[str, Any]]:

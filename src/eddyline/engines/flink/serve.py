@@ -31,7 +31,7 @@ from eddyline.engines.flink.batch import (
     read_batch,
     saved,
 )
-from eddyline.engines.flink.per_key import ShelfSaved, Shelves, learned_where_served
+from eddyline.engines.flink.per_key import Bridges, ShelfSaved, Shelves, learned_where_served
 from eddyline.engines.flink.reading import Door
 from eddyline.engines.flink.stopwatch import Stopwatch
 from eddyline.engines.flink.voicing import Voices
@@ -129,14 +129,14 @@ class ServeSaved(msgspec.Struct, frozen=True, array_like=True):
 class ServeHost:
     """Serve's side of the operator."""
 
-    def __init__(self, pipeline: Pipeline, kept: Saved, *, speaks: bool = True) -> None:
+    def __init__(self, pipeline: Pipeline, kept: Saved, *, speaks: bool = True, over: Bridges | None = None) -> None:
         plan = pipeline.plan()
         self.serve, self.speaks = plan.serve, speaks
         self.refused: list[DeadLetter] = []
         self.door = Door(pipeline, "events")
         self.decode = self.door.decode
         self.taken: dict[int, int] = {}
-        self.shelves = Shelves(plan) if learned_where_served(pipeline) else None
+        self.shelves = Shelves(plan, over) if learned_where_served(pipeline) else None
         self.shards = {shard: self._restored(shard, raw) for shard, raw in kept.shards.items()}
         self.changed: set[int] = set()
         self.ledger = Answered(pipeline.event_schema)

@@ -14,6 +14,7 @@ from threading import Lock
 import msgspec
 
 from eddyline.engines.flink.declared import By
+from eddyline.engines.flink.per_key import Bridges
 from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded, load
 from eddyline.records.errors import DeclarationError, StoreMismatch
@@ -31,12 +32,14 @@ class Parcel(msgspec.Struct, frozen=True):
     digest: str
     author: str = "unknown"
     reason: str = ""
+    over: dict[int, dict[int, int]] = {}
+    """how shards of models per key get past examples that the broker gave up"""
 
 
-def packed(loaded: Loaded, by: By | None = None) -> bytes:
+def packed(loaded: Loaded, by: By | None = None, over: Bridges | None = None) -> bytes:
     """The pipeline as bytes: its file, and every module of the user's that was imported from the same folder.
 
-    `by` says who sends it, for the record of what it changes.
+    `by` says who sends it, for the record of what it changes, `over` how models per key get past what the broker gave up.
 
     Only Python files travel; data that they read while they are imported has to be on the workers.
     Raises `DeclarationError` when the pipeline has no name in its file.
@@ -58,7 +61,8 @@ def packed(loaded: Loaded, by: By | None = None) -> bytes:
             "give it a name at the top level of the file: fraud = Pipeline(...)"
         )
     who = by or By()
-    parcel = Parcel(dict(sorted(files.items())), loaded.file.name, word, loaded.pipeline.digest, who.author, who.reason)
+    passed = {shard: dict(bridged) for shard, bridged in (over or {}).items()}
+    parcel = Parcel(dict(sorted(files.items())), loaded.file.name, word, loaded.pipeline.digest, who.author, who.reason, passed)
     return msgspec.json.encode(parcel)
 
 
@@ -66,6 +70,11 @@ def sender(raw: bytes) -> By:
     """Who sent a parcel, and why."""
     parcel = msgspec.json.decode(raw, type=Parcel)
     return By(parcel.author, parcel.reason)
+
+
+def bridges(raw: bytes) -> Bridges:
+    """How shards of models per key get past examples that the broker gave up."""
+    return msgspec.json.decode(raw, type=Parcel).over
 
 
 def unpacked(raw: bytes) -> Pipeline:

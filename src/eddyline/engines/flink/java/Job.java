@@ -91,17 +91,28 @@ public final class Job {
   // Sources and the sink ------------------------------------------------------------------------------------------------
 
   private KafkaSource<Rec> kafka(int kind, String stream, Reading.Fields fields) {
+    String topic = spec.get("topics").get(stream).asText();
     return KafkaSource.<Rec>builder()
         .setBootstrapServers(text("brokers"))
-        .setTopics(spec.get("topics").get(stream).asText())
+        .setKafkaSubscriber(new SameTopic(topic, spec.path("topic_ids").path(topic).asText(null)))
         .setGroupId(text("name") + "." + stream)
         .setProperties(properties())
         .setProperty("isolation.level", "read_committed")
         .setProperty("partition.discovery.interval.ms", "10000")
-        .setStartingOffsets(new Offsets(spec.path("skip_deleted").asBoolean()))
-        .setDeserializer(new Reading(kind, fields, door(stream)))
+        .setStartingOffsets(new Offsets(spec.path("skip_deleted").asBoolean(), spec.path("anew").has(stream)))
+        .setDeserializer(new Reading(kind, fields, door(stream), fields == null ? null : past()))
         .build();
   }
+
+  /** What lies before the first record of a partition, for those streams that tell the time. */
+  private Past past() {
+    Properties settings = properties();
+    settings.setProperty("bootstrap.servers", text("brokers"));
+    return new Past(settings);
+  }
+
+  /** Under which name a source finds its positions in state: one of a topic that was made again has a name of its own, and so none. */
+  private String uid(String stream) { return spec.path("anew").has(stream) ? stream + "." + spec.get("anew").get(stream).asText() : stream; }
 
   /** What decodes the messages of a stream; null where they are JSON. */
   private Door door(String stream) {
@@ -112,14 +123,14 @@ public final class Job {
   /** What is told as it comes (versions, rollouts, commands); it holds no clock back for longer than it takes to come. */
   private DataStream<Rec> source(int kind, String stream, Reading.Fields fields) {
     WatermarkStrategy<Rec> quiet = WatermarkStrategy.<Rec>noWatermarks().withIdleness(Duration.ofMillis(100));
-    return env.fromSource(kafka(kind, stream, fields), quiet, stream, Rec.TYPE).uid(stream).setParallelism(1);
+    return env.fromSource(kafka(kind, stream, fields), quiet, stream, Rec.TYPE).uid(uid(stream)).setParallelism(1);
   }
 
   /** Examples that come back to where the models of their keys live. They never tell the time: they come of it. */
   private DataStream<Rec> returned() {
     WatermarkStrategy<Rec> silent = WatermarkStrategy.forGenerator(context -> new Silent());
     KafkaSource<Rec> topic = kafka(Rec.EXAMPLE, "examples", null);
-    return env.fromSource(topic, silent, "examples", Rec.TYPE).uid("examples").filter(rec -> rec.f5.indexOf('|') >= 0).name("learned");
+    return env.fromSource(topic, silent, "examples", Rec.TYPE).uid(uid("examples")).filter(rec -> rec.f5.indexOf('|') >= 0).name("learned");
   }
 
   /** A clock that is idle from the first look at it on. */
@@ -145,7 +156,7 @@ public final class Job {
         .withTimestampAssigner((rec, written) -> rec.millis()) // never when Kafka wrote it: event time is data
         .withIdleness(Duration.ofMillis(spec.get("idle_ms").asLong()))
         .withWatermarkAlignment(text("name"), Duration.ofMillis(spec.get("drift_ms").asLong()), Duration.ofMillis(200));
-    return env.fromSource(kafka(kind, stream, fields), clock, stream, Rec.TYPE).uid(stream);
+    return env.fromSource(kafka(kind, stream, fields), clock, stream, Rec.TYPE).uid(uid(stream));
   }
 
   private KafkaSink<Rec> sink() {

@@ -12,15 +12,20 @@ import org.apache.kafka.common.TopicPartition;
  *
  * <p>From there on the position is in the state. Where the topic no longer holds it (retention was quicker than the job, or the topic
  * was made again), the job fails and says so: to go on elsewhere would skip what nobody read. {@code skip} goes on there all the same.
+ * Where the topic is another one than its group told of, {@code anew}, it begins at the beginning.
  */
 final class Offsets implements OffsetsInitializer {
-  private final boolean skip;
+  private final boolean skip, anew;
 
-  Offsets(boolean skip) { this.skip = skip; }
+  Offsets(boolean skip, boolean anew) {
+    this.skip = skip;
+    this.anew = anew;
+  }
 
   @Override
   public Map<TopicPartition, Long> getPartitionOffsets(Collection<TopicPartition> partitions, PartitionOffsetsRetriever retriever) {
     Map<TopicPartition, Long> found = new HashMap<>(retriever.beginningOffsets(partitions));
+    if (anew) return found;
     retriever.committedOffsets(partitions).forEach((partition, offset) -> { if (offset != null) found.put(partition, offset); });
     return found;
   }

@@ -41,20 +41,31 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
   private final int kind;
   private final Fields fields;
   private final Door door;
+  private final Past past;
 
-  /** {@code door} reads what is not JSON; null where the messages are. */
-  public Reading(int kind, Fields fields, Door door) {
+  /** {@code door} reads what is not JSON; null where the messages are. {@code past} is null where a stream tells no time. */
+  public Reading(int kind, Fields fields, Door door, Past past) {
     this.kind = kind;
     this.fields = fields;
     this.door = door;
+    this.past = past;
   }
 
-  @Override public void open(DeserializationSchema.InitializationContext context) { if (door != null) door.open(context); }
+  @Override public void open(DeserializationSchema.InitializationContext context) {
+    if (door != null) door.open(context);
+    if (past != null) past.open(context);
+  }
 
   @Override public TypeInformation<Rec> getProducedType() { return Rec.TYPE; }
 
   @Override
   public void deserialize(ConsumerRecord<byte[], byte[]> record, Collector<Rec> out) {
+    Rec rec = read(record);
+    if (past != null) rec.past = past.before(record, one -> read(one).millis());
+    out.collect(rec);
+  }
+
+  private Rec read(ConsumerRecord<byte[], byte[]> record) {
     byte[] body = record.value() == null ? new byte[0] : record.value();
     if (door != null) body = door.read(body);
     Header trace = record.headers().lastHeader(TRACE);
@@ -69,7 +80,7 @@ public final class Reading implements KafkaRecordDeserializationSchema<Rec> {
         rec.f3 = Rec.NEVER; // Python says what is wrong with it
       }
     }
-    out.collect(rec);
+    return rec;
   }
 
   private static String text(Header header) {

@@ -22,6 +22,9 @@ public final class Rec extends Tuple6<Integer, String, String, Long, byte[], Str
       new TupleTypeInfo<>(Rec.class, Types.INT, Types.STRING, Types.STRING, Types.LONG,
           PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO, Types.STRING);
 
+  /** When those before it happened (ms), where it is the first of its partition that a source reads; it does not travel. */
+  public transient long[] past;
+
   public Rec() {}
 
   public Rec(int kind, String key, String id, long at, byte[] body, String headers) {
