@@ -9,12 +9,15 @@ hands; learn and watch are one instance each.
 from __future__ import annotations
 
 import gc
-from typing import Protocol
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
 
 from eddyline.engines.flink.batch import Saved
 from eddyline.engines.flink.declared import By
 from eddyline.engines.flink.per_key import Bridges
-from eddyline.engines.flink.shipping import bridges, sender, unpacked
+from eddyline.engines.flink.shipping import OPENING, bridges, sender, unpacked
 from eddyline.pipeline import Pipeline
 
 COLLECT_AFTER = 20_000
@@ -43,8 +46,9 @@ class Host(Protocol):
 
 def host(stage: str, plan: bytes, saved: bytes, index: int, of: int) -> Host:
     """The host of a stage, as it was at the last checkpoint. What the operator calls when it opens."""
-    gc.set_threshold(max(gc.get_threshold()[0], COLLECT_AFTER), *gc.get_threshold()[1:])
-    return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0, by=sender(plan), over=bridges(plan))
+    with OPENING:
+        gc.set_threshold(max(gc.get_threshold()[0], COLLECT_AFTER), *gc.get_threshold()[1:])
+        return host_of(stage, unpacked(plan), Saved.of(saved), first=index == 0, by=sender(plan), over=bridges(plan))
 
 
 def host_of(
@@ -60,6 +64,7 @@ def host_of(
     from eddyline.engines.flink.serve import ServeHost
     from eddyline.engines.flink.watch import WatchHost
 
+    complete_types()
     if stage == "serve":
         return ServeHost(pipeline, kept, speaks=first, over=over)
     if stage == "join":
@@ -68,3 +73,15 @@ def host_of(
         return LearnHost(pipeline, kept, by or By())
     assert stage == "watch", f"no stage is called {stage}"
     return WatchHost(pipeline, kept)
+
+
+def complete_types(root: Any = msgspec.Struct) -> None:
+    """Lets msgspec find out what the fields of every Struct are, while nobody else asks.
+
+    It does so when a type is first decoded, and keeps what it has found so far where other threads see it: one that decodes
+    the same type at that moment reads a field whose type is not there yet, and the process is gone (msgspec 0.22, SIGSEGV).
+    """
+    for kind in root.__subclasses__():
+        with suppress(TypeError, NameError):  # fields that cannot be decoded: nobody decodes it
+            msgspec.msgpack.Decoder(kind)
+        complete_types(kind)

@@ -16,7 +16,7 @@ import msgspec
 from eddyline.connectors.kafka.codecs import TOMBSTONE, Json, read_value, too_large
 from eddyline.connectors.kafka.source import LONGEST, KafkaTopic
 from eddyline.engines.flink.batch import pack
-from eddyline.engines.flink.shipping import unpacked
+from eddyline.engines.flink.shipping import OPENING, unpacked
 from eddyline.pipeline import Pipeline
 from eddyline.ports import SourceConfig
 from eddyline.records import Arrival, DeadLetter, Reason
@@ -108,4 +108,5 @@ def is_coded(source: SourceConfig) -> bool:
 
 def reader(stream: Stream, plan: bytes) -> Reader:
     """The reader of a stream. What Java calls when a source opens."""
-    return Reader(source_of(unpacked(plan), stream))
+    with OPENING:
+        return Reader(source_of(unpacked(plan), stream))

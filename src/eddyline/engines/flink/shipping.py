@@ -19,6 +19,8 @@ from eddyline.pipeline import Pipeline
 from eddyline.pipeline.loading import Loaded, load
 from eddyline.records.errors import DeclarationError, StoreMismatch
 
+OPENING = Lock()
+"""Whoever opens in a TaskManager holds it: all of them live in one Python, and open at the same moment, each in its thread."""
 _lock = Lock()
 _known: dict[bytes, Pipeline] = {}
 
