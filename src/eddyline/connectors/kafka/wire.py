@@ -289,7 +289,7 @@ def decode_version(raw: bytes, base: bytes | None = None) -> tuple[ModelVersion,
     `base` is missing or another state, and when what comes out is not what was written.
     """
     w = _version(raw)
-    version = _record(w)
+    version = ModelVersion(w.model, w.position, w.digest, w.recipe, w.parent, w.fingerprint, w.created_by)
     if w.format > FORMAT:
         raise SourceError(
             f"the topic holds {w.version} in format {w.format}, and this Eddyline reads formats up to {FORMAT}\n"
@@ -311,24 +311,10 @@ def decode_version(raw: bytes, base: bytes | None = None) -> tuple[ModelVersion,
 
 def registered(raw: bytes) -> ModelVersion:
     """What is registered about the version in a message; its state is not read."""
-    return _record(_named(raw))
+    return _registered(raw)
 
 
-def _record(w: VersionWire | _Named) -> ModelVersion:
-    return ModelVersion(w.model, w.position, w.digest, w.recipe, w.parent, w.fingerprint, w.created_by)
-
-
-class _Named(msgspec.Struct, frozen=True):
-    model: str
-    position: int
-    digest: str
-    recipe: str
-    parent: str | None
-    fingerprint: str
-    created_by: str
-
-
-_named = msgspec.json.Decoder(_Named).decode
+_registered = msgspec.json.Decoder(ModelVersion).decode
 
 
 def _on_base(w: VersionWire, base: bytes | None) -> bytes:
