@@ -22,6 +22,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
+from eddyline.cluster.overview import connected
 from eddyline.cluster.process import Process
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import job, operate
@@ -326,6 +327,7 @@ class Fire:
     def strike(self, fault: Callable[[], str], feeder: Feeder, reader: Reader) -> Struck:
         """Lets one fault happen while events flow, and waits until an event sent after its end is answered."""
         time.sleep(self.dice.uniform(0.0, 1.5))  # anywhere within an interval of checkpoints
+        self._whole()
         self.ended_at = 0.0
         said = fault()
         ended_at, after = self.ended_at or time.monotonic(), feeder.number
@@ -334,6 +336,7 @@ class Fire:
             assert feeder.error is None, feeder.error
             assert feeder.is_alive(), "the stream is over, and a fault needs it to go on"
             assert waited < PATIENCE_S, f"{said}: no answer for {waited:.0f} s of {reader.where()}; {self._words()}"
+            self._supervise()
             time.sleep(0.02)
         struck = Struck(said, time.monotonic() - ended_at, reader.answers, feeder.counts["events"])
         self.struck.append(struck)
@@ -498,6 +501,29 @@ class Fire:
         return "stopped with a savepoint, resumed with new code"
 
     # Mending ---------------------------------------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        """Starts a TaskManager again that ended by itself, as systemd or Kubernetes would; it has to be Flink that ended it.
+
+        One that slept until its job was given to others wakes up with a transaction that they have fenced. Its sink raises
+        while it is closed, and a task that cannot be closed ends the whole TaskManager.
+        """
+        for number in range(2):
+            worker = self.flink.taskmanager(number)
+            if not worker.running:
+                words = worker.last_words()
+                assert "Terminating TaskManagerRunner with exit code 1" in words, f"{worker.name} was lost: {words}"
+                print(f"{worker.name} was ended by Flink, and is started again", flush=True)
+                self.flink.start_taskmanager(number)
+
+    def _whole(self) -> None:
+        """Waits until the JobManager counts on both TaskManagers again."""
+        self._supervise()
+        until = time.monotonic() + PATIENCE_S
+        while len(connected(self.flink.rest)) < 2:
+            assert time.monotonic() < until, f"a TaskManager stays away; {self._words()}"
+            self._supervise()
+            time.sleep(0.1)
 
     def _settings(self) -> Settings:
         kept = {name: getattr(self.settings, name) for name in ("checkpoint_ms", "idle_ms", "drift_ms", "flink")}
