@@ -19,6 +19,7 @@ from eddyline.models import compiled, river_bytes
 from eddyline.models.canonical import digest
 from eddyline.models.plain import finite, plain_scores, plain_value
 from eddyline.models.river_direct import is_logistic
+from eddyline.models.river_generators import sparing
 from eddyline.models.river_leaves import Words, grows_leaves
 from eddyline.models.river_order import put_in_order, require_order
 from eddyline.models.river_recipe import recipe_of
@@ -229,9 +230,10 @@ def _learning(
     if not mends(estimator):
         if words is not None:
             words.met = True  # River's own pipeline learns: nobody looks at what reaches the tree
-        return _learn_as_river(estimator), _sound_by_answer(model)
+        return sparing(_learn_as_river(estimator)), _sound_by_answer(model)
     *front, last = steps
-    learn_last = compiled.direct.linear_learn(last) or (last.learn_one if last._supervised else _without_truth(last.learn_one))
+    as_river = last.learn_one if last._supervised else _without_truth(last.learn_one)
+    learn_last = compiled.direct.linear_learn(last) or sparing(as_river)
     if words is not None:
         learn_last = words.watched(learn_last)
     if not front:

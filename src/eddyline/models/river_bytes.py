@@ -7,15 +7,14 @@ do the bytes. Restored distributions share one generator. One that was given a s
 
 from __future__ import annotations
 
-import random
 from typing import Any, Final
 
 from river import proba
 
 from eddyline.models import deep
 from eddyline.models.attributes import NEW, Attributes, give
+from eddyline.models.river_generators import SHARED
 
-_UNUSED: Final = random.Random(0)
 _attributes: Final = Attributes()
 
 
@@ -49,4 +48,4 @@ def _without_generator(gaussian: Any) -> Any:
 
 def restore_gaussian(gaussian: Any, kept: dict[str, Any]) -> None:
     """Gives a distribution what was kept of it. Saved bytes name this function: it stays here."""
-    give(gaussian, {**kept, "_rng": _UNUSED})
+    give(gaussian, {**kept, "_rng": SHARED})

@@ -124,7 +124,7 @@ class Learn:
     snapshot_every: int
     publish: Publish | None
     learn_revisions: bool
-    remember: int = 4096
+    remember: int = 5000
 
     def new_state(self, model: Model, position: int = 0, name: str = "") -> LearnState:
         """A learner that starts from this model, which it owns from here on; `name` is its line."""

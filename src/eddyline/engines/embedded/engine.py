@@ -94,7 +94,7 @@ class Engine:
     def _open(self) -> None:
         self.store = Store.write(self.path, pipeline=self.pipeline.name)
         try:
-            self.plan = self.pipeline.plan()
+            self.plan, self._meaning = self.pipeline.plan(), self.pipeline.digest
             with in_words(self.path):
                 self._check_meaning()
                 here, there = fingerprint(self.plan.models), self.store.get("fingerprint") or ""
@@ -280,7 +280,7 @@ class Engine:
 
     def _registered(self, snapshot: Snapshot) -> Registered:
         name = snapshot.name
-        recipe = json.dumps({"pipeline": self.pipeline.digest, **self.lines.blank(name).recipe()}, sort_keys=True, default=repr)
+        recipe = json.dumps({"pipeline": self._meaning, **self.lines.blank(name).recipe()}, sort_keys=True, default=repr)
         (parent,) = self.store.db.execute(
             "SELECT max(position) FROM versions WHERE model=? AND position<?", (name, snapshot.position)
         ).fetchone()
