@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from river import naive_bayes
+from river import linear_model, naive_bayes
 from tests.beside.shop import HostedJob, shop, visits, workshop
-from tests.shops import Sale
+from tests.shops import KeyedVisit, Sale
 
-from eddyline import Challenger, NotFound, Shadow
+from eddyline import Challenger, Event, Label, NotFound, Shadow, memory
+from eddyline.engines.flink.fetching import Answered
 from eddyline.views.explain import Explanation
 from eddyline.views.explain_beside import explain_beside
 
@@ -57,6 +60,42 @@ def test_an_answer_whose_truth_has_not_come_is_explained_too(tmp_path: Path) -> 
     told = explained(job, tmp_path, "v-200")
     assert told.truths == []
     assert told.again == "equal"
+
+
+class Picky(linear_model.LogisticRegression):
+    """Learns all but one visit, of which it is half changed when it fails."""
+
+    def learn_one(self, x: Any, y: Any, w: Any = 1.0) -> None:
+        super().learn_one(x, y, w)
+        if x["pages"] == 99.0:
+            raise ValueError("not this one")
+
+
+def visits_of_seven() -> Iterator[Event | Label]:
+    """Visits of seven people in turn; the truth of one of them cannot be learned."""
+    for n in range(10**9):
+        pages = random.Random(n).random() * 9
+        yield KeyedVisit(id=f"v-{n}", who=f"w-{n % 7}", at=10 * n, pages=99.0 if n == 37 else pages)
+        yield Sale(id=f"v-{n}", at=10 * n + 5, bought=pages > 4)
+
+
+def test_an_answer_of_a_model_per_key_is_given_again_by_what_its_key_had_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyed = shop(per="key", model=Picky(), events=memory([], KeyedVisit))
+    job = HostedJob(keyed, visits_of_seven(), flow=0)
+    job.run(400)
+    assert [letter.event_id for letter in job.hosted.written.dead] == ["v-37"]
+    made = workshop(job, tmp_path)
+    with closing(made.copy):
+        job.fetch(made.copy)
+        for event_id in (f"v-{n}" for n in range(200)):
+            told = explain_beside(job, keyed, made.copy.store, event_id)
+            assert (event_id, told.again) == (event_id, "equal")
+        forged = msgspec.structs.replace(told.prediction, position=told.prediction.position - 7)
+        assert told.prediction.position > 100
+        monkeypatch.setattr(job, "answer", lambda _: Answered(forged, 1.0))
+        assert explain_beside(job, keyed, made.copy.store, event_id).again == "different"
 
 
 def test_what_the_others_said_is_told(tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ from tests.flink.ovens import batches
 from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka import wire
+from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import operate
 from eddyline.engines.flink.audit import examine
 from eddyline.engines.flink.audit_topics import Message
+from eddyline.engines.flink.beside import KafkaJob
+from eddyline.engines.flink.copying import LogCopy
 from eddyline.engines.flink.job import Settings
 from eddyline.engines.flink.steering import roll_back
 from eddyline.models import adapt
@@ -27,6 +30,7 @@ from eddyline.pipeline.loading import Loaded, load
 from eddyline.ports import Model
 from eddyline.records import KEY_FEATURE, Prediction
 from eddyline.records.errors import NotFound
+from eddyline.views.explain_beside import explain_beside
 
 SEED = 20_261_122
 FEW, PACE_S = 40, 0.2
@@ -139,6 +143,21 @@ def test_the_answers_of_one_key_change_after_its_labels_and_of_one_without_they_
     hot = [answer.scores for answer in asked if answer.key == "o-1" and answer.position > 0 and answer.revision != 1]
     assert hot
     assert all(scores != {False: 0.5, True: 0.5} for scores in hot)
+
+
+def test_answers_are_explained_from_the_topics_and_given_again(
+    baked: tuple[Loaded, Messages], kafka_broker: Kafka, tmp_path: Path
+) -> None:
+    loaded, run = baked
+    by_revision: dict[int, list[str]] = {}
+    for answer in answers_of(run["predictions"]):
+        by_revision.setdefault(answer.revision, []).append(answer.event_id)
+    assert by_revision.keys() == {0, 1, 2}
+    job = KafkaJob(loaded.pipeline, Connection(kafka_broker.brokers))
+    with LogCopy(loaded.pipeline, tmp_path / "copy.eddyline") as copy:
+        job.fetch(copy)
+        for event_id in (ids[place] for ids in by_revision.values() for place in (0, len(ids) // 2, -1)):
+            assert explain_beside(job, loaded.pipeline, copy.store, event_id).again == "equal", event_id
 
 
 def test_a_job_that_goes_back_answers_every_key_by_what_it_was_there(baked: tuple[Loaded, Messages]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from eddyline.models.fingerprint import fingerprint, same_numbers
 from eddyline.pipeline import Pipeline
+from eddyline.ports import Model
 from eddyline.records import NOT_ASKED, UNSEEN, DeadLetter, Prediction
 from eddyline.records.errors import NotFound, Rejected
 from eddyline.records.schema import Schema
@@ -127,14 +128,18 @@ def find_prediction(store: Store, event_id: str) -> tuple[int, Prediction]:
     raise NotFound(f"no event {event_id!r} in {store.path.name}\nids are compared as text, exactly{like}")
 
 
-def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction) -> tuple[str, str]:
-    """Rebuilds the version that answered and asks it again: ("equal" | "different" | "not claimed", why)."""
+def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction, model: Model | None = None) -> tuple[str, str]:
+    """Rebuilds the version that answered and asks it again: ("equal" | "different" | "not claimed", why).
+
+    `model` is that version, where the caller has made it.
+    """
     plan = pipeline.plan()
     here, there = fingerprint(plan.models), store.nearest_version(prediction.position, prediction.model)[0].fingerprint
     lines = StoredLines(store, plan)
     if why := lines.lost(prediction.model):
         return "not claimed", f"it cannot be asked again: {why}"
-    output = lines.rebuild(prediction.model, prediction.position).predict(prediction.features)
+    model = model or lines.rebuild(prediction.model, prediction.position)
+    output = model.predict(prediction.features)
     same = output_bytes(output.value, output.scores) == output_bytes(prediction.value, prediction.scores)
     if here != there or not same_numbers(here, store.get("fingerprint") or here):  # or it changed since that version
         said = "the same bytes" if same else f"{output.value!r} {output.scores!r}"

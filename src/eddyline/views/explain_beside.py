@@ -9,13 +9,16 @@ from __future__ import annotations
 import msgspec
 
 from eddyline.engines.flink.beside import Job
-from eddyline.engines.flink.per_key import learned_where_served
+from eddyline.engines.flink.per_key import Shelf, learned_where_served
 from eddyline.pipeline import Pipeline
-from eddyline.records import Prediction
+from eddyline.ports import Model
+from eddyline.records import Example, Known, Prediction
 from eddyline.records.errors import NotFound
+from eddyline.stages.lines import seen_by
 from eddyline.store import blocks
 from eddyline.store.database import Store
-from eddyline.store.rebuild import forgotten, reached
+from eddyline.store.reader import PredictionReader
+from eddyline.store.rebuild import StoredLines, forgotten, reached
 from eddyline.views.explain import Explanation, Learned, answer_again, beside
 
 
@@ -50,13 +53,26 @@ def explain_beside(job: Job, pipeline: Pipeline, log: Store, event_id: str) -> E
 
 
 def _again(log: Store, pipeline: Pipeline, prediction: Prediction) -> tuple[str, str]:
-    if learned_where_served(pipeline):
-        return "not claimed", "models per key are learned where they are served, and the topics keep none of them"
     line, kept = prediction.model, log.nearest_version(prediction.position, prediction.model)[0].position
     known = max(kept, (log.get("reached") or {}).get(line, 0))
     if known < prediction.position:
         return "not claimed", f"the copy of the log ends at {line}@{known}; ask again in a moment"
-    return answer_again(log, pipeline, prediction)
+    served = line == pipeline.name and learned_where_served(pipeline)
+    return answer_again(log, pipeline, prediction, _of_its_key(log, pipeline, prediction) if served else None)
+
+
+def _of_its_key(log: Store, pipeline: Pipeline, prediction: Prediction) -> Model:
+    """The model of a key at the position that an answer names, learned once more as serve did: without what it refused."""
+    plan, told = pipeline.plan(), PredictionReader(log)
+    shelf, makers = Shelf.made(plan), StoredLines(log, plan).makers
+    for seq in range(1, log.seq + 1):
+        for row in log.examples_of(seq):
+            if 0 < row.position <= prediction.position and (served := told.read(row.slot)).key == prediction.key:
+                features = seen_by(served, pipeline.name, makers)
+                assert features is not None, "an example that was numbered has features"
+                known: Known = "label" if row.known == "label" else "absence"
+                shelf.learned(Example(served, row.truth, known, row.at, row.revision), row.position, features)
+    return shelf.state.model
 
 
 def _truths(log: Store, prediction: Prediction) -> list[Learned]:
