@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -52,12 +55,27 @@ def test_options_that_do_not_go_together_are_refused(
     assert said in " ".join(capsys.readouterr().err.split())
 
 
-def test_brokers_that_do_not_answer_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "beside_shop.py"
-    file.write_text("from tests.beside.shop import shop as make\nshop = make()\n")
-    for command in (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], ["history"], ["report"], ["challengers"]):
-        assert main([command[0], str(file), *command[1:], "--brokers", "127.0.0.1:1"]) == 3
-        assert "127.0.0.1:1" in capsys.readouterr().err
+def test_brokers_that_do_not_answer_are_named(tmp_path: Path) -> None:
+    def file(word: str) -> str:
+        place = tmp_path / word / "beside_shop.py"  # who works beside a job has a folder there
+        place.parent.mkdir()
+        place.write_text("from tests.beside.shop import shop as make\nshop = make()\n")
+        return str(place)
+
+    commands = (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], ["history"], ["report"], ["challengers"])
+    asked = {
+        word: subprocess.Popen(
+            [sys.executable, "-m", "eddyline", word, file(word), *more, "--brokers", "127.0.0.1:1"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        for word, *more in commands  # all at once: each waits eight seconds for an answer
+    }
+    for word, process in asked.items():
+        _, said = process.communicate(timeout=120)
+        assert (word, process.returncode) == (word, 3)
+        assert "127.0.0.1:1" in said
 
 
 def test_who_submits_a_pipeline_that_retrains_is_told_who_trains(tmp_path: Path) -> None:
