@@ -182,6 +182,11 @@ def test_what_state_would_not_fit_is_refused_with_the_reason(changed: dict[str, 
         require_fitting(about(document()), pay.replace(**changed), "job 1")
 
 
+def test_what_state_would_not_fit_is_refused_with_durations_in_words() -> None:
+    with pytest.raises(StoreMismatch, match=r"join: was .*wait=5 hours[^\n]*\n *now .*wait=6 hours"):
+        require_fitting(about(document()), pay.replace(join=Join(wait=hours(6))), "job 1")
+
+
 def test_a_challenger_that_is_not_declared_any_more_is_not_dropped_in_silence() -> None:
     was = about(job.specification(loaded(deep), Connection("kafka:9092"), Settings(), PYTHON))
     with pytest.raises(StoreMismatch, match="changed in challengers"):

@@ -17,9 +17,13 @@ from eddyline import (
     DeclarationError,
     EpochSeconds,
     Event,
+    FreezeLearning,
     Id,
     Join,
     Pipeline,
+    Promote,
+    Retrain,
+    Silence,
     Sum,
     Versions,
     Watch,
@@ -27,7 +31,12 @@ from eddyline import (
     every,
     hours,
     memory,
+    minutes,
 )
+from eddyline.pipeline.meaning import differing, meaning
+from eddyline.pipeline.turn_words import Facts, sentences
+from eddyline.pipeline.turning import segments_of, turn_of
+from eddyline.stages.carry_watch import layout_of
 
 
 class Keyless(Event):
@@ -164,6 +173,53 @@ def test_describe_says_every_part_in_a_line() -> None:
     assert [line.split()[0] for line in lines[1:]] == [
         "events", "labels", "aggregate", "features", "model", "join", "serving", "watch",
     ]  # fmt: skip
+
+
+def lasting() -> Pipeline:
+    """Everything that lasts: a monitor, policies and a join with durations."""
+    return declared(
+        features=None,
+        join=Join(wait=days(7), lateness=minutes(5)),
+        watch=Watch(monitors=(Silence(hours(1)), Silence(days(7.5), name="week"))),
+        decide=(
+            Retrain(every=days(7), window=days(14), cool_down=hours(2)),
+            Promote(deadline=days(14)),
+            FreezeLearning(on="silence", until=hours(3)),
+        ),
+    )
+
+
+def test_durations_are_described_in_words() -> None:
+    said = lasting().describe()
+    assert "drift of the error; Silence(longer_than=1 hour); Silence(longer_than=180 hours, name='week')" in said
+    assert "timedelta" not in said
+
+
+def test_a_duration_means_what_it_meant_however_it_is_shown() -> None:
+    parts = lasting().parts()
+    hour, week = "longer_than=datetime.timedelta(seconds=3600)", "longer_than=datetime.timedelta(days=7, seconds=43200)"
+    assert parts["watch"].endswith(f"; Silence({hour}); Silence({week}, name='week')")
+    assert parts["decide"][0]["cool_down"] == "datetime.timedelta(seconds=7200)"
+    assert lasting().digest == "9a506fef9f16c753"
+
+
+def test_what_differs_between_two_declarations_is_told_with_durations_in_words() -> None:
+    before, after = lasting(), lasting().replace(join=Join(wait=days(7)), watch=Watch(monitors=(Silence(hours(2)),)))
+    refused = str(differing(meaning(before), after, "fraud.eddyline", ["join", "watch"]))
+    assert "now Silence(longer_than=2 hours)" in refused
+    assert "Join(wait=7 days" in refused
+    assert "timedelta" not in refused
+
+
+def test_what_a_change_means_is_told_with_durations_in_words() -> None:
+    before = lasting()
+    after = before.replace(watch=Watch(monitors=(Silence(hours(2)),)), decide=(Retrain(every=days(1)), Promote()))
+    layout = layout_of(before.plan().watch)
+    turn = turn_of(meaning(before), segments_of(before), after)
+    said = sentences(turn, meaning(before), layout, after, Facts(0))
+    assert "every: was 7 days, now 1 day" in " ".join(said)
+    assert "monitor Silence(longer_than=1 hour): is no more; its alerts stay in the journal" in said
+    assert not [line for line in said if "timedelta" in line]
 
 
 def test_without_a_features_function_the_model_sees_fields_and_aggregates() -> None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from eddyline.records.time import durations_in_words
+
 SHOWN = 3
 """Differences of one part that are told; of the rest, how many."""
 _LONG = 60
@@ -25,6 +27,8 @@ def told(part: str, was: Any, now: Any) -> list[str]:
     ['decide: Promote: evidence: was 100, now 20']
     >>> told("features", "3989c985dde9737e", "79ad2b6a3c1f7a30")
     ['features: its code is another']
+    >>> told("watch", "drift of the error", "drift of the error; Silence(longer_than=datetime.timedelta(seconds=3600))")
+    ['watch: was none, now Silence(longer_than=1 hour)']
     """
     lines = list(_differences(part, was, now))
     more = len(lines) - SHOWN
@@ -88,5 +92,5 @@ def _short(value: Any) -> str:
     elif isinstance(value, Mapping):
         text = _recipe(value) if "class" in value else ", ".join(map(str, value))
     else:
-        text = str(value)
+        text = durations_in_words(str(value))
     return text if len(text) <= _LONG else f"{text[: _LONG - 3]}..."

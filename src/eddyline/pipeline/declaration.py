@@ -33,7 +33,7 @@ from eddyline.ports import Model, SourceConfig
 from eddyline.records import Event, Label, Place, Task
 from eddyline.records.errors import DeclarationError
 from eddyline.records.schema import Schema
-from eddyline.records.time import days, show_duration, to_us
+from eddyline.records.time import days, durations_in_words, show_duration, to_us
 from eddyline.stages.aggregates import Aggregates
 from eddyline.stages.decide import LOOK_EVERY, Decide
 from eddyline.stages.features import Maker, keyed
@@ -337,7 +337,7 @@ class Pipeline:
             f"  model     {' '.join(str(self.model).split())}{'' if self.per is None else ', one for each key'}",
             f"  join      {self.join.sentence()}",
             f"  serving   {serving}; a version is kept every {self.versions.every} examples",
-            f"  watch     {self.watch.describe()}",
+            f"  watch     {durations_in_words(self.watch.describe())}",
             *(f"  beside    {one.sentence()}" for one in self.challengers),
             *(f"  decide    {policy.sentence()}" for policy in self.decide),
         ]

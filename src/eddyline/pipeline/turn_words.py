@@ -12,6 +12,7 @@ from eddyline.pipeline.changes import told
 from eddyline.pipeline.declaration import Pipeline
 from eddyline.pipeline.meaning import meaning, part_of
 from eddyline.pipeline.turning import Turn, rules_in
+from eddyline.records.time import durations_in_words
 from eddyline.stages.carry_watch import Layout, layout_of, places_of
 
 
@@ -45,7 +46,7 @@ def sentences(turn: Turn, was: Mapping[str, str], layout: Layout, pipeline: Pipe
         found.append(f"learning stays frozen, by {facts.frozen_by}, which is no more: eddyline resume FILE lets it go on")
     if not any(line.startswith(_WATCHED) for line in found):  # such as the bound on segments
         found += told("watch", part_of(was, "watch"), part_of(now, "watch"))
-    return found
+    return [durations_in_words(line) for line in found]
 
 
 _WATCHED = ("metric", "monitor", "drift", "segments", "numbers by")

@@ -6,6 +6,7 @@ microseconds since 1970-01-01T00:00Z, because integers compare and subtract with
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -109,3 +110,25 @@ def show_duration(us: int) -> str:
             return f"{count} {name}{'' if count == 1 else 's'}"
     whole, rest = divmod(abs(us), 1_000_000)
     return f"{'-' if us < 0 else ''}{whole}{f'.{rest:06}'.rstrip('0').rstrip('.')} seconds"
+
+
+def durations_in_words(text: str) -> str:
+    """A text in which each duration reads as `show_duration` says it, and not as Python's `repr` does.
+
+    The meaning of a declaration is kept by `repr`, in digests and in stores; this is for showing it.
+
+    >>> durations_in_words(f"Silence(longer_than={hours(1)!r}), Silence(longer_than={days(7.5)!r})")
+    'Silence(longer_than=1 hour), Silence(longer_than=180 hours)'
+    >>> durations_in_words(repr((timedelta(0), timedelta(microseconds=1500))))
+    '(0 seconds, 0.0015 seconds)'
+    """
+    return _REPR.sub(lambda found: show_duration(to_us(_duration(found[1]))), text)
+
+
+_REPR = re.compile(r"datetime\.timedelta\(((?:(?:days|seconds|microseconds)=-?\d+(?:, )?)+|0)\)")
+
+
+def _duration(inside: str) -> timedelta:
+    """What stands between the brackets of the `repr` of a duration."""
+    named = (part.split("=") for part in inside.split(", ") if "=" in part)
+    return timedelta(**{name: int(count) for name, count in named})

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from eddyline.monitors.declared import OWN, Monitor
 from eddyline.pipeline import Pipeline
 from eddyline.records import Prediction
+from eddyline.records.time import durations_in_words
 
 
 def notes(pipeline: Pipeline, first: Prediction | None) -> list[str]:
@@ -28,7 +29,7 @@ def _watched(pipeline: Pipeline) -> dict[str, str]:
     found = dict.fromkeys(pipeline.watch.drift, "Watch(drift=...)")
     for monitor in pipeline.watch.monitors:
         if isinstance(monitor, Monitor):
-            found.update((name, repr(monitor)) for name in monitor.columns() if name not in OWN)
+            found.update((name, durations_in_words(repr(monitor))) for name in monitor.columns() if name not in OWN)
     return found
 
 

@@ -16,6 +16,7 @@ from eddyline.pipeline import Pipeline
 from eddyline.pipeline.meaning import changed_parts, meaning
 from eddyline.pipeline.turn_words import Facts, sentences
 from eddyline.records.errors import StoreMismatch
+from eddyline.records.time import durations_in_words
 from eddyline.store.declarations import Kept
 
 FREE = ("publish", "versions")
@@ -90,6 +91,7 @@ def _kept(about: Mapping[str, str]) -> Kept:
 
 def _difference(name: str, was: str, now: str) -> str:
     """Both texts, from where they begin to differ."""
+    was, now = durations_in_words(was), durations_in_words(now)
     same = next((at for at, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
     start = max(0, same - 20) if max(len(was), len(now)) > _SHOWN else 0
     lead, space = "..." if start else "", " " * len(name)
