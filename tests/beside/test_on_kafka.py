@@ -10,6 +10,7 @@ import pytest
 from tests.beside.test_report import hosted, ruled, three_days
 from tests.beside.test_seats import DECIDED, job
 from tests.beside.told import messages
+from tests.views import contested
 
 from eddyline.cli.main import main
 from eddyline.cluster.kafka import Kafka
@@ -20,6 +21,7 @@ from eddyline.engines.flink.told import OURS
 from eddyline.records.errors import SourceError
 from eddyline.testing.hosted import Hosted
 from eddyline.views.facts import ReportData
+from eddyline.views.incidents_of_job import incidents_told
 from eddyline.views.page import render
 from eddyline.views.report_of_job import report_of_job, report_told
 from eddyline.views.seats_of_job import seats_told
@@ -34,6 +36,9 @@ pipeline = ruled(name="silent")
 """,
     "onkafka": """from tests.beside.test_report import ruled
 pipeline = ruled(name="onkafka", decide=())
+""",
+    "troubled": """from tests.views.contested import pipeline as made
+pipeline = made(name="troubled")
 """,
     "fraud": """from tests.views.contested import pipeline as made
 pipeline = made()
@@ -72,6 +77,11 @@ def send(done: Hosted, connection: Connection) -> None:
         producer.poll(0)
     assert producer.flush(60) == 0
     assert not refused
+
+
+def troubled() -> Hosted:
+    """A job that tells of alerts and freezes learning for a while."""
+    return hosted(contested.pipeline(name="troubled"), contested.stream(2_500), every=100)
 
 
 def let_go(connection: Connection, topic: str, offset: int) -> None:
@@ -136,6 +146,34 @@ def test_the_challengers_of_a_job_are_listed_from_its_topics(
         assert f"of its newest {seat.answers:,} answers" in said
 
 
+def test_the_incidents_of_a_job_are_listed_shown_and_written_from_its_topics(
+    connection: Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = troubled()
+    send(done, connection)
+    asked = ["incidents", written("troubled", tmp_path), "--brokers", str(connection.brokers)]
+    assert main([*asked, "--json"]) == 0
+    found = msgspec.json.decode(capsys.readouterr().out)
+    known = incidents_told(done.pipeline, messages(done))
+    assert [(one["kind"], one["subject"], one["closed_by"]) for one in found["incidents"]] == [
+        (one.kind, one.subject, one.closed_by) for one in known
+    ]
+    assert {one.kind for one in known} >= {"freeze", "alert"}
+    assert all(one["opened_received_at"] > 1_700_000_000 for one in found["incidents"])
+    assert "Bursts of dead letters are not among the incidents" in found["unknown"][0]
+    assert main([*asked, "--open"]) == any(one.open for one in known)
+    capsys.readouterr()
+    page = tmp_path / "1.md"
+    assert main([*asked, "1", "--markdown", str(page)]) == 0
+    assert page.read_text().startswith(f"# Incident 1 of troubled: {known[0].title.partition(':')[0]}")
+    capsys.readouterr()
+    assert main([*asked, "1"]) == 0
+    assert "mean error" in capsys.readouterr().out
+    assert main([*asked, "99"]) == 6
+    assert "no incident 99 of the job of troubled" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.eddyline"))
+
+
 def test_answers_that_the_broker_let_go_of_are_said_on_the_page(
     connection: Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,7 +190,7 @@ def test_answers_that_the_broker_let_go_of_are_said_on_the_page(
         report_of_job(done.pipeline, connection)
 
 
-@pytest.mark.parametrize("command", ["report", "challengers"])
+@pytest.mark.parametrize("command", ["report", "challengers", "incidents"])
 def test_a_job_that_never_ran_there_is_said_with_what_to_type(
     connection: Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

@@ -150,6 +150,8 @@ def test_deciding_is_told_as_a_store_tells_it(tmp_path: Path) -> None:
     assert [(row.revision, row.answers, row.position) for row in mine.rollouts] == [
         (row.revision, row.answers, row.position) for row in theirs.rollouts
     ]
+    assert "eddyline incidents FILE --brokers HOST:PORT NUMBER" in render(mine)
+    assert "eddyline incidents FILE NUMBER" in render(theirs)
     for name in ("fates", "coverage", "delays", "quality", "lanes", "also"):
         assert getattr(mine, name) == getattr(theirs, name), name
 

@@ -185,11 +185,10 @@ def _incidents(found: Deciding, report: ReportData) -> str:
     if not found.happened:
         return section("Incidents", '<p class="note">None.</p>')
     many = sum(one.open for one in found.incidents)
-    full = "" if report.job else " In full: <code>eddyline incidents FILE NUMBER</code>"
     on = f"{whole(many)} of them {'goes' if many == 1 else 'go'} on" if many else "all are over"
     words = (
-        f"<p>{plural(found.happened, 'incident')}, {on}. The error is "
-        f"the mean over up to 500 labelled answers before and after.{full}</p>"
+        f"<p>{plural(found.happened, 'incident')}, {on}. The error is the mean over up to 500 labelled answers before and "
+        f"after. In full: <code>eddyline incidents {report.file} NUMBER</code></p>"
     )
     ordered = sorted(found.incidents, key=lambda one: (not one.open, -one.number))
     heads = [("n", "no."), ("w", "opened"), ("", "what, and what was done"), ("n", "error before"), ("n", "after")]

@@ -9,13 +9,17 @@ from eddyline.records.time import show_instant
 from eddyline.views.incidents import Incident
 
 
-def markdown(found: Incident, pipeline: str) -> str:
-    """The page. Text from the journal is never taken for Markdown of its own."""
+def markdown(found: Incident, pipeline: str, file: str = "FILE") -> str:
+    """The page. Text from the journal is never taken for Markdown of its own.
+
+    `file` is how commands call what they are asked about.
+    """
     status = "open" if found.closed_by is None else f"closed: {_safe(found.closed_by)}"
+    opened = committed(found.opened_received_at, found.block)
     lines = [
         f"# Incident {found.number} of {pipeline}: {_safe(found.title)}",
         "",
-        f"- Opened: {_when(found.opened_at)}, committed {wall(found.opened_received_at)} in block {found.block}",
+        f"- Opened: {_when(found.opened_at)}{f', {opened}' if opened else ''}",
         f"- Status: {status}",
         f"- Because: {_safe(found.reason)}",
         f"- Mean error of labelled answers: {number(found.error_before)} before, {number(found.error_after)} after",
@@ -29,7 +33,7 @@ def markdown(found: Incident, pipeline: str) -> str:
         "| event time | committed | block | what | |",
         "|---|---|---|---|---|",
         *(
-            f"| {_when(one.at)} | {wall(one.received_at)} | {one.block} | {one.what} | {_safe(one.said)} |"
+            f"| {_when(one.at)} | {wall(one.received_at)} | {one.block or '-'} | {one.what} | {_safe(one.said)} |"
             for one in found.timeline
         ),
         "",
@@ -39,21 +43,31 @@ def markdown(found: Incident, pipeline: str) -> str:
         json.dumps(found.evidence, indent=2, sort_keys=True),
         "```",
         "",
-        _again(found),
+        _again(found, file),
         "",
     ]
     return "\n".join(lines)
 
 
-def _again(found: Incident) -> str:
+def _again(found: Incident, file: str) -> str:
     if found.decision is None:
-        return "The refused records with their bytes: `eddyline dead-letters FILE --show 20`."
-    return f"This is decision {found.decision} of the ledger; every decision made again: `eddyline history FILE --check`."
+        return f"The refused records with their bytes: `eddyline dead-letters {file} --show 20`."
+    return f"This is decision {found.decision} of the ledger; every decision made again: `eddyline history {file} --check`."
+
+
+def committed(seconds: float, block: int) -> str:
+    """When something was committed, and where, as far as it is known: a job on Flink has no blocks.
+
+    >>> committed(0.5, 7), committed(0.5, 0), committed(0.0, 0)
+    ('committed 1970-01-01T00:00:00Z, block 7', 'committed 1970-01-01T00:00:00Z', '')
+    """
+    where = f", block {block}" if block else ""
+    return f"committed {wall(seconds)}{where}" if seconds or block else ""
 
 
 def wall(seconds: float) -> str:
-    """A time of the wall clock, to the second, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    """A time of the wall clock, to the second, in UTC; - where it is not known."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if seconds else "-"
 
 
 def number(value: float | None) -> str:

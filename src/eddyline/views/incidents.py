@@ -38,7 +38,10 @@ _ENDS = {"freeze": "resume", "quarantine": "release"}
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """One line of a timeline: event time (µs, None where there is none), wall clock (s), the block, what it was, in words."""
+    """One line of a timeline: event time (µs, None where there is none), wall clock (s), the block, what it was, in words.
+
+    Of a job on Flink the block is 0, and so is the wall clock where it is not known.
+    """
 
     at: int | None
     received_at: float
@@ -141,12 +144,16 @@ def incidents_of(pages: list[Page], errors: Errors) -> list[Incident]:
 
 def incident(store: Store, pipeline: Pipeline, number: int) -> Incident:
     """One incident by its number. Raises `NotFound` with those that there are."""
-    found = incidents(store, pipeline)
+    return numbered(incidents(store, pipeline), number, f"in {store.path.name}", "FILE")
+
+
+def numbered(found: list[Incident], number: int, where: str, file: str) -> Incident:
+    """The same among those of `where`; `file` is how commands call what they are asked about."""
     for one in found:
         if one.number == number:
             return one
     known = f"1 to {len(found)}" if found else "none yet"
-    raise NotFound(f"no incident {number} in {store.path.name}\nthere are: {known}; list them: eddyline incidents FILE")
+    raise NotFound(f"no incident {number} {where}\nthere are: {known}; list them: eddyline incidents {file}")
 
 
 def _pages(store: Store) -> Iterator[Page]:

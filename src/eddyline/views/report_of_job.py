@@ -27,7 +27,7 @@ from eddyline.stages.join import UNSET
 from eddyline.stages.watch import WatchState
 from eddyline.views.deciding import DECISIONS, EXAMPLES, by_line, descent_of, newest_of, spells
 from eddyline.views.facts import CoverageDay, Deciding, Descent, Fates, Refused, ReportData, RolloutRow
-from eddyline.views.incidents_of_job import incidents_of_job
+from eddyline.views.incidents_of_job import UNKNOWN, incidents_in
 from eddyline.views.ledger import Declaration
 from eddyline.views.ledger_of_job import Annals, decisions, tenures
 from eddyline.views.measured import Alerts, also_of, coverage_of, delays_of, fates_of, quality_of, refused_of
@@ -199,7 +199,7 @@ class _Reporting:
             return None, {}
         found, reached = seats_in(self.book, self.told)
         made = decisions(self.annals)
-        incidents = incidents_of_job(self.book, [one.decision for one in made])
+        incidents = incidents_in(self.book, [one.decision for one in made])
         gauges, left_out = self.stage.quality.gauges, max(0, self.book.count("examples") - EXAMPLES)
         deciding = Deciding(
             seats=found,
@@ -251,6 +251,6 @@ class _Reporting:
         if len(self._declarations()) > 1:
             yield "Every metric is measured over all truths, also over those that came before it was declared."
         if deciding is not None:
-            yield "Bursts of dead letters are not among the incidents: between which inputs a record was refused is not told."
+            yield UNKNOWN
             if not deciding.seats.counted:
                 yield f"How contests stand: {deciding.seats.behind}."
