@@ -1,4 +1,4 @@
-"""`report` and `challengers` of a job whose topics lie on a real broker: what people type, and what they are told."""
+"""Commands about a job whose topics lie on a real broker: what people type, and what they are told."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from eddyline.cli.main import main
 from eddyline.cluster.kafka import Kafka
 from eddyline.connectors.kafka.connection import Connection
 from eddyline.engines.flink import watch
-from eddyline.engines.flink.job import JobTopics
+from eddyline.engines.flink.job import JobTopics, Settings, specification
+from eddyline.engines.flink.operate import Job
+from eddyline.engines.flink.standing import Begun, Standing, _on_topics
 from eddyline.engines.flink.told import OURS
+from eddyline.pipeline.loading import load
 from eddyline.records.errors import SourceError
 from eddyline.testing.hosted import Hosted
 from eddyline.views.facts import ReportData
@@ -39,6 +42,13 @@ pipeline = ruled(name="onkafka", decide=())
 """,
     "troubled": """from tests.views.contested import pipeline as made
 pipeline = made(name="troubled")
+""",
+    "crowded": """from tests.views.contested import pipeline as made
+pipeline = made(name="crowded")
+""",
+    "crowd": """from tests.views.contested import pipeline as made
+from eddyline import Challenger
+pipeline = made(name="crowd", decide=(), challengers=tuple(Challenger(f"c{n}") for n in range(9)))
 """,
     "fraud": """from tests.views.contested import pipeline as made
 pipeline = made()
@@ -212,3 +222,36 @@ def test_a_job_without_answers_has_no_report_yet_and_its_champion_sits(
     assert not (tmp_path / "silent.html").exists()
     assert main(["challengers", file, "--brokers", str(connection.brokers)]) == 0
     assert "silent answers, its learner at position 0" in capsys.readouterr().out
+
+
+def stands(name: str, folder: Path, connection: Connection) -> Standing:
+    """What the topics add to what Flink says of a job."""
+    loaded = load(written(name, folder))
+    told = specification(loaded, connection, Settings(), Path("python"))
+    of_flink = Standing(name, name, "1", "RUNNING", 1, "", "", 0.0, 0, 0, Begun(), None, None)
+    return _on_topics(of_flink, Job("1", name, "RUNNING", msgspec.convert(told["about"], dict[str, str])), None)
+
+
+def test_the_newest_version_of_a_job_is_that_of_its_own_line_and_challengers_stand_beside(
+    connection: Connection, tmp_path: Path
+) -> None:
+    """Nine challengers publish after it with each checkpoint, so that the last versions in the topic are all theirs."""
+    done = hosted(load(written("crowd", tmp_path)).pipeline, contested.stream(200), every=100)
+    send(done, connection)
+    found = stands("crowd", tmp_path, connection)
+    assert found.version == f"crowd@{found.learner}"
+    assert found.learner > 100
+    assert found.beside == [f"crowd.c{n}@{found.learner}" for n in range(9)]
+
+
+def test_beside_the_newest_version_stand_those_who_were_decided_to_be_asked(connection: Connection, tmp_path: Path) -> None:
+    done = hosted(contested.pipeline(name="crowded"), contested.stream(2_500), every=100)
+    send(done, connection)
+    found = stands("crowded", tmp_path, connection)
+    now = done.written.rollouts[-1]
+    asked = {one for one in (now.champion, *(place.who for place in now.places)) if one}
+    assert found.revision == now.revision > 0
+    assert len(asked) < 3
+    assert {name.partition("@")[0] for name in found.beside} == {who.partition("@")[0] for who in asked} - {"crowded"}
+    assert found.version is not None
+    assert found.version.startswith("crowded@")

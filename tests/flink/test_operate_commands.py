@@ -78,6 +78,18 @@ def test_a_job_with_a_model_per_key_is_said_to_answer_by_them_and_not_by_a_versi
     assert flink_status.line(known).endswith("newest ovens@60")
 
 
+def test_the_newest_versions_of_challengers_stand_beside_that_of_the_pipeline() -> None:
+    known = Standing("duel", "duel", "1", "RUNNING", 1, "", "", 0.0, 0, 0, Begun(), None, None, version="duel@60", learner=60)
+    one = replace(known, beside=["duel.seeing@60", "duel.blind@58"], champion="duel.seeing", revision=1)
+    assert flink_status._of_topics(one) == [
+        ("newest version", "duel@60"),
+        ("of other lines", "duel.seeing@60, duel.blind@58"),
+        ("answers", "duel.seeing (rollout 1)"),
+    ]
+    assert flink_status.line(one).endswith("newest duel@60")
+    assert [name for name, _ in flink_status._of_topics(known)] == ["newest version", "answers"]
+
+
 def test_transactions_that_the_broker_gave_up_are_a_line_of_their_own_with_what_to_type() -> None:
     lossy = Standing("fraud", "fraud", "1", "RUNNING", 1, "", "", 0.0, 0, 0, Begun(), None, None, given_up=2)
     assert "answers of 2 transactions lost: eddyline flink status" in flink_status.line(lossy)

@@ -91,7 +91,8 @@ def _failed(begun: Begun) -> str:
 def _of_topics(one: Standing) -> list[tuple[str, str]]:
     own = "each key's own model" if one.per_key else "the newest version"
     answers = ("answers", f"{one.champion or own} (rollout {one.revision})")
-    return [answers] if one.per_key else [("newest version", one.version or "none yet"), answers]
+    others = [("of other lines", ", ".join(one.beside))] if one.beside else []
+    return [*others, answers] if one.per_key else [("newest version", one.version or "none yet"), *others, answers]
 
 
 def line(one: Standing) -> str:

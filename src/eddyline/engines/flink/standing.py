@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import msgspec
 
 from eddyline.connectors.kafka import wire
 from eddyline.connectors.kafka.connection import Connection
@@ -17,10 +15,12 @@ from eddyline.engines.flink.looking import last
 from eddyline.engines.flink.operate import Job, running
 from eddyline.engines.flink.positions import TIMED, Reading, readings
 from eddyline.engines.flink.rest import DEFAULT, Rest
+from eddyline.pipeline.turning import challengers_in
+from eddyline.records import ModelVersion, Rollout
 from eddyline.records.errors import SourceError
 
-_LOOK_BACK = 8
-"""Versions that are looked at for the newest: a rollback tells an older one again."""
+_LOOK_BACK = 4
+"""Versions of each line that are looked at for the newest: a rollback tells an older one again."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,10 @@ class Standing:
     """messages of each topic that were not read by the last checkpoint"""
     read: dict[str, int] = field(default_factory=dict)
     version: str | None = None
-    """the newest version that was published; the learner is there or beyond"""
+    """the newest version of the pipeline's own line that was published; the learner is there or beyond"""
     learner: int = 0
+    beside: list[str] = field(default_factory=list)
+    """the newest version of each other line that answers or is asked"""
     champion: str | None = None
     """the version that was chosen to answer; None: the learner, as it is published"""
     revision: int = 0
@@ -94,11 +96,6 @@ class Standing:
     """whether each key's model answers as far as it has learned: then no version is published but those that were asked for"""
     unseen: str | None = None
     """why nothing can be said about topics: the brokers do not answer"""
-
-
-class _Position(msgspec.Struct, frozen=True):
-    version: str
-    position: int
 
 
 def status(name: str | None = None, rest_url: str = DEFAULT, settings: Mapping[str, str] | None = None) -> list[Standing]:
@@ -164,18 +161,34 @@ def _on_topics(seen: Standing, it: Job, settings: Mapping[str, str] | None) -> S
     connection = Connection(document["brokers"], dict(settings or {}))
     read: list[Reading] = [one for one in readings(connection, document) if one.stream in TIMED]
     out = Topics.of(it.pipeline)
-    told = [
-        msgspec.json.decode(raw, type=_Position) for one in last(connection, out.versions, _LOOK_BACK) if (raw := one.value())
-    ]
-    newest = max(told, key=lambda one: one.position, default=None)
-    decided = [wire.decode_rollout(raw) for one in last(connection, out.rollouts, 1) if (raw := one.value())]
+    rollout = next((wire.decode_rollout(raw) for one in last(connection, out.rollouts, 1) if (raw := one.value())), None)
+    others = _others(it, rollout)
+    newest = newest_versions(connection, out.versions, [it.pipeline, *others])
+    own = newest.get(it.pipeline)
     return replace(
         seen,
         lag={one.topic: one.lag for one in read},
         read={one.topic: one.position for one in read},
-        version=newest.version if newest else None,
-        learner=newest.position if newest else 0,
-        champion=decided[-1].champion if decided else None,
-        revision=decided[-1].revision if decided else 0,
+        version=own.name if own else None,
+        learner=own.position if own else 0,
+        beside=[newest[line].name for line in others if line in newest],
+        champion=rollout.champion if rollout else None,
+        revision=rollout.revision if rollout else 0,
         per_key=bool(document.get("per_key")),
     )
+
+
+def _others(it: Job, rollout: Rollout | None) -> list[str]:
+    """The lines beside the pipeline's own that answer or are asked: those that are declared, until somebody decided."""
+    if rollout is None:
+        declared = challengers_in({"challengers": it.about.get("eddyline.meaning.challengers", "null")})
+        return [f"{it.pipeline}.{name}" for name in declared]
+    who = (rollout.champion or it.pipeline, *(place.who for place in rollout.places))
+    return [line for line in dict.fromkeys(one.partition("@")[0] for one in who) if line != it.pipeline]
+
+
+def newest_versions(connection: Connection, topic: str, lines: Collection[str]) -> dict[str, ModelVersion]:
+    """The newest published version of each of these lines, all of which publish with every checkpoint."""
+    messages = last(connection, topic, _LOOK_BACK * len(lines))
+    told = [wire.registered(raw) for one in messages if (raw := one.value())]
+    return {one.model: one for one in sorted(told, key=lambda one: one.position) if one.model in lines}
