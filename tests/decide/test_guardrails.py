@@ -24,6 +24,7 @@ from eddyline import (
     Task,
     memory,
 )
+from eddyline.cli.challengers import _page
 from eddyline.store.database import Store
 from eddyline.views.seats import seats
 from eddyline.views.verify import verify
@@ -125,7 +126,9 @@ def unwritten(truth: Any, value: Any, scores: Any) -> float:
     return float("nan")
 
 
-def test_a_loss_that_cannot_be_computed_is_told_once_for_each_policy_and_reason(tmp_path: Path) -> None:
+def test_a_loss_that_cannot_be_computed_is_told_once_for_each_policy_and_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     policies = (Promote(loss=unwritten, clip=3.0), RollBack(loss=unwritten, clip=3.0, error_above=0.9))
     declared = shop(Raises(), decide=policies)
     with Engine(declared, tmp_path / "shop.eddyline") as engine:
@@ -144,4 +147,11 @@ def test_a_loss_that_cannot_be_computed_is_told_once_for_each_policy_and_reason(
         assert decisions[0].reason == "its loss unwritten gave NaN on event 'v-0'; such answers cost the clip of 3"
         counted = seats(store, declared).uncounted
         assert counted["promote: its loss unwritten raised KeyError"] > 100
+        _page(seats(store, declared), "FILE")
+        said = " ".join(capsys.readouterr().out.split())
+        for one in [one for one in decisions if "why" in one.evidence]:
+            fault = f"{one.policy}: its loss unwritten {one.evidence['why']}"
+            first = f"first on event '{one.evidence['event']}' (decision {one.number})"
+            assert f"{fault}: {counted[fault]} times since this rollout, and each cost the clip of 3; {first}" in said
+        assert "eddyline explain FILE v-0" in said
         assert verify(store, declared).faults == []

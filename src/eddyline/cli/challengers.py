@@ -12,7 +12,7 @@ from eddyline.cli.asking import by, on_flink_too
 if TYPE_CHECKING:
     from eddyline.pipeline import Pipeline
     from eddyline.pipeline.loading import Loaded
-    from eddyline.records import Mode, Place
+    from eddyline.records import Decision, Mode, Place
     from eddyline.views.seats import Seat, Seats, Standing, Unseated
 
 
@@ -162,9 +162,8 @@ def _page(found: Seats, file: str) -> None:
         show.facts(seat.place.who, _facts(seat) if found.counted else _facts(seat)[:2])
     for one in found.unseated:
         _left(one, file)
-    for why, many in found.uncounted.items():
-        cost = ", and each cost the clip" if ": its loss " in why else ""
-        out.print(f"{why}: {many:,} times{cost}; see what the ledger says: eddyline history {file}", soft_wrap=True)
+    for fault, many in found.uncounted.items():
+        out.print(_uncounted(fault, many, found.first_uncounted.get(fault), file), soft_wrap=True)
     for decision in found.waiting:
         out.print(
             f"decision {decision.number} waits for approval: {decision.action} {decision.subject} ({decision.reason})",
@@ -174,6 +173,18 @@ def _page(found: Seats, file: str) -> None:
         out.print(f"how they do, what learns and what waits for approval is not known: {found.behind}", soft_wrap=True)
     elif found.behind:
         out.print(f"as of the last checkpoint: {found.behind}", soft_wrap=True)
+
+
+def _uncounted(fault: str, many: int, first: Decision | None, file: str) -> str:
+    """How often a policy or its loss failed under this rollout, what that costs, and where it began."""
+    from eddyline.cli import show
+
+    said = f"{fault}: {show.count(many, 'time')} since this rollout"
+    if first is None:
+        return f"{said}; see what the ledger says: eddyline history {file} --decisions"
+    cost = f"and each cost the clip of {first.evidence['clip']:g}"
+    event = f"first on event {first.evidence['event']!r} (decision {first.number})"
+    return f"{said}, {cost}; {event}; what was answered to it: eddyline explain {file} {first.evidence['event']}"
 
 
 def _left(one: Unseated, file: str) -> None:

@@ -64,7 +64,8 @@ class Unseated(msgspec.Struct, frozen=True):
 class Seats(msgspec.Struct, frozen=True):
     """Everybody who is asked: the champion, and those beside it. `waiting` are the decisions that nobody approved yet.
 
-    `uncounted` says how often under this rollout a policy's loss could not be computed, by policy and reason.
+    `uncounted` says how often under this rollout a policy's loss could not be computed, by policy and reason; `first_uncounted`
+    is the decision of the ledger that told of each the first time.
     `behind` says why the store's end was not reached, where it was not. Where `counted` is False, it says why contests, health,
     what learns, is frozen, in quarantine or waits are not known: the newest rollout says who answers and who sits beside.
     """
@@ -81,6 +82,7 @@ class Seats(msgspec.Struct, frozen=True):
     behind: str
     unseated: list[Unseated] = []
     counted: bool = True
+    first_uncounted: dict[str, Decision] = {}
 
 
 def seats(store: Store, pipeline: Pipeline) -> Seats:
@@ -104,9 +106,11 @@ def seats_of(
     """The same by a memory of the decide stage, wherever that is from.
 
     `positions` is where the learner of each line stands, `at` the time of the newest event, `decided` every decision in order;
-    they are asked for only where a challenger lost its seat.
+    they are asked for only where a challenger lost its seat, or a loss could not be computed.
     """
     champion = champion_of(state.rollout, pipeline.name)
+    ended = {line: state.ended[line] for one in pipeline.challengers if (line := f"{pipeline.name}.{one.name}") in state.ended}
+    past = list(decided) if ended or state.uncounted else []
     return Seats(
         champion=champion,
         former=state.rollout.former,
@@ -118,15 +122,22 @@ def seats_of(
         waiting=list(state.proposed.values()),
         uncounted=dict(state.uncounted),
         behind="",
-        unseated=_unseated(pipeline, state, decided),
+        unseated=_unseated(ended, past),
+        first_uncounted=_first_told(state.uncounted, past),
     )
 
 
-def _unseated(pipeline: Pipeline, state: DecideState, decided: Iterable[Decision]) -> list[Unseated]:
+def _first_told(uncounted: dict[str, int], past: list[Decision]) -> dict[str, Decision]:
+    """The alert of each loss that could not be computed: there is one under each rollout, and the last is of this one."""
+    alerts = [one for one in past if one.action == "alert" and {"event", "why", "clip"} <= one.evidence.keys()]
+    told = {f"{one.policy}: {one.reason.partition(' on event ')[0]}": one for one in alerts}
+    return {fault: one for fault, one in told.items() if fault in uncounted}
+
+
+def _unseated(ended: dict[str, int], past: list[Decision]) -> list[Unseated]:
     """The declared challengers that are not asked, as far as a decision says why."""
-    ended = {line: state.ended[line] for one in pipeline.challengers if (line := f"{pipeline.name}.{one.name}") in state.ended}
     lost: dict[str, Decision] = {}
-    for one in decided if ended else ():
+    for one in past:
         if one.subject in ended and one.action in ("retire", "leave") and one.status in ("done", "approved"):
             lost[one.subject] = one
     return [Unseated(line, f"{line}@{ended[line]}", one, "guardrail" in one.evidence) for line, one in sorted(lost.items())]
