@@ -62,7 +62,8 @@ def test_brokers_that_do_not_answer_are_named(tmp_path: Path) -> None:
         place.write_text("from tests.beside.shop import shop as make\nshop = make()\n")
         return str(place)
 
-    commands = (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], ["history"], ["report"], ["challengers"])
+    asking = (["history"], ["report"], ["challengers"], ["incidents"])
+    commands = (["retrain", "--nice", "0"], ["forget", "--events", "v-1"], *asking)
     asked = {
         word: subprocess.Popen(
             [sys.executable, "-m", "eddyline", word, file(word), *more, "--brokers", "127.0.0.1:1"],
