@@ -27,6 +27,8 @@ ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
 _ASK_SECONDS = 30.0
 _SHORT_SECONDS = 5.0
 _POLL_SECONDS = 0.2
+_FORMAT = "NATIVE"
+"""A savepoint is RocksDB's files as they are. Flink's own format is read back row by row: hours, where many answers wait."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows no 127.0.0.1 of ours
 _USUAL = urllib.request.build_opener()
 
@@ -154,7 +156,7 @@ class Rest:
 
     def stop(self, job: str, *, drain: bool, folder: str | None = None, seconds: float = 300.0) -> str:
         """Stops a job with a savepoint, and waits until it has ended; gives where the savepoint is."""
-        asked = {"drain": drain} | ({} if folder is None else {"targetDirectory": folder})
+        asked = {"drain": drain, "formatType": _FORMAT} | ({} if folder is None else {"targetDirectory": folder})
         until = time.monotonic() + seconds
         path = self._savepoint(job, self.post(f"/jobs/{job}/stop", asked)["request-id"], seconds)
         while self.state(job) not in ENDED and time.monotonic() < until:
@@ -163,7 +165,7 @@ class Rest:
 
     def savepoint(self, job: str, folder: str | None = None, seconds: float = 300.0) -> str:
         """Takes a savepoint of a running job; gives where it is."""
-        asked = {"cancel-job": False} | ({} if folder is None else {"target-directory": folder})
+        asked = {"cancel-job": False, "formatType": _FORMAT} | ({} if folder is None else {"target-directory": folder})
         return self._savepoint(job, self.post(f"/jobs/{job}/savepoints", asked)["request-id"], seconds)
 
     def checkpoint(self, job: str) -> str | None:
