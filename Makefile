@@ -64,8 +64,9 @@ format: setup  ## makes the formatting right
 bench: setup  ## speed, as ratios against a peer in the same run; writes benchmarks/results.md
 	$(BIN)/python benchmarks/run.py
 
-bench-flink: worker  ## Flink beside plain PyFlink on one cluster; writes benchmarks/flink.md
+bench-flink: worker  ## Flink beside plain PyFlink on one cluster, and a million predictions that wait; writes benchmarks/flink.md
 	$(BIN)/python -m benchmarks.on_flink.run
+	$(BIN)/python -m benchmarks.on_flink.waiting
 
 HOURS ?= 4
 chaos: worker  ## kills and freezes Kafka and Flink for hours (HOURS=4): exactly once, or it says where not

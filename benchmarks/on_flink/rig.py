@@ -9,8 +9,9 @@ import random
 import subprocess
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -21,18 +22,20 @@ from eddyline.cluster.flink import Flink
 from eddyline.cluster.kafka import Kafka
 from eddyline.engines.flink import environment
 
+BEGAN = 1_700_000_000_000
+"""When the first event happened, in milliseconds."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def payments(count: int, start: int, seed: int = 7) -> Iterator[tuple[str, bytes]]:
-    """Events of about 290 bytes, a second apart, of ten thousand cards: (key, value)."""
+def payments(count: int, start: int, seed: int = 7, step_ms: int = 1_000) -> Iterator[tuple[str, bytes]]:
+    """Events of about 270 bytes, a second apart or as said, of ten thousand cards: (key, value)."""
     dice = random.Random(seed * 1_000_003 + start)
     for i in range(start, start + count):
         card = f"card-{dice.randrange(10_000):05}"
         event = {
             "id": f"payment-{i:08}",
             "card": card,
-            "at": 1_700_000_000_000 + i * 1_000,
+            "at": BEGAN + i * step_ms,
             "amount": round(dice.expovariate(0.02), 2) + 0.01,
             "country": dice.choice(("CH", "DE", "FR", "IT")),
             "merchant": f"merchant-{dice.randrange(5_000):05}",
@@ -73,19 +76,28 @@ class Rig:
             future.result(20)
         time.sleep(1)
 
-    def produce(self, topic: str, made: Iterable[tuple[str, bytes]]) -> None:
-        """Puts payments into a topic as fast as it goes: a list of them faster than any job takes them."""
+    def produce(self, topic: str, made: Iterable[tuple[str, bytes]], per_second: float = inf) -> None:
+        """Puts messages into a topic at a pace, else as fast as it goes: a list of them faster than any job takes them."""
         producer = Producer({"bootstrap.servers": self.brokers, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000})
+        began = time.monotonic()
         for i, (key, value) in enumerate(made):
             producer.produce(topic, value, key=key)
             if i % 1000 == 0:
                 producer.poll(0)
+            if (early := began + i / per_second - time.monotonic()) > 0.01:
+                producer.flush(early)
+                time.sleep(max(0.0, began + i / per_second - time.monotonic()))
         assert producer.flush(120) == 0, "not everything was produced"
 
     def cpu(self) -> float:
         """Processor seconds of the JobManager, the TaskManagers and all their children, living or gone."""
         pids = [process.pid for process in self.flink.processes()]
         return sum(_seconds(pid) for pid in _with_children([pid for pid in pids if pid is not None]))
+
+    def resident(self) -> int:
+        """Bytes of memory that the TaskManagers hold, with the Python in them."""
+        pages = sum(int(Path(f"/proc/{one.pid}/statm").read_text().split()[1]) for one in self.flink.taskmanagers())
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def compiling(self) -> float:
         """Processor seconds that the compilers of the JVMs have taken so far."""
@@ -125,10 +137,10 @@ class Counter:
 
 
 @contextmanager
-def rig(folder: Path, taskmanagers: int = 1) -> Iterator[Rig]:
-    """Starts both, and stops both."""
-    python = environment.ready()
-    with Kafka(folder / "kafka") as kafka, Flink(folder / "flink", python=python, taskmanagers=taskmanagers) as flink:
+def rig(folder: Path, taskmanagers: int = 1, settings: Mapping[str, str] | None = None) -> Iterator[Rig]:
+    """Starts both, and stops both; `settings` are Flink's own."""
+    flink = Flink(folder / "flink", python=environment.ready(), taskmanagers=taskmanagers, settings=settings)
+    with Kafka(folder / "kafka") as kafka, flink:
         yield Rig(kafka, flink)
 
 

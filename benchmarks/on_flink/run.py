@@ -4,7 +4,7 @@ The processor seconds are those of the whole tree: JobManager, TaskManagers, and
 producer are not counted. Each job reads from Kafka and writes to Kafka exactly once, with a checkpoint a second. It is warmed
 up until its JVM has compiled most of what it runs, and then given all events at once; what compiling still took is told.
 
-    python -m benchmarks.on_flink.run                            writes benchmarks/flink.md and flink.json
+    python -m benchmarks.on_flink.run                            writes its chapters of benchmarks/flink.md
     python -m benchmarks.on_flink.run --rounds 1 --share 0.5     the same of fewer rounds and events, and the page says so
     python -m benchmarks.on_flink.run --quick                    fewer events, one round, written nowhere
 """
@@ -39,15 +39,15 @@ ROUNDS = 3
 EVENTS = {"eddyline": 300_000, "thread": 60_000, "process": 6_000}
 
 
-def start_eddyline(rig: Rig, **settings: Any) -> str:
-    """Submits serve alone, or what the settings say."""
+def start_eddyline(rig: Rig, savepoint: str | None = None, **settings: Any) -> str:
+    """Submits serve alone, or what the settings say, and waits until it runs; from a state where one is given."""
     loaded, connection = load(str(HERE / "pipeline.py")), Connection(rig.brokers)
     job.JobTopics.of(loaded.pipeline).ensure(connection, settings.get("parallelism", 1))
     chosen = job.Settings(**{"parts": ("serve",), **settings})
     document = job.specification(loaded, connection, chosen, environment.ready())
     rest = Rest(rig.flink.rest)
     made = rest.upload(jar(environment.ready(), jars.ready("flink-kafka")))
-    started = rest.run(made, job.MAIN, [job.argument(document)])
+    started = rest.run(made, job.MAIN, [job.argument(document)], savepoint)
     rest.wait_until_running(started)
     return started
 
@@ -147,4 +147,4 @@ if __name__ == "__main__":
     measured = {"share": share} | beside_plain(rounds, share) | {"curve": two_workers(share)}
     print(json.dumps(measured, indent=1))
     if not asked.quick:
-        show.write(HERE.parent, measured)
+        show.write(HERE.parent, "run", measured)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from benchmarks.on_flink import show_waiting
 
 from benchmarks import machine
 
@@ -17,15 +20,30 @@ _NAMES = {
 }
 
 
-def write(folder: Path, measured: dict[str, Any]) -> None:
-    """Writes `flink.json` and `flink.md`."""
+def write(folder: Path, name: str, measured: dict[str, Any]) -> None:
+    """Writes `flink.json` and `flink.md`; what the other benchmark of the two found stays in them."""
     about = {"at": f"{datetime.now(UTC):%Y-%m-%d %H:%M UTC}", "load": machine.load(), "machine": machine.describe()}
-    (folder / "flink.json").write_text(json.dumps({"about": about, **measured}, indent=1) + "\n")
-    (folder / "flink.md").write_text(page(about, measured))
+    file = folder / "flink.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    found[name] = {"about": about, **measured}
+    file.write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "flink.md").write_text(page(found))
 
 
-def page(about: dict[str, Any], measured: dict[str, Any]) -> str:
-    """The page."""
+def page(found: dict[str, Any]) -> str:
+    """The page: a chapter for each benchmark that was run."""
+    chapters = [f"{_written(name, found[name])}{make(found[name])}" for name, make in _CHAPTERS.items() if name in found]
+    return "\n".join(["# On Flink\n", *chapters])
+
+
+def _written(name: str, measured: dict[str, Any]) -> str:
+    about = measured["about"]
+    said = f"Written by `python -m benchmarks.on_flink.{name}`, {about['at']}, load {about['load']} at the end;"
+    return f"{_HEADS[name]}{said}\n{_machine(about['machine'])}.\n{_part(measured)}{_busy(about['load'])}"
+
+
+def _run(measured: dict[str, Any]) -> str:
+    """Beside plain PyFlink, latency, and two workers."""
     rows = []
     for kind, name in _NAMES.items():
         rounds = measured["rounds"][kind]
@@ -43,11 +61,7 @@ def page(about: dict[str, Any], measured: dict[str, Any]) -> str:
         )
     )
     grown = "\n".join(f"| {p} | {row['per_second']:,} | {row['per_cpu_second']:,} |" for p, row in curve.items())
-    return f"""# On Flink
-
-Written by `python -m benchmarks.on_flink.run`, {about["at"]}, load {about["load"]} at the end;
-{_machine(about["machine"])}.
-{_part(measured)}{_busy(about["load"])}
+    return f"""
 ## Beside plain PyFlink
 
 Serve with one aggregate (a sum over an hour by card) and `StandardScaler | LogisticRegression`, events of 270 bytes, Kafka to
@@ -86,6 +100,8 @@ def _machine(found: dict[str, Any]) -> str:
 
 
 def _part(measured: dict[str, Any]) -> str:
+    if "rounds" not in measured:
+        return ""
     rounds, share = len(measured["rounds"]["eddyline"]), measured["share"]
     if (rounds, share) == (3, 1.0):
         return ""
@@ -95,5 +111,11 @@ def _part(measured: dict[str, Any]) -> str:
 def _busy(load: float) -> str:
     if load <= 2:
         return ""
-    said = "The load was above the number of cores, with the jobs' own threads in it: ratios of processor seconds hold,"
+    said = (
+        "The load was above the number of cores, with the jobs' own threads in it: bytes and ratios of processor seconds hold,"
+    )
     return f"\n{said} times and events a second may be late.\n"
+
+
+_CHAPTERS: dict[str, Callable[[dict[str, Any]], str]] = {"run": _run, "waiting": show_waiting.chapter}
+_HEADS = {"run": "", "waiting": "## Predictions that wait\n\n"}
