@@ -354,6 +354,7 @@ def _flink(settings: Settings) -> dict[str, str]:
         "state.backend.rocksdb.use-bloom-filter": "true",
         # Every checkpoint flushes, and what is known of an id is written once: levels would copy all ids every few checkpoints.
         "state.backend.rocksdb.compaction.style": "UNIVERSAL",
+        "state.backend.rocksdb.options-factory": "eddyline.Merging",
         "execution.checkpointing.incremental": "true",
         "pipeline.object-reuse": "true",
         "restart-strategy.type": "exponential-delay",
