@@ -172,7 +172,11 @@ def test_a_pipeline_that_runs_is_not_submitted_a_second_time(shop: Shop) -> None
 def test_a_savepoint_is_files_of_rocksdb_which_are_not_read_back_row_by_row(shop: Shop) -> None:
     job = shop.job()
     operate.savepoint(NAME, shop.rest)
-    assert Rest(shop.rest).get(f"/jobs/{job.id}/checkpoints")["latest"]["savepoint"]["savepointFormat"] == "NATIVE"
+    until = time.monotonic() + 30.0
+    while (told := Rest(shop.rest).get(f"/jobs/{job.id}/checkpoints")["latest"]["savepoint"]) is None:
+        assert time.monotonic() < until, "Flink looks at its checkpoints every three seconds"
+        time.sleep(0.2)
+    assert told["savepointFormat"] == "NATIVE"
 
 
 def test_a_job_goes_on_from_where_it_was_stopped_and_never_without_its_state(shop: Shop) -> None:
