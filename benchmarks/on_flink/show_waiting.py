@@ -26,8 +26,8 @@ is RocksDB's, at most its managed memory (here 256 MB), and the heap's.
 {_lines(_checkpoint(row) for row in sizes)}
 
 The mean of what is written, the median of what it takes. What is new is 0.2 MB a second; the rest RocksDB merged since. It
-keeps four files of this kind, and merges the newest with what each checkpoint adds until that is as large as the next: what is
-written grows with the state, and is uneven. Before the last row's half minute 1,000 events a second had come for
+lets sixteen files lie before it merges them into larger ones: most checkpoints write what is new, and the largest is that of a
+merge. Before the last row's half minute 1,000 events a second had come for
 {measured["settling_s"]} s, after a faster stream.
 
 Going on with {restored["waiting"]:,} waiting, in seconds from the request; the job's first start, from nothing and into new
