@@ -138,8 +138,8 @@ def answer_again(store: Store, pipeline: Pipeline, prediction: Prediction, model
     lines = StoredLines(store, plan)
     if why := lines.lost(prediction.model):
         return "not claimed", f"it cannot be asked again: {why}"
-    model = model or lines.rebuild(prediction.model, prediction.position)
-    output = model.predict(prediction.features)
+    answering = lines.rebuild(prediction.model, prediction.position) if model is None else model
+    output = answering.predict(prediction.features)
     same = output_bytes(output.value, output.scores) == output_bytes(prediction.value, prediction.scores)
     if here != there or not same_numbers(here, store.get("fingerprint") or here):  # or it changed since that version
         said = "the same bytes" if same else f"{output.value!r} {output.scores!r}"
